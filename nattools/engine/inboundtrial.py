@@ -4,9 +4,10 @@ far a filter is from here."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 
+from nattools.engine.analysis.ipv6addresses import use_of
 from nattools.engine.measurement import MeasurementRun
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
@@ -53,27 +54,26 @@ class Ipv6Inbound(MachineProbe):
                     group.create_task(_how_far(probing, target, ttl))
 
     def _places(self, target: Target) -> Iterator[OwnAddress]:
-        """The address that the system chooses, and one of each other kind that others can write to."""
-        network, interface = self._run.network, self._run.options.interface
-        first = target.local_host or ""
-        yield OwnAddress(network, interface, FAMILY, first)
-        setup = network.ipv6_setup().addresses
-        tried = {_kind(each) for each in setup if each.address == first}
-        for each in setup:
-            usable = network.is_public(each.address) and not (each.tentative or each.duplicate)
-            if usable and _kind(each) not in tried and len(tried) < MOST_ADDRESSES:
-                tried.add(_kind(each))
-                yield OwnAddress(network, interface, FAMILY, each.address)
+        network, first = self._run.network, target.local_host or ""
+        usable = [each for each in network.ipv6_setup().addresses if network.is_public(each.address)]
+        for address in addresses_to_try(first, usable):
+            yield OwnAddress(network, self._run.options.interface, FAMILY, address)
+
+
+def addresses_to_try(first: str, usable: Sequence[ConfiguredAddress]) -> list[str]:
+    """The address that the system chooses, `first`, and one of each other kind that is settled."""
+    found, uses = [first], {use_of(each) for each in usable if each.address == first}
+    for each in usable:
+        if use_of(each) not in uses and not (each.tentative or each.duplicate):
+            uses.add(use_of(each))
+            found.append(each.address)
+    return found[:MOST_ADDRESSES]
 
 
 async def _how_far(context: ProbeContext, target: Target, ttl: int) -> None:
     """Does a packet that comes so far open the way? That it does not counts, so it is sent often enough."""
     await context.loss_known.wait()
     await opener(context, target, ttl, expires=True, copies=context.estimate.copies())
-
-
-def _kind(each: ConfiguredAddress) -> tuple[bool, bool]:
-    return bool(each.temporary), each.address.split(":")[-2][-2:] == "ff" and "fe" in each.address
 
 
 def _transports(target: Target) -> Iterator[DialTransport]:

@@ -89,8 +89,9 @@ class Nat64Use(msgspec.Struct, frozen=True, kw_only=True):
 
 class PathMtu(msgspec.Struct, frozen=True, kw_only=True):
     """The largest IP packet in bytes that gets to a server whole. `black_hole`: larger ones vanish and nobody
-    says so (RFC 2923 2.1). `too_big_from`: who says Packet Too Big. `silent_at`: in a black hole, the last
-    router that a large packet reached, which should have said so. `link`: of this machine's own interface."""
+    says so (RFC 2923 2.1); None: nobody could have told. `too_big_from`: who says Packet Too Big.
+    `silent_at`: in a black hole, the last router that a large packet reached, which should have said so.
+    `link`: of this machine's own interface."""
 
     bytes: int | None = None
     black_hole: bool | None = None

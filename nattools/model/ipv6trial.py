@@ -45,8 +45,9 @@ class MtuTrial(Observation, frozen=True, kw_only=True, tag="mtu"):
     `passed`: the largest size that was answered; `failed`: the smallest that was not, in as many copies as
     make silence count (None: none failed). `link`: the MTU of the interface that they left by. `told`: the
     MTU that an ICMP error told, which came from `told_by`. `last_hop`: the furthest router that answered
-    Time Exceeded to packets of the size `failed`. `refused_here`: this machine
-    itself does not send that size.
+    Time Exceeded to packets of the size `failed`, where what stands behind it answers to small ones.
+    `refused_here`: this machine itself does not send that size. `deaf`: its system does not tell of ICMP
+    errors.
     """
 
     family: Family
@@ -58,5 +59,6 @@ class MtuTrial(Observation, frozen=True, kw_only=True, tag="mtu"):
     told_by: str | None = None
     last_hop: str | None = None
     refused_here: bool = False
+    deaf: bool = False
     copies: int = 0
     sent: int = 0

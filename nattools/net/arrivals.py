@@ -16,6 +16,7 @@ _KINDS: Final[dict[Family, int]] = {4: 0x0800, 6: 0x86DD}  # ETH_P_IP, ETH_P_IPV
 _FOR_US: Final = 0  # PACKET_HOST
 _HEAD: Final = 128
 _AT_ONCE: Final = 64
+_MOST_WAITING: Final = 4096
 _REMEMBERED: Final = 4096
 ADVICE: Final = "Run as root, or with CAP_NET_RAW."
 
@@ -55,7 +56,7 @@ class HostArrivals:
     def saw(self, source: str, transport: Literal["udp", "tcp", "icmp"], port: int) -> bool:
         """Has such a packet come? What waits in the socket counts."""
         if not self._closed:
-            self._readable()
+            self._read(_MOST_WAITING)
         return PacketHead(source, transport, port) in self._seen
 
     def close(self) -> None:
@@ -66,7 +67,10 @@ class HostArrivals:
             self._sock.close()
 
     def _readable(self) -> None:
-        for _ in range(_AT_ONCE):
+        self._read(_AT_ONCE)
+
+    def _read(self, most: int) -> None:
+        for _ in range(most):
             try:
                 data, address = self._sock.recvfrom(_HEAD)
             except OSError:

@@ -102,7 +102,9 @@ def _resolvers() -> tuple[str, ...]:
             continue
         words = (line.split() for line in text.splitlines())
         named = (each[1].partition("%")[0] for each in words if len(each) > 1 and each[0] == "nameserver")
-        return tuple(each for each in named if _is_address(each))
+        found = tuple(each for each in named if _is_address(each))
+        if any(not ip_address(each).is_loopback for each in found):
+            return found
     return ()
 
 

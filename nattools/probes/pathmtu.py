@@ -15,14 +15,16 @@ from contextlib import ExitStack, closing, suppress
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.ipv6trial import MtuTrial
+from nattools.model.observation import Hop
 from nattools.net.base import IcmpError, Network, UdpSocket
 from nattools.net.eventloop import AllEvents, TimedEvent
+from nattools.probes.layers import FARTHEST as WALKED
+from nattools.probes.layers import walk
 from nattools.probes.probe import LaneProbe, ProbeContext, ProbeOptions
-from nattools.probes.sizesearch import HEADERS, LARGEST, ORDINARY, SizeSearch
+from nattools.probes.sizesearch import HEADERS, SizeSearch, largest_for
 from nattools.probes.target import Target
 from nattools.protocols import stun
 
-FARTHEST = 6
 HOP_COPIES = 3
 
 
@@ -60,9 +62,10 @@ class PathMtuProbe(LaneProbe):
         except CannotRun:
             return
         with closing(SizeClient(context, socket, asked)) as client:
-            await client.narrow(min(link or ORDINARY, LARGEST))
+            await client.narrow(largest_for(link))
             here = client.failed in client.refused
-            hole = None not in (client.passed, client.failed) and client.told is None and not here
+            deaf = context.network.missing("icmp-errors") is not None
+            hole = None not in (client.passed, client.failed) and client.told is None and not (here or deaf)
             last_hop = await _last_hop(context, asked, client.failed or 0) if hole else None
         context.recorder.add(
             MtuTrial(
@@ -76,6 +79,7 @@ class PathMtuProbe(LaneProbe):
                 told_by=client.told_by,
                 last_hop=last_hop,
                 refused_here=here,
+                deaf=deaf,
                 copies=client.copies,
                 sent=client.sent,
             ),
@@ -124,14 +128,28 @@ class SizeClient(SizeSearch):
 
 
 async def _last_hop(context: ProbeContext, asked: Endpoint, size: int) -> str | None:
-    """The furthest router that answers Time Exceeded to packets of this size: they came to it, and not to the
-    next one."""
-    if context.network.missing("icmp-errors") is not None or context.network.missing("ttl") is not None:
+    """The router that packets of this size come to, and not to the next one; None: not known."""
+    if context.network.missing("ttl") is not None:
         return None
+    came_to = await _reached(context, asked, size)
+    return last_before_silence(came_to, await walk(context, asked))
+
+
+def last_before_silence(came_to: dict[int, str], hops: Sequence[Hop]) -> str | None:
+    """Of the routers that answer Time Exceeded to large packets, by TTL, the furthest one, if what stands
+    behind it answers to small ones, as `hops` has them up to the server. Else large packets may have gone on
+    to a router that never answers, or farther than was looked."""
+    last = max(came_to, default=0)
+    beyond = hops[last].address is not None if last < len(hops) else last == len(hops) < WALKED
+    return came_to[last] if last and beyond else None
+
+
+async def _reached(context: ProbeContext, asked: Endpoint, size: int) -> dict[int, str]:
+    """Who answers Time Exceeded to packets of this size, by TTL."""
     found: dict[int, str] = {}
     with ExitStack() as stack:
         events = []
-        for ttl in range(1, FARTHEST + 1):
+        for ttl in range(1, WALKED + 1):
             socket = await context.network.open_udp(
                 family=context.family, interface=context.interface, dont_fragment=True
             )
@@ -141,7 +159,7 @@ async def _last_hop(context: ProbeContext, asked: Endpoint, size: int) -> str | 
             for _ in range(HOP_COPIES):
                 socket.send(data, asked, ttl=ttl)
         await AllEvents(events).wait(context.estimate.last_wait_s)
-    return found[max(found)] if found else None
+    return found
 
 
 def _expect_hop(socket: UdpSocket, ttl: int, found: dict[int, str]) -> TimedEvent:

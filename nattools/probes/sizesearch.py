@@ -110,6 +110,11 @@ class SizeSearch(ABC):
             self.failed = None
 
 
+def largest_for(link: int | None) -> int:
+    """What to try first where the interface's MTU is `link` (None: not known)."""
+    return _whole(min(link or ORDINARY, LARGEST))
+
+
 def _whole(size: int) -> int:
     """Without the bytes that no STUN message fills."""
     return size // 4 * 4

@@ -46,7 +46,6 @@ SENTENCES = {
     # which family
     "ipv6-preferred-6": "A program that tries both families uses IPv6.",
     "ipv6-preferred-4": "A program that tries both families uses IPv4.",
-    "ipv6-mtu-told": "Packets that are too large are answered with Packet Too Big, as they should be.",
     "ipv6-mtu-hole": "Packets that are too large vanish, and no router says so: a black hole.",
     # why something is not known
     "ipv6-not-asked": "It was not asked for. nattools ipv6 without -4 asks.",
@@ -59,7 +58,6 @@ SENTENCES = {
     "ipv6-server-cannot-ping": "The server sends no pings: it is too old, or may not.",
     "ipv6-maybe-loss": "Nothing arrived, but the path loses packets: another run would settle it.",
     "ipv6-server-denied": "The server did not try: {detail}.",
-    "ipv6-system-silent": "This system does not tell.",
     "ipv6-no-look": (
         "It takes root or CAP_NET_RAW to see what comes to the interface before the firewall drops it."
     ),

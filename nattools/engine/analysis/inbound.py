@@ -65,9 +65,11 @@ def inbound(findings: Findings, family: Family) -> InboundFinding:
 
 
 def checks_of(findings: Findings, family: Family) -> list[InboundCheck]:
-    """All that were made over this family, those of the address that the system chooses first."""
-    seen = findings.measurement.observations
-    return [each for each in seen if isinstance(each, InboundCheck) and each.family == family]
+    """All that were made over this family, those of the address that the system chooses first, whichever was
+    answered first."""
+    seen, way = findings.measurement.observations, findings.way(family)
+    checks = [each for each in seen if isinstance(each, InboundCheck) and each.family == family]
+    return sorted(checks, key=lambda each: way is not None and each.address != way.source)
 
 
 def _of_address(findings: Findings, checks: Iterable[InboundCheck], address: str) -> InboundByTransport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from nattools.engine.analysis.ipv6problems import problems
 from nattools.engine.analysis.latency import is_slow, latency, preferred
 from nattools.engine.analysis.pathmtu import path_mtu
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
-from nattools.model.endpoint import Family
+from nattools.model.endpoint import Family, parse_address
 from nattools.model.ipv6 import (
     DnsOverIpv6,
     Ipv6,
@@ -133,9 +133,17 @@ def _dns(findings: Findings) -> DnsOverIpv6:
     six = any(":" in address for each in seen for address in each.addresses)
     setup = findings.measurement.host.ipv6
     resolvers = () if setup is None else setup.resolvers
-    asked = {ip_address(each).version for each in resolvers if not ip_address(each).is_loopback}
-    over = None if not asked else 6 in asked
+    asked = [each for each in map(_name_server, resolvers) if each is not None and not each.is_loopback]
+    over = any(each.version == 6 for each in asked) if asked else None
     return DnsOverIpv6(aaaa_answers=True if six else None, over_ipv6=over)
+
+
+def _name_server(text: str) -> IPv4Address | IPv6Address | None:
+    """None: what a saved report has there is no address."""
+    try:
+        return parse_address(text)
+    except ValueError:
+        return None
 
 
 def _pinhole(findings: Findings) -> TriedPinhole | None:

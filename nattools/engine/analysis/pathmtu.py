@@ -19,6 +19,7 @@ def path_mtu(findings: Findings, family: Family) -> PathMtu | None:
     hole = None
     if best.passed is not None:
         hole = best.failed is not None and not told and not best.refused_here
+        hole = None if hole and best.deaf else hole
     return PathMtu(
         bytes=_exact(best),
         black_hole=hole,

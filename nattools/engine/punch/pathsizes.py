@@ -13,7 +13,7 @@ from nattools.model.punchmtu import OneWayMtu, PunchMtu
 from nattools.net.base import IcmpError, Network
 from nattools.net.eventloop import TimedEvent, TimeLimit
 from nattools.probes.pathmtu import link_mtu
-from nattools.probes.sizesearch import HEADERS, LARGEST, ORDINARY, SizeSearch
+from nattools.probes.sizesearch import HEADERS, ORDINARY, SizeSearch, largest_for
 from nattools.protocols import ice, stun
 from nattools.protocols.ice.sizechecks import (
     FoundSize,
@@ -135,7 +135,7 @@ class PunchedSize(SizeSearch):
         """Search, and tell the peer."""
         least = self._headers + QUIC_SIZE
         self.passed = least
-        largest = min(link or ORDINARY, LARGEST) // 4 * 4
+        largest = largest_for(link)
         if largest > ORDINARY:  # jumbo frames seldom get far
             await self.narrow(ORDINARY, least=least)
             if self.passed == ORDINARY:

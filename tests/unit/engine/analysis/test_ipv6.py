@@ -32,8 +32,9 @@ def found_on(
     seen: tuple[AnyObservation, ...] = (),
     routers: tuple[ConfiguredRouter, ...] = (ROUTER,),
     disabled: bool | None = False,
+    resolvers: tuple[str, ...] = (),
 ) -> Ipv6:
-    setup = Ipv6Setup(addresses=addresses, routers=routers, disabled=disabled)
+    setup = Ipv6Setup(addresses=addresses, routers=routers, disabled=disabled, resolvers=resolvers)
     ways = (Way(family=6, interface="eth0", source=OWN),) if routers else ()
     interface = Interface(name="eth0", kind="ethernet", addresses=tuple(a.address for a in addresses))
     numbered = tuple(replace(each, id=number) for number, each in enumerate(seen, 1))
@@ -181,6 +182,8 @@ def test_translation(mapped: str, translation: str) -> None:
         ({"passed": 1280, "failed": 1284, "last_hop": "2a10:1:0:1::1"}, (1280, True, None, "2a10:1:0:1::1")),
         ({"passed": 1452, "failed": 1456, "told": 1454, "told_by": "a"}, (1454, False, "a", None)),
         ({"passed": 1480, "failed": 1484, "refused_here": True}, (1480, False, None, None)),
+        ({"passed": 1480, "failed": 1484, "deaf": True}, (1480, None, None, None)),
+        ({"passed": 1500, "deaf": True}, (1500, False, None, None)),
         ({}, (None, None, None, None)),
     ],
 )
@@ -199,3 +202,21 @@ def test_slow_and_preferred() -> None:
     assert later.preferred == 4
     near = found_on(STABLE, seen=(four, answered(rtt_s=0.03)))
     assert (codes(near), near.preferred, near.latency_ms.ipv6) == ([], 6, 30.0)
+
+
+def test_the_address_that_the_system_chooses_counts_though_another_is_answered_first() -> None:
+    other = "2a10:1:0:1::9"
+    found = found_on(
+        STABLE,
+        address(other, temporary=True),
+        seen=(*PLENTY, check(outcome="arrived", address=other), check(reached_card=True)),
+    )
+    assert (found.inbound.udp, found.reachable.udp, found.dropped_at) == ("filtered", False, "host")
+    by_address = {each.address: each.inbound and each.inbound.udp for each in found.addresses}
+    assert by_address == {OWN: "filtered", other: "open"}
+
+
+def test_name_servers_of_a_saved_report_may_be_nonsense() -> None:
+    assert found_on(STABLE, resolvers=("nonsense", "127.0.0.53")).dns.over_ipv6 is None
+    assert found_on(STABLE, resolvers=("nonsense", "2a10::53")).dns.over_ipv6 is True
+    assert found_on(STABLE, resolvers=("::1", "10.0.0.53")).dns.over_ipv6 is False
