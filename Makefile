@@ -37,7 +37,8 @@ diagnose:
 	@$(RUN) diagnose --lab home-router
 	@echo "That was a simulated home network. To measure the network you are on:"
 	@echo "    .venv/bin/nattools diagnose"
-	@echo "It exchanges one to two hundred small packets with public STUN servers."
+	@echo "It exchanges one to two hundred small packets with public STUN servers, and"
+	@echo "asks Tailscale's public relays how far away they are (--no-derp: does not)."
 
 test: setup lab-tools
 	@scripts/test.sh $(ARGS)

@@ -107,10 +107,15 @@ def run(request: Request, wanted: PunchRequest) -> int:
         done = run_in_lab(request, wanted, request.lab)
     else:
         done = run_on_host(request, wanted)
+    deliver(done, request, quiet=wanted.pipe)
+    return done.code
+
+
+def deliver(done: CommandResult, request: Request, *, quiet: bool) -> None:
+    """Write the report where it was asked for, and show it; `quiet` as of `show_punch`."""
     report = running.shareable(done.report, request)
     write_files(report, request.outputs, request.detail)
-    show_punch(report, request, quiet=wanted.pipe, told=done.told and not request.redact)
-    return done.code
+    show_punch(report, request, quiet=quiet, told=done.told and not request.redact)
 
 
 def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:

@@ -10,7 +10,7 @@ from nattools.cli import options, punch, pwnatoptions, running
 from nattools.cli.app import new_app
 from nattools.cli.eventlines import display_on
 from nattools.cli.options import LabChoice, Request, Servers
-from nattools.cli.outputs import tell, write_files
+from nattools.cli.outputs import tell
 from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import ask_secret
 from nattools.cli.punchdisplay import PunchDisplay
@@ -137,8 +137,7 @@ def _run(request: Request, wanted: Wanted) -> int:
     backend = None if request.lab is None else request.lab.backend
     check_together(wanted.uses, as_json=request.as_json, lab=backend)
     done = _on_host(request, wanted) if request.lab is None else _in_lab(request, wanted, request.lab)
-    write_files(done.report, request.outputs, request.detail)
-    punch.show_punch(done.report, request, quiet=wanted.uses.pipe, told=done.told)
+    punch.deliver(done, request, quiet=wanted.uses.pipe)
     return done.code
 
 

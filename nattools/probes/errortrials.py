@@ -29,7 +29,8 @@ from nattools.protocols.stun.constants import SERVICE_ERROR_TRIALS
 QUESTION = "Does an ICMP error that a stranger makes get in, or one of ours out (pwnat)?"
 ORDERS = 2
 """The server sends all copies of an order at once, and one burst of losses may take them all: silence counts
-after as many orders as this, each with a beacon of its own."""
+after as many orders as this, each with a beacon of its own. One that is not followed leaves it open."""
+Outcome = Literal["arrived", "missing", "denied", "error"]
 SETTLE = "`nattools serve` as root on a machine with a public address, named with --server"
 
 
@@ -110,8 +111,7 @@ class _Inward:
             sent += copies if answer is not None and answer.outcome == "sent" else 0
             if answer is None or answer.outcome != "sent":
                 break
-        self._record(answer, sent, began)
-        return not self.arrived and sent > 0
+        return self._record(answer, sent, began) == "missing"
 
     async def _ordered(self, ask: TrialAsk) -> TrialResult | None:
         loop, client = asyncio.get_running_loop(), self.client
@@ -127,12 +127,15 @@ class _Inward:
             return request.result or TrialResult("sent")
         return request.result
 
-    def _record(self, answer: TrialResult | None, sent: int, began: float) -> None:
-        outcome: Literal["arrived", "missing", "denied", "error"] = "missing"
+    def _record(self, answer: TrialResult | None, sent: int, began: float) -> Outcome:
+        """`answer`: to the last order."""
+        outcome: Outcome = "error"
         if self.arrived:
             outcome = "arrived"
-        elif not sent:
-            outcome = "denied" if answer is not None and answer.outcome == "denied" else "error"
+        elif answer is not None and answer.outcome == "sent":
+            outcome = "missing"
+        elif answer is not None and answer.outcome == "denied":
+            outcome = "denied"
         self.client.context.recorder.add(
             ErrorTrial(
                 probe=ErrorTrials.name,
@@ -149,6 +152,7 @@ class _Inward:
             ),
             at=began,
         )
+        return outcome
 
 
 async def _outward(context: ProbeContext, target: Target) -> None:
@@ -161,17 +165,20 @@ async def _outward(context: ProbeContext, target: Target) -> None:
         return
     nonce, began = new_nonce(), asyncio.get_running_loop().time()
     with await open_stun_client(context) as client:
-        sent, answer = 0, await _told(client, target, nonce)  # from now on the server listens
+        sent, left, answer = 0, 0, await _told(client, target, nonce)  # from now on the server listens
         while sent < context.estimate.copies() and answer is not None and answer.outcome == "missing":
             packet = crafted_error(client.local.host, target.endpoint, pwnat.TARGETS[0], nonce)
+            left = 0
             for _ in range(min(MAX_COPIES, context.estimate.copies() - sent)):
-                sent += context.network.send_packet(packet) is None
+                left += context.network.send_packet(packet) is None
                 await asyncio.sleep(context.estimate.gap_s)
+            sent += left
             await asyncio.sleep(context.estimate.rtt_s / 2)
             answer = await _told(client, target, nonce)
-            if not sent:
+            if not left:
                 break
-        arrived = answer is not None and answer.outcome == "arrived"
+        told = None if answer is None else answer.outcome
+        arrived = told == "arrived"
         echoed = None if arrived else await _echoed(context, target)
         context.recorder.add(
             ErrorTrial(
@@ -182,7 +189,7 @@ async def _outward(context: ProbeContext, target: Target) -> None:
                 local=client.local.host,
                 mapped=None if answer is None or answer.seen is None else str(answer.seen),
                 sent=sent,
-                outcome="arrived" if arrived else "missing" if answer is not None and sent else "error",
+                outcome="arrived" if arrived else "missing" if told == "missing" and left else "error",
                 source=answer.source if answer is not None else None,
                 echoed=echoed,
             ),

@@ -161,8 +161,10 @@ class PeerService:
         made = await self._connected(target, origin, peer)
         status: DialStatus = "dial-error"
         if isinstance(made, Libp2pConnection):
-            status = "ok" if await _said(made, nonce) else "dial-back-error"
-            made.close()
+            try:
+                status = "ok" if await _said(made, nonce) else "dial-back-error"
+            finally:
+                made.close()
         if self._report is not None:
             self._report(f"libp2p dial-back, {origin} to {target}: {status}")
         return status

@@ -138,6 +138,12 @@ def test_without_the_privilege(pair: Pair, run: int) -> None:
         assert "below 1024" in report.punch.advice
 
 
+TRIES = 3
+"""A connection is claimed each time, that the first step finds it only mostly: Linux gives the last of 512
+sockets no port in about 3% of cases, and on a busy machine a packet may be late. Three misses in a row are
+no chance."""
+
+
 # --- special cases
 
 SPECIAL: dict[str, tuple[RouterSpec | None, RouterSpec | None]] = {
@@ -155,9 +161,9 @@ SPECIAL: dict[str, tuple[RouterSpec | None, RouterSpec | None]] = {
 
 
 @cache
-def specials(run: int) -> dict[str, Reports]:
+def specials(run: int, again: int) -> dict[str, Reports]:
     """All of them, in one lab."""
-    with NetnsLab(scenario_of_pairs(SPECIAL.values()), seed=run) as lab:
+    with NetnsLab(scenario_of_pairs(SPECIAL.values()), seed=run + 100 * again) as lab:
         found = lab.run(lambda: several(lab, len(SPECIAL), PairOptions()))
     return dict(zip(SPECIAL, found, strict=True))
 
@@ -166,12 +172,14 @@ def specials(run: int) -> dict[str, Reports]:
 @pytest.mark.parametrize("case", SPECIAL)
 def test_open_inputs_and_blocks(case: str, run: int) -> None:
     """An open INPUT takes a packet that comes before the own one for its own, which costs the port. Each side
-    waits some 50 ms so that it does not happen. A busy machine may be later than that, and then the plan's
-    next step, with other roles, connects. (In the simulator the first one has to: test_icedriver.)"""
+    waits some 50 ms so that it does not happen. A busy machine may be later than that: then all of them are
+    tried again. (In the simulator the first step has to: test_icedriver.)"""
     ways = {("reflexive", "udp"), ("birthday", "udp"), ("prediction", "udp"), ("simultaneous-open", "tcp")}
-    reports = specials(run)[case]
-    again = {("low-ttl", "udp")} if case.startswith("open INPUT") and missed_at_first(reports) else set()
-    assert_connected(reports, ways | again)
+    for again in range(TRIES):
+        reports = specials(run, again)[case]
+        if not missed_at_first(reports):
+            break
+    assert_connected(reports, ways)
 
 
 # --- others take ports between the look at the counters and the punch
@@ -194,12 +202,6 @@ def with_neighbours() -> Scenario:
 def busy() -> Iterator[NetnsLab]:
     with NetnsLab(with_neighbours()) as lab:
         yield lab
-
-
-TRIES = 3
-"""A connection is claimed each time, that the first step finds it only mostly: Linux gives the last of 512
-sockets no port in about 3% of cases, and on a busy machine a packet may be late. Three misses in a row are
-no chance."""
 
 
 @pytest.mark.parametrize("taken", range(7))

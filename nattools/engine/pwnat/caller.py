@@ -14,7 +14,7 @@ from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
-from nattools.engine.pwnat.knocksession import ORIGINAL_SESSION, KnockSession, planned
+from nattools.engine.pwnat.knocksession import ORIGINAL_SESSION, PLAN_TIMES, KnockSession, planned
 from nattools.engine.pwnat.meeting import Meeting
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
@@ -44,8 +44,6 @@ HURRIED: Final = 20
 JITTER: Final = 0.1
 LATER_S: Final = 30.0
 """How long one attempt knocks when a connection was lost."""
-STEP_TIMES: Final = 2
-"""The plan is gone through so often: what is drawn is drawn anew."""
 STEP_KNOCKS: Final = 2
 OPENERS: Final = (2, 3, 4, 5, 6)
 """TTLs of what opens the own NAT, one after the other, where nobody has measured how far that is: too small
@@ -160,9 +158,8 @@ class KnockCaller(PathFinder):
     async def _knock_all(self, met: Meeting, seen: Endpoint | None) -> None:
         """By the plan where there is one; else until it is broken off."""
         if self._steps and seen is not None and not self._options.compat:
-            for _ in range(STEP_TIMES):
-                for number, step in enumerate(self._steps, 1):
-                    await self._by_step(met, number, step)
+            for number, step in enumerate(self._steps * PLAN_TIMES, 1):
+                await self._by_step(met, number, step)
             return
         for number, ttl in enumerate(self._openers()):
             met.driver.probe(met.socket, self._listener, ttl=ttl)

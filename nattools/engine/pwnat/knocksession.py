@@ -20,6 +20,8 @@ from nattools.traversal.udp_strategies import udp_steps
 
 ORIGINAL_SESSION: Final = b"the original"
 """The only one that there is where nothing can be said in an error."""
+PLAN_TIMES: Final = 2
+"""A plan is gone through so often, on both sides: what is drawn is drawn anew. Knocks count its steps on."""
 Part = Literal["listener", "caller"]
 LISTENER: Final = Side(moves="not", accepts="port")
 """What a knock could reach is an outside port that the listener's peers all see: of its filter the strictest

@@ -16,7 +16,7 @@ from nattools.engine.pwnat.beacons import Beacons, interval_s
 from nattools.engine.pwnat.beaconsources import BeaconSource, EchoBeacons, UdpBeacons
 from nattools.engine.pwnat.hearing import Heard, Hearing
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
-from nattools.engine.pwnat.knocksession import KnockSession, planned
+from nattools.engine.pwnat.knocksession import PLAN_TIMES, KnockSession, planned
 from nattools.engine.pwnat.meeting import Meeting
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
@@ -194,7 +194,7 @@ class KnockListener(PathFinder):
 
     async def _step(self, met: Meeting, knock: Knock, place: Endpoint) -> None:
         """The plan's step that begins now, unless it has."""
-        steps = planned(knock.nat)
+        steps = planned(knock.nat) * PLAN_TIMES
         if not 0 < knock.step <= len(steps) or knock.step in self._done:
             return
         self._done.add(knock.step)

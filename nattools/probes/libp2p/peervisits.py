@@ -16,6 +16,8 @@ from nattools.net.libp2p.peerconnection import Libp2pConnection, PeerFailure
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.net.libp2p.peerquestions import identify, ping
 from nattools.probes.probe import Recorder
+from nattools.protocols.libp2p.autonat import DIAL_REQUEST
+from nattools.protocols.libp2p.circuit import HOP
 from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.identify import PeerDescription
 from nattools.protocols.libp2p.multiaddr import Multiaddr
@@ -145,10 +147,12 @@ async def visit(
 
 
 def _described(seen: PeerVisit, description: PeerDescription) -> PeerVisit:
+    """Of very many protocols, those that something follows from are kept."""
+    asked = [each for each in (DIAL_REQUEST, HOP) if each in description.protocols]
     return msgspec.structs.replace(
         seen,
         agent=description.agent,
-        protocols=description.protocols[:_MOST_PROTOCOLS],
+        protocols=tuple(dict.fromkeys((*asked, *description.protocols)))[:_MOST_PROTOCOLS],
         observed=None if description.observed is None else str(description.observed),
     )
 

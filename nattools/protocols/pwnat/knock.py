@@ -85,7 +85,7 @@ class CallerNat(msgspec.Struct, frozen=True):
 class Knock(msgspec.Struct, frozen=True, kw_only=True):
     """`caller` None: it does not know its outside address; its `port` is what it sends from, or is seen at
     from outside. `step` 0: no plan is needed; else the plan's step with that number, counted from 1, begins
-    now. `sent_ms`: milliseconds since 1970, UTC."""
+    now; the numbers go on when the plan is gone through again. `sent_ms`: milliseconds since 1970, UTC."""
 
     session: bytes
     number: int

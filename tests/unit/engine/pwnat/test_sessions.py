@@ -11,17 +11,23 @@ import pytest
 
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.options import Connected, Use, UseResult, Watcher
+from nattools.engine.pwnat import listener as listener_side
 from nattools.engine.pwnat.connecting import Side, both, connect, listen
 from nattools.engine.pwnat.knockoptions import PwnatOptions
 from nattools.lab.backend import open_lab
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario
+from nattools.lab.scenariofiles import load
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.pwnat import Pwnat
 from nattools.model.report import Report
+from nattools.net.base import Network
 from nattools.protocols import ip, pwnat
 from nattools.protocols.packet import Packet
 from nattools.protocols.pwnat import Knock
+from nattools.traversal.sending import ProbeOutcome, send_step
+from nattools.traversal.steps import Step
+from nattools.trials.knocks import knock_pair
 
 SECRET = "the same on both sides"
 OUTSIDE = "11.1.0.2"
@@ -355,6 +361,26 @@ def test_a_lost_path_is_found_again() -> None:
         assert came[-1] == 1
 
     run(home(), main)
+
+
+def test_a_plan_is_gone_through_twice_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that the listener sends by the plan is lost the first time; the second time connects."""
+    lost: list[Step] = []
+
+    async def lose_first(
+        network: Network, driver: Any, socket: Any, place: Any, step: Step, **more: Any
+    ) -> Any:
+        if step in lost:
+            return await send_step(network, driver, socket, place, step, **more)
+        lost.append(step)
+        await asyncio.sleep(step.seconds or 0.0)
+        return ProbeOutcome(None, None)
+
+    monkeypatch.setattr(listener_side, "send_step", lose_first)
+    with open_lab(load("pwnat-hard-callers"), "sim") as lab:
+        listener, caller = lab.run(lambda: knock_pair(lab, "alice", "draws"))
+    assert lost
+    assert told(listener).strategy == told(caller).strategy == "birthday"
 
 
 def test_behind_a_firewall_that_passes_errors() -> None:
