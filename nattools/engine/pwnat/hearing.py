@@ -82,7 +82,8 @@ class Hearing:
         if error.kind != "time-exceeded" or error.destination.host != original.TARGET or not error.offender:
             counts.foreign += 1
             return
-        if now - self._sources.get(error.offender, now - PAUSE_S) < PAUSE_S:
+        last = self._sources.get(error.offender)
+        if last is not None and 0 <= now - last < PAUSE_S:  # before 0 the clock was set back
             return
         if len(self._sources) >= MOST_SOURCES:
             del self._sources[next(iter(self._sources))]

@@ -186,7 +186,7 @@ class KnockListener(PathFinder):
             while True:
                 place = self._place(heard)
                 if place is not None and heard.knock.attempt == self._session.attempt:
-                    self._source.greet(met.socket, place)
+                    self._source.greet(met.socket, place, self.budget)
                     met.expect(place)
                     await self._step(met, heard.knock, place)
                 async with asyncio.timeout(QUIET_S):
