@@ -67,7 +67,7 @@ class Hearing:
             counts.replayed += doubt == "replayed"
             counts.stale += doubt == "stale"
             if doubt == "stale":
-                self.tell(statement("pwnat-stale", apart_s=round(self._filter.apart_s or 0.0, 1)))
+                self.tell(statement("pwnat-stale", apart_s=round(abs(self._filter.apart_s or 0.0), 1)))
             return
         if self._session.name not in (None, knock.session):
             self.tell(statement("pwnat-busy"))
