@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import MeasurementRun, learn_translation
 from nattools.engine.options import Emit, Event, MeasureOptions
-from nattools.engine.peersearch import PeerSearch
+from nattools.engine.peersearch import MOST_PEERS, PeerSearch
 from nattools.engine.run import CompletedRun, new_run, put_questions, within_time_limit
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
@@ -26,8 +26,6 @@ from nattools.protocols.libp2p.circuit import HOP
 from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
 from nattools.protocols.stun.constants import SERVICE_LIBP2P
-
-MOST_PEERS = 12
 
 
 async def measure_libp2p(network: Network, options: MeasureOptions, emit: Emit) -> Report:
@@ -99,14 +97,15 @@ async def _wait(
 ) -> None:
     """Be called through the first peer that relays."""
     relay = next((each for each in visited if each.offers(HOP)), None)
-    if relay is None:
+    problem: str | None = "no peer here relays"
+    if relay is not None:
+        run.emit(Event("started", PROBE, f"waiting {search.wait_s:g} s to be called through a relay"))
+        problem = await wait_for_calls(context, relay.address, search.wait_s, search.told)
+        run.emit(Event("finished", PROBE))
+    if problem is not None:
         question = "Does a relayed connection become a direct one?"
-        gap = Gap(probe=PROBE, question=question, reason="no peer here relays", settle="name one that does")
-        run.recorder.add(gap)
-        return
-    run.emit(Event("started", PROBE, f"waiting {search.wait_s:g} s to be called through a relay"))
-    await wait_for_calls(context, relay.address, search.wait_s, search.told)
-    run.emit(Event("finished", PROBE))
+        settle = "a relay that gives a place, and a call from another machine: nattools libp2p ADDRESS"
+        run.recorder.add(Gap(probe=PROBE, question=question, reason=problem, settle=settle))
 
 
 async def _visit_all(context: PeerContext, host: PeerHost, addresses: list[Multiaddr]) -> list[Visited]:
@@ -126,8 +125,9 @@ async def _visit_all(context: PeerContext, host: PeerHost, addresses: list[Multi
 
 
 def _to_visit(addresses: Iterable[Multiaddr]) -> list[Multiaddr]:
-    """Of those behind a relay, the relay; of QUIC addresses nothing, since only their port is asked."""
-    direct = (each.relay if each.relayed else each for each in addresses if each.over != "quic")
+    """Of those behind a relay, the relay; of QUIC ports nothing, since only the port is asked."""
+    found = (each for each in addresses if each.over != "quic" or each.endpoint is None)
+    direct = (each.relay if each.relayed else each for each in found)
     return list(dict.fromkeys(each for each in direct if each is not None))
 
 

@@ -51,7 +51,6 @@ class Libp2pRelay(msgspec.Struct, frozen=True, kw_only=True):
 
     address: str
     reserved: bool | None = None
-    lasts_s: float | None = None
     limit_s: float | None = None
     limit_bytes: int | None = None
     carries: bool | None = None

@@ -124,6 +124,15 @@ class NatByTransport(msgspec.Struct, frozen=True, kw_only=True):
     tcp4: Nat | None = None
     tcp6: Nat | None = None
 
+    def over_ipv4(self) -> Nat | None:
+        """What stands in the way of IPv4: as UDP found, or as TCP did where UDP does not tell."""
+        return self.udp4 if self.udp4 is not None and self.udp4.present is not None else self.tcp4
+
+    def over_ipv6(self) -> Nat | None:
+        """What came of IPv6: of UDP, or of TCP where that alone was answered or measured."""
+        reached = self.tcp6 is not None and self.tcp6.reachable is True
+        return self.tcp6 if self.udp6 is None or (self.udp6.reachable is False and reached) else self.udp6
+
     def each(self, change: Callable[[Nat], Nat]) -> NatByTransport:
         """The same with each that was measured changed."""
         found = {name: nat and change(nat) for name, nat in msgspec.structs.asdict(self).items()}

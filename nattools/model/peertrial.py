@@ -75,7 +75,6 @@ class PlaceAsked(Observation, frozen=True, kw_only=True, tag="libp2p-place"):
     peer: str
     outcome: Literal["answered", "unsupported", "silent", "malformed"]
     status: str | None = None
-    lasts_s: float | None = None
     limit_s: float | None = None
     limit_octets: int | None = None
     carried: bool | None = None

@@ -64,7 +64,7 @@ def _bar(value: float | None, most: float, room: int) -> str:
     """A value above 0 has at least one character."""
     if value is None or value <= 0:
         return ""
-    return "#" * max(1, round(room * value / most))
+    return "#" * max(1, round(room * (value / most)))
 
 
 def _events_table(chart: EventChart) -> Table:

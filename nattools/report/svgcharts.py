@@ -68,7 +68,7 @@ def _bars(chart: BarChart) -> str:
     for number, bar in enumerate(chart.bars):
         y = number * _ROW
         drawing.text(label - 12, y + 17, bar.label, "end")
-        long = room * max(bar.value or 0.0, 0.0) / most
+        long = room * (max(bar.value or 0.0, 0.0) / most)
         drawing.rectangle(label, y + 5, (max(long, 2.0), _ROW - 10), bar.mood, f"{bar.label}: {bar.text}")
         drawing.text(label + long + 8, y + 17, bar.text)
     return drawing.done(WIDE, max(len(chart.bars), 1) * _ROW)
@@ -82,7 +82,7 @@ def _bars_narrow(chart: BarChart) -> str:
     for number, bar in enumerate(chart.bars):
         y = number * (_ROW + 18)
         drawing.text(0, y + 13, bar.label)
-        long = room * max(bar.value or 0.0, 0.0) / most
+        long = room * (max(bar.value or 0.0, 0.0) / most)
         drawing.rectangle(0, y + 20, (max(long, 2.0), _ROW - 10), bar.mood)
         drawing.text(long + 8, y + 33, bar.text)
     return drawing.done(NARROW, max(len(chart.bars), 1) * (_ROW + 18))

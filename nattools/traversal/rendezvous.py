@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network
@@ -22,9 +22,6 @@ from nattools.protocols.mailbox import MailboxClient, MailboxFailure
 from nattools.traversal.codes import Code
 from nattools.traversal.mailboxconnection import MailboxAddress, open_mailbox
 from nattools.traversal.relayaccess import TurnAccess, offered
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

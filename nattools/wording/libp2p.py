@@ -14,6 +14,8 @@ SENTENCES = {
     "peer-not-libp2p": "What answers there is not this peer: {detail}.",
     "peer-failed": "No connection came about: {detail:or no reason is known}.",
     "peer-says-nothing": "It takes connections and does not say who it is.",
+    "peer-quic-answers": "Its QUIC port answers; who it is was not asked, since only TCP is spoken here.",
+    "peer-quic-silent": "Its QUIC port does not answer, which proves nothing: not every server does.",
     # addresses
     "address-reached": (
         "The peer {by} connected to it from {origin}, to which this machine had written nothing: so can "

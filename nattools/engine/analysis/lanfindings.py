@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.model.endpoint import family_of
 from nattools.model.lan import Lan, LanMdns, LanNeighbour, LanReadiness
@@ -53,15 +55,24 @@ class _Evidence:
 
     @property
     def gone(self) -> list[str]:
-        """Those that the user says are there, and that did not answer in any way."""
-        named = [one for one in self.echoes if one.role == "named"]
-        return [one.address for one in named if not one.received and not one.refused and one.sent]
+        """Those that the user says are there, and from which nothing came in any way."""
+        heard = {*self.responders(), *(peer.address for peer in self.peers)}
+        named = [one for one in self.echoes if one.role == "named" and one.sent and not one.beyond]
+        silent = [one.address for one in named if not one.received and not one.refused]
+        return [address for address in silent if address not in heard]
+
+    @property
+    def beyond(self) -> list[str]:
+        """Those that the user says are there, and that are on another network."""
+        return [one.address for one in self.echoes if one.role == "named" and one.beyond]
 
     def passes(self, way: str) -> bool | None:
-        """Did beacons pass by a way, in either direction?"""
+        """Did beacons pass by a way, in either direction? None came and none arrived: that says something
+        only of a machine that has this way too, and not of one without IPv6."""
         if any(way in (*peer.came, *peer.arrived) for peer in self.peers):
             return True
-        if self.peers and self.sent.sent.get(way, 0) >= ENOUGH:
+        able = way == "unicast" or any(way in peer.sends for peer in self.peers)
+        if self.peers and able and self.sent.sent.get(way, 0) >= ENOUGH:
             return False
         return None
 
@@ -83,7 +94,7 @@ class _Evidence:
         return found
 
     def responders(self, family: int | None = None) -> list[str]:
-        """Who answered multicast DNS, without the routers."""
+        """Who answered multicast DNS, routers among them."""
         trials = [one for one in self.mdns if family in (None, one.family)]
         return list(dict.fromkeys(each for one in trials for each in one.responders))
 
@@ -187,8 +198,6 @@ def _near(address: str, seen: _Evidence) -> bool:
 
 
 def _with_programs(found: Lan, seen: _Evidence) -> Lan:
-    from msgspec.structs import replace
-
     return replace(
         found,
         yggdrasil=_yggdrasil(found, seen),
@@ -196,7 +205,10 @@ def _with_programs(found: Lan, seen: _Evidence) -> Lan:
         qaul=_by_mdns(found, "lan-qaul"),
         syncthing=_syncthing(found),
         casting=_by_mdns(found, "lan-casting"),
-        reason=_reason(found, seen),
+        reason=(
+            *_reason(found, seen),
+            *(statement("lan-beyond", address=address) for address in seen.beyond[:1]),
+        ),
         actions=_actions(found, seen),
     )
 

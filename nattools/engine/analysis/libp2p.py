@@ -82,12 +82,22 @@ def _any(values: Iterable[bool | None]) -> bool | None:
 
 
 def _peers(seen: Sequence[object]) -> tuple[Libp2pPeer, ...]:
+    """And the QUIC ports of none of them, which were named: nothing but the port could be asked."""
     visits: dict[str, list[PeerVisit]] = defaultdict(list)
     for each in seen:
         if isinstance(each, PeerVisit):
             visits[each.address].append(each)
     quic = [each for each in seen if isinstance(each, QuicAsked)]
-    return tuple(_peer(address, found, quic) for address, found in visits.items())
+    rows = [_peer(address, found, quic) for address, found in visits.items()]
+    theirs = {number for row in rows for number in row.evidence}
+    return (*rows, *(_quic_port(each) for each in quic if each.id not in theirs))
+
+
+def _quic_port(asked: QuicAsked) -> Libp2pPeer:
+    why = statement("peer-quic-answers" if asked.answered else "peer-quic-silent")
+    return Libp2pPeer(
+        address=asked.address, quic=True if asked.answered else None, reason=(why,), evidence=(asked.id,)
+    )
 
 
 def _peer(address: str, visits: Sequence[PeerVisit], quic: Sequence[QuicAsked]) -> Libp2pPeer:

@@ -78,7 +78,7 @@ class PunchConnection:
         self._timeline, self._signaling = connector.timeline, connector.signaling
         self._source: str | None = None
         self._uses = uses
-        self._parted = False
+        self._parted = self._only_relayed = False
         self._leads: bool | None = None
         self.paths = PathLog(connector.timeline.began)
         self._search = DirectSearch()
@@ -132,6 +132,8 @@ class PunchConnection:
             if problem is not None:
                 return problem
         self.path, self._source = path, self._route(path)
+        attempt = self.connector.last  # later ones may fail before the peer has said what it wants
+        self._only_relayed = attempt is not None and attempt.only_relayed
         if old is not None and old is not path:
             old.close()
         self.paths.note(path)
@@ -236,9 +238,8 @@ class PunchConnection:
     @property
     def _is_relayed(self) -> bool:
         """Over a relay that is there for want of a direct path?"""
-        attempt = self.connector.last
-        wanted = attempt is not None and attempt.only_relayed
-        return self._signaling.live and not wanted and self.path is not None and self.path.relayed
+        relayed = self.path is not None and self.path.relayed
+        return self._signaling.live and relayed and not self._only_relayed
 
     async def _try_aside(self, aim: AttemptAim) -> None:
         """Try for another path while the relay goes on passing everything on."""

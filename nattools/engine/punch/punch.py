@@ -171,10 +171,12 @@ async def _by_tokens(
         own = replace(own, options=options)
     keys = _Keys()
     agent = ice.Agent("controlling")  # for its choice of credentials
-    introduction, bases = await prepare(own, 0, agent.credentials)
-    introduction = _with_relay(introduction, options.relays)
-    told = StepSockets() if options.relaying == "only" else await _told(run, bases)
+    bases, told = list[Base](), StepSockets()
     try:
+        introduction, bases = await prepare(own, 0, agent.credentials)
+        introduction = _with_relay(introduction, options.relays)
+        if options.relaying != "only":
+            told = await _told(run, bases)
         ours = _token(introduction, keys.public, told)
         watcher.code(encode_token(ours))
         timeline.note("token", statement("token-made"))

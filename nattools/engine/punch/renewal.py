@@ -13,11 +13,13 @@ LEAST_PAUSE_S: Final = 30.0
 
 class RelayRenewal:
     """Ask whether it is `due` now and then. What comes to nothing is tried again, with a fourth of the time
-    that is left in between."""
+    that is left in between. However soon credentials end, `LEAST_PAUSE_S` lies between two times: a mailbox
+    may offer some that hold for a second, again and again."""
 
     def __init__(self) -> None:
         self._until = math.inf
         self._next_at = math.inf
+        self._not_before = -math.inf
 
     def due(self, until: float, now: float) -> bool:
         """Is it time? `until`: when the credentials of the path in use end (infinity: they do not, or it is
@@ -25,7 +27,8 @@ class RelayRenewal:
         if until != self._until:
             self._until = until
             self._next_at = until - PART * (until - now) if math.isfinite(until) else math.inf
-        if now < self._next_at:
+        if now < max(self._next_at, self._not_before):
             return False
-        self._next_at = now + max(LEAST_PAUSE_S, (until - now) / 4)
+        self._not_before = now + LEAST_PAUSE_S
+        self._next_at = now + (until - now) / 4
         return True

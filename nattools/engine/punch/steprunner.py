@@ -160,7 +160,11 @@ class StepRunner:
             host=own[0] if own else None,
             interface=context.own.run.options.interface,
         )
-        return socket, None if server is None else await where_seen(socket, server)
+        try:
+            return socket, None if server is None else await where_seen(socket, server)
+        except BaseException:  # a path was found meanwhile
+            socket.close()
+            raise
 
     def _note_costs(self, step: Step) -> None:
         """That it is not repeated any more; once for each strategy."""
@@ -180,8 +184,10 @@ class StepRunner:
         with contextlib.suppress(CannotRun):
             options = context.own.run.options
             socket = await open_path_socket(network, family=4, interface=options.interface)
-            now = await where_seen(socket, server)
-            socket.close()
+            try:
+                now = await where_seen(socket, server)
+            finally:
+                socket.close()
             stale = None if now is None else out_of_reach(counted, told, now)
             if stale is not None:
                 self._seen_again = True

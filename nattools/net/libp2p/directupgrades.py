@@ -14,10 +14,12 @@ from typing import Final, Literal
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
+from nattools.net.addresses import kind_of
 from nattools.net.base import TcpFailure
 from nattools.net.eventloop import TimeLimit
 from nattools.net.libp2p.peerconnection import Libp2pConnection, MuxStream, StreamMessages
 from nattools.net.libp2p.peerhost import PeerHost
+from nattools.protocols import ice
 from nattools.protocols.libp2p import dcutr
 from nattools.protocols.libp2p.dcutr import HolePunchMessage
 from nattools.protocols.libp2p.multiaddr import Multiaddr
@@ -43,16 +45,24 @@ class UpgradeRecord:
 
 
 class DirectUpgrades:
-    """A host's part in upgrades, from the own port `local`, which listens. `addresses`: where it is seen.
-    `meeting`: how many attempts go on; `over` is set with the last word of the `record`."""
+    """A host's part in upgrades, from the own port `local`, which listens, out of `interface`, if one is
+    named. `addresses`: where it is seen. `meeting`: how many attempts go on; `over` is set with the last word
+    of the `record`. The peer gets no more than three attempts."""
 
-    def __init__(self, host: PeerHost, local: Endpoint, addresses: Sequence[Multiaddr]) -> None:
+    def __init__(
+        self,
+        host: PeerHost,
+        local: Endpoint,
+        addresses: Sequence[Multiaddr],
+        interface: str | None = None,
+    ) -> None:
         self.record = UpgradeRecord()
         self.over = asyncio.Event()
         self.meeting = 0
         self._host = host
         self._local = local
         self._addresses = tuple(addresses)
+        self._interface = interface
         self._network = host.network
         host.servers[dcutr.DCUTR] = self._follow
 
@@ -65,12 +75,14 @@ class DirectUpgrades:
         messages = StreamMessages(stream, dcutr.MAX_DCUTR)
         targets: list[Endpoint] | None = None
         async with TimeLimit(_EXCHANGE_S):
-            targets = _targets(await self._expect(messages, "connect"))
+            targets = self._targets(await self._expect(messages, "connect"))
             messages.write(dcutr.encode_dcutr(HolePunchMessage("connect", self._addresses)))
             await self._expect(messages, "sync")
         if targets is None:
             return
         stream.close()
+        if self.record.attempts >= dcutr.ATTEMPTS:
+            raise ProtocolError("it begins upgrades without end")
         await self._meet(stream.connection, targets, initiates=True)
 
     # --- the end that was called
@@ -109,7 +121,7 @@ class DirectUpgrades:
             async with TimeLimit(_EXCHANGE_S):
                 began = loop.time()
                 messages.write(dcutr.encode_dcutr(HolePunchMessage("connect", self._addresses)))
-                found = _targets(await self._expect(messages, "connect"))
+                found = self._targets(await self._expect(messages, "connect"))
                 trip_s = loop.time() - began
                 messages.write(dcutr.encode_dcutr(HolePunchMessage("sync")))
                 await stream.drain()
@@ -129,6 +141,21 @@ class DirectUpgrades:
         if message.kind != kind:
             raise ProtocolError(f"{message.kind} where {kind} belongs")
         return message
+
+    def _targets(self, message: HolePunchMessage) -> list[Endpoint]:
+        """Where the other end is seen over TCP: one host, not this one, and none within somebody's network if
+        this end is seen on the internet."""
+        own = [each.host for each in self._addresses if each.host is not None]
+        public = any(map(self._network.is_public, own))
+        found = [each.endpoint for each in message.addresses if each.over == "tcp"]
+        return [
+            each
+            for each in dict.fromkeys(found)
+            if each is not None
+            and ice.why_not_a_target(each) is None
+            and kind_of(each.host) != "loopback"
+            and (not public or self._network.is_public(each.host))
+        ][:_MOST_TARGETS]
 
     async def _meet(self, relayed: Libp2pConnection, targets: list[Endpoint], *, initiates: bool) -> bool:
         """Call them, and be called by them, until there is a connection or the time is over."""
@@ -174,7 +201,11 @@ class DirectUpgrades:
         own = self._local.port if port is None else port
         try:
             stream = await self._network.connect_tcp(
-                target, timeout_s=timeout_s, host=_bound(self._local), port=own
+                target,
+                timeout_s=timeout_s,
+                host=_bound(self._local),
+                port=own,
+                interface=self._interface,
             )
         except CannotRun:
             return None
@@ -194,9 +225,3 @@ class DirectUpgrades:
 
 def _bound(local: Endpoint) -> str | None:
     return None if local.host in ("0.0.0.0", "::") else local.host
-
-
-def _targets(message: HolePunchMessage) -> list[Endpoint]:
-    """Where the other end is seen over TCP."""
-    found = [each.endpoint for each in message.addresses if each.over == "tcp" and not each.relayed]
-    return [each for each in dict.fromkeys(found) if each is not None and each.port][:_MOST_TARGETS]

@@ -100,6 +100,7 @@ class MuxStream:
             self._received.clear()
             self._ended = True
             self._arrived.set()
+            self._moved.set()
 
     def abort(self) -> None:
         """Give it up, both ways. Idempotent."""

@@ -29,7 +29,7 @@ PING: Final = "/ipfs/ping/1.0.0"
 PING_SIZE: Final = 32
 _MOST_PINGS: Final = 1000
 _MOST_CALLERS: Final = 64
-"""Who calls and does not finish the handshake; no more than so many are heard at a time."""
+"""So many may have called and still be there; who calls then is reset."""
 HANDSHAKE_S: Final = 10.0
 AGENT: Final = f"nattools/{__version__}"
 
@@ -78,6 +78,7 @@ class PeerHost:
         task = self._group.create_task(_guard(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # where the host ended before it began
 
     async def listen(self, family: Family, **end: Unpack[LocalEnd]) -> Endpoint:
         """Listen for peers, and where. CannotRun as in `Network.listen_tcp`."""
@@ -157,10 +158,12 @@ class PeerHost:
         awaited = next((each for each in self._awaited if stream.remote.host in each.hosts), None)
         try:
             if awaited is None:
-                await self.take(stream, initiates=False)
+                made = await self.take(stream, initiates=False)
             else:
                 made = await self.take(stream, initiates=awaited.initiates, expected=awaited.peer)
                 awaited.came(made)
+            if isinstance(made, Libp2pConnection):
+                await made.ended.wait()
         finally:
             self._calling -= 1
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.peertrial import DialAsked
 from nattools.net.libp2p.peerconnection import MuxStream, StreamMessages
@@ -28,18 +29,26 @@ _LATER_S: Final = 1.0
 
 
 class _Nonces:
-    """Who said which number."""
+    """Who said which of the numbers that were given out."""
 
     def __init__(self) -> None:
+        self._given: set[int] = set()
         self.origins: dict[int, Endpoint] = {}
         self.changed = asyncio.Event()
 
+    def give(self) -> int:
+        """A new one."""
+        nonce = new_nonce()
+        self._given.add(nonce)
+        return nonce
+
     async def serve(self, stream: MuxStream) -> None:
-        """ProtocolError: it is no number."""
+        """ProtocolError: it is no number that was given out."""
         messages = StreamMessages(stream, autonat.MAX_MESSAGE)
         nonce = autonat.decode_nonce(await messages.expect())
-        if len(self.origins) < 1000:
-            self.origins.setdefault(nonce, stream.remote)
+        if nonce not in self._given:
+            raise ProtocolError("a number that nobody gave out")
+        self.origins.setdefault(nonce, stream.remote)
         self.changed.set()
         messages.write(autonat.DIAL_BACK_RECEIVED)
         stream.end()
@@ -124,7 +133,7 @@ class _Check:
         loop = asyncio.get_running_loop()
         if await _waited(self._came, wait_s):
             return
-        began, nonce = loop.time(), new_nonce()
+        began, nonce = loop.time(), self._nonces.give()
         answer = await ask_to_dial(self._server.connection, (self._address,), nonce)
         if answer.dial == "ok" and nonce not in self._nonces.origins:
             await self._wait_for(nonce)

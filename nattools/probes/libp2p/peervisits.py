@@ -16,6 +16,8 @@ from nattools.net.libp2p.peerconnection import Libp2pConnection, PeerFailure
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.net.libp2p.peerquestions import identify, ping
 from nattools.probes.probe import Recorder
+from nattools.protocols.libp2p.autonat import DIAL_REQUEST
+from nattools.protocols.libp2p.circuit import HOP
 from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.identify import PeerDescription
 from nattools.protocols.libp2p.multiaddr import Multiaddr
@@ -23,6 +25,8 @@ from nattools.protocols.libp2p.multiaddr import Multiaddr
 PROBE: Final = "libp2p"
 VISIT_S: Final = 6.0
 _MOST_PROTOCOLS: Final = 40
+_MOST_OF_FAMILY: Final = 2
+"""Addresses of a name: all share the time of a visit."""
 _FAILED: Final[dict[str, VisitOutcome]] = {
     "refused": "refused",
     "timeout": "timeout",
@@ -86,7 +90,10 @@ async def locate(context: PeerContext, address: Multiaddr) -> PeerPlace | None:
             problem = ("unresolved", found)
         else:
             every = tuple(Endpoint(host, port) for host in found)
-            endpoints = tuple(each for each in every if each.family in context.families)
+            firsts = [
+                [each for each in every if each.family == own][:_MOST_OF_FAMILY] for own in context.families
+            ]
+            endpoints = tuple(each for each in every if any(each in some for some in firsts))
             if not endpoints:
                 problem = ("unresolved", "it has no address of a family that is measured here")
     if problem is not None:
@@ -145,10 +152,12 @@ async def visit(
 
 
 def _described(seen: PeerVisit, description: PeerDescription) -> PeerVisit:
+    """Of very many protocols, those that something follows from are kept."""
+    asked = [each for each in (DIAL_REQUEST, HOP) if each in description.protocols]
     return msgspec.structs.replace(
         seen,
         agent=description.agent,
-        protocols=description.protocols[:_MOST_PROTOCOLS],
+        protocols=tuple(dict.fromkeys((*asked, *description.protocols)))[:_MOST_PROTOCOLS],
         observed=None if description.observed is None else str(description.observed),
     )
 

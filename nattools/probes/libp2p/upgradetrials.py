@@ -42,7 +42,7 @@ class _Site:
             host.addresses = (public,)
             found.append(public)
         self.seen = tuple(dict.fromkeys(found))
-        self.upgrades = DirectUpgrades(host, local, self.seen)
+        self.upgrades = DirectUpgrades(host, local, self.seen, context.interface)
 
 
 async def _site(context: PeerContext, stack: AsyncExitStack, address: Multiaddr) -> _Site | None:
@@ -152,31 +152,35 @@ def _rounded(value: float | None) -> float | None:
 
 async def wait_for_calls(
     context: PeerContext, relay: Multiaddr, seconds: float, told: Callable[[str], None]
-) -> None:
+) -> str | None:
     """Take a place at a relay, and for so many seconds lead the upgrade of whatever call comes. `told` hears
-    the address to call."""
+    the address to call. Why none came; None: one did."""
     async with AsyncExitStack() as stack:
         site = await _site(context, stack, relay)
         if site is None:
-            return
+            return "the relay does not answer"
         calls: asyncio.Queue[Libp2pConnection] = asyncio.Queue()
         RelayedCalls(site.host, calls.put_nowait)
         answer = await reserve(site.relay.connection)
         if not answer.granted:
-            return
+            return "the relay gives no place"
         address = site.relay.address.without_peer().to(
             ("p2p", str(site.relay.connection.peer)), ("p2p-circuit", ""), ("p2p", str(site.host.peer))
         )
         told(str(address))
+        called = False
         async with TimeLimit(seconds):
             while True:
-                await _lead(site, await calls.get())
+                call = await calls.get()
+                called = True
+                await _lead(site, call)
+        return None if called else f"nobody called in {seconds:g} s"
 
 
 async def _lead(site: _Site, relayed: Libp2pConnection) -> None:
     context, loop = site.context, asyncio.get_running_loop()
     began = loop.time()
-    upgrades = DirectUpgrades(site.host, site.local, site.seen)
+    upgrades = DirectUpgrades(site.host, site.local, site.seen, context.interface)
     description = await identify(relayed)
     rtt_s = await ping(relayed)
     await upgrades.lead(relayed, _public(context, description))

@@ -43,6 +43,7 @@ class Entry(NamedTuple):
 
 _EVIDENCE = (Entry(summary.host, 1), Entry(observations.observations, 2))
 _END = (*_EVIDENCE, Entry(summary.footer))
+_OPEN_AND_END = (Entry(summary.warnings), Entry(mapped.open_questions), Entry(summary.servers, 1), *_END)
 _FIGURES = (
     Entry(summary.round_trips, 1),
     Entry(mapped.mappings, 1),
@@ -99,10 +100,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(mapped.mappings),
         Entry(techniques.techniques),
         Entry(techniques.cross_checks),
-        Entry(summary.warnings),
-        Entry(mapped.open_questions),
-        Entry(summary.servers, 1),
-        *_END,
+        *_OPEN_AND_END,
     ),
     "relay": (
         Entry(relays.answer),
@@ -123,10 +121,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(libp2p.upgrades),
         Entry(libp2p.kinds),
         Entry(nat.behaviour, 1),
-        Entry(summary.warnings),
-        Entry(mapped.open_questions),
-        Entry(summary.servers, 1),
-        *_END,
+        *_OPEN_AND_END,
     ),
     "punch": (
         Entry(punch.answer),

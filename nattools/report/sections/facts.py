@@ -52,7 +52,7 @@ def _outside(report: Report) -> Fact:
 
 def _share(report: Report) -> Fact:
     """Does the provider share the address among customers?"""
-    nat = report.nat.udp4 if report.nat.udp4 and report.nat.udp4.present is not None else report.nat.tcp4
+    nat = report.nat.over_ipv4()
     label = "Provider's NAT"
     if nat is None or nat.present is None:
         return label, Cell("not known", "unsure")

@@ -56,8 +56,8 @@ def what_works(report: Report) -> str:
     unknown = sum(one.path == "unknown" for one in report.peers)
     if unknown > len(report.peers) // 2:
         return ""
-    udp = report.nat.udp4 or report.nat.udp6
-    joining = "joining games that use TCP" if udp is None or udp.reachable is False else "joining games"
+    over_udp = [nat for nat in (report.nat.udp4, report.nat.udp6) if nat and nat.reachable is not False]
+    joining = "joining games" if over_udp else "joining games that use TCP"
     return f"{_calls(direct, len(report.peers))}, {joining}; {_hosting(report)}"
 
 

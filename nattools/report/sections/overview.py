@@ -110,7 +110,7 @@ def _lifetime(nat: Nat) -> str:
 def _ipv6(report: Report, room: int) -> Cell:
     """With the support code where there is IPv6, and the outside address where there is room."""
     phrases, mood = _ipv6_behaviour(report)
-    found, nat = report.ipv6, report.nat.udp6 or report.nat.tcp6
+    found, nat = report.ipv6, report.nat.over_ipv6()
     if found is not None and found.capable and found.code:
         phrases.append(f"code {safe(found.code, 40)}")
     if nat is not None and nat.reachable is not False and nat.external:
@@ -119,7 +119,7 @@ def _ipv6(report: Report, room: int) -> Cell:
 
 
 def _ipv6_behaviour(report: Report) -> tuple[list[str], Mood]:
-    nat = report.nat.udp6 or report.nat.tcp6
+    nat = report.nat.over_ipv6()
     verdict = next((one for one in report.techniques if one.id == "direct-ipv6"), None)
     if nat is None:
         return [_why_none(verdict)], "unsure"
@@ -132,6 +132,8 @@ def _ipv6_behaviour(report: Report) -> tuple[list[str], Mood]:
     if stopped in _STOPPED:
         # more than the behaviour says, which is that of its firewall
         behaviour = [*(behaviour[:1] if nat.present else ()), _STOPPED[stopped]]
+    if report.nat.udp6 is not None and nat is not report.nat.udp6:
+        return [f"TCP alone: {behaviour[0]}", *behaviour[1:]], "unsure"
     return behaviour, "plain"
 
 
@@ -162,7 +164,7 @@ def _router(report: Report, room: int) -> Cell:
 
 
 def _standing(report: Report) -> str:
-    nat = report.nat.udp4 if report.nat.udp4 and report.nat.udp4.present is not None else report.nat.tcp4
+    nat = report.nat.over_ipv4()
     if nat is None or nat.present is None:
         return ""
     if not nat.present:

@@ -26,7 +26,7 @@ _ERROR = 3
 
 
 def page(report: Report, view: View) -> list[Section]:
-    """The whole page; with more detail every action and every warning, however long."""
+    """The whole page; with more detail every action and the first 20 warnings, however long."""
     room = max(min(view.columns - _MARGIN, _WIDEST) - _LABEL, _LEAST)
     first = summary.summary(report, _answer(report))[0].blocks
     below = _below(report, view, room)
@@ -120,7 +120,8 @@ def _warnings(report: Report, view: View, room: int, left: int) -> list[Prose]:
         ending = f" ... (-v; {rest - 1} more)" if rest > 1 else " ... (-v)"
         shown.append(_cut(found[0], room, max(left, 1), ending))
     elif rest:
-        shown.append(f"And {rest} more: -v.")
+        where = ", in the report's JSON" if view.detail else ": -v"
+        shown.append(f"And {rest} more{where}.")
     return _labelled("Beware", shown, "unsure")
 
 

@@ -118,7 +118,7 @@ def figures(report: Report, view: View) -> list[Section]:
     rows = [row for row in report.relays if row.works]
     if not rows:
         return []
-    titles = ("relay", "over", "min", "median", "95%", "behind", "largest")
+    titles = ("relay", "over", "min", "median", "95%", "jitter", "behind", "largest")
     table = Table(titles, tuple(map(_figures, rows)), (1, *[0] * (len(titles) - 1)))
     return [Section("Through them", (table,))]
 
@@ -129,7 +129,7 @@ def _figures(row: Relay) -> tuple[Cell, ...]:
     return (
         Cell(_name(row)),
         Cell(_over(row)),
-        *(Cell(_ms(each)) for each in values),
+        *(Cell(_ms(each)) for each in (*values, row.jitter_ms)),
         Cell("" if row.reordered is None else terms.number(row.reordered)),
         Cell("" if row.mtu is None else f"{terms.number(row.mtu)}{terms.TIE}bytes"),
     )

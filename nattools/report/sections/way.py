@@ -16,11 +16,11 @@ _NAMES = {"carrier-nat": "Provider's NAT", "nat": "NAT", "router": "Router"}
 
 def path(report: Report, view: View) -> list[Section]:
     """The way out over IPv4: drawn if anything is known of it. Where nothing answered, as far as it is
-    known."""
+    known, over IPv6 if nothing is known of IPv4."""
     if report.ended is not None:
         return [_section((_here(report), *_seen(report)))]
-    nat = report.nat.udp4 or report.nat.tcp4
-    if nat is None or nat.reachable is False or nat.present is None:
+    nat = report.nat.over_ipv4()
+    if nat is None or nat.present is None:
         return []
     outside = safe(nat.external[0], 60) if nat.external else "address not known"
     end = PathNode("Internet", f"you are {outside}" if nat.external else outside)
@@ -35,19 +35,20 @@ def _section(nodes: tuple[PathNode, ...]) -> Section:
 
 
 def _here(report: Report) -> PathNode:
-    own = (
-        one
-        for each in report.host.interfaces
-        if each.up and each.kind != "loopback"
-        for one in each.addresses
-    )
-    address = safe(next((each for each in own if "." in each), "?"), 40)
-    return PathNode("This machine", address, "strong", (safe(report.host.os, 40),))
+    """By the address that packets leave with, else by the first that it has (reports of earlier versions)."""
+    host = report.host
+    leaving = [each.source for each in sorted(host.ways, key=lambda each: each.family)]
+    up = [each for each in host.interfaces if each.up and each.kind != "loopback"]
+    own = [one for each in up for one in each.addresses]
+    address = next(iter([*leaving, *(one for one in own if "." in one), *own]), "?")
+    return PathNode("This machine", safe(address, 60), "strong", (safe(host.os, 40),))
 
 
 def _seen(report: Report) -> list[PathNode]:
-    """The routers that answered packets with a small TTL, and where it ends."""
-    hops = {each.ttl: each for each in report.observations if isinstance(each, Hop) and each.address}
+    """The routers of one family that answered packets with a small TTL, and where it ends."""
+    answered = [each for each in report.observations if isinstance(each, Hop) and each.address]
+    family = min((each.family for each in answered), default=4)
+    hops = {each.ttl: each for each in answered if each.family == family}
     nodes = [PathNode("Router", safe(hops[ttl].address or "", 60)) for ttl in sorted(hops)[:MOST_HOPS]]
     return [*nodes, PathNode("Internet", "did not answer", "unsure")]
 

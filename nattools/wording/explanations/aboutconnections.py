@@ -80,7 +80,7 @@ TOPICS = (
         "A connection broke off, or was mended",
         (
             "path-*", "address-changed", "connection-broke", "peer-lost-path", "peer-quiet",
-            "looking-for-path", "link-*", "direct-*", "next-attempt",
+            "looking-for-path", "link-*", "direct-search*", "direct-found", "next-attempt",
         ),
         "A path ended: a NAT forgot it, an address changed, a side went away. nattools looks for another.",
         "Keep-alives that were not answered, and what the system told.",
@@ -91,8 +91,8 @@ TOPICS = (
         "Will the programs that people run connect here?",
         (
             "ts-*", "peer-is-direct", "peer-expired", "renew-key", "peer-offline", "peer-idle",
-            "ping-peer", "peer-way-unknown", "peer-by-peer-relay", "peer-relayed*", "peer-near",
-            "look-at-lan", "own-network-unknown", "peer-moves", "only-blocked-left", "one-of-these-left",
+            "ping-peer", "peer-way-unknown", "peer-by-peer-relay", "peer-relayed*", "own-network-unknown",
+            "peer-moves", "only-blocked-left", "one-of-these-left",
         ),
         "What was found about the network, in the words of that program (Tailscale and its like): which "
         "peers it reaches directly, and why others go through a relay.",

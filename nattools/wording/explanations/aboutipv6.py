@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from nattools.wording.explanations.topic import Topic
+from nattools.wording.explanations.topic import Product, Topic
 
+SWITCHED_ON: dict[Product, str] = {
+    "pfSense": "Interfaces > WAN: DHCPv6 with prefix delegation; LAN: Track Interface.",
+    "OPNsense": "Interfaces > WAN: DHCPv6; LAN: Track interface.",
+    "FRITZ!Box": "Internet > Account Information > IPv6.",
+    "OpenWrt": "The interface wan6 with DHCPv6; odhcpd on lan.",
+    "FortiGate": "config system interface, config ipv6: DHCPv6 with prefix delegation.",
+    "Palo Alto": "IPv6 on the interfaces, with DHCPv6 prefix delegation (PAN-OS 11.0 and later).",
+    "MikroTik": "/ipv6 dhcp-client with request=prefix, /ipv6 address from the pool.",
+    "the provider": "Ask for it.",
+}
+"""Where IPv6 is switched on."""
 TOPICS = (
     Topic(
         "ipv6-firewall",
@@ -42,16 +53,7 @@ TOPICS = (
         "The addresses and routes of this machine, and servers that were asked over IPv6.",
         "Switch IPv6 on where it is off; where it is announced and does not work, restart the router, and "
         "tell the provider.",
-        {
-            "pfSense": "Interfaces > WAN: DHCPv6 with prefix delegation; LAN: Track Interface.",
-            "OPNsense": "Interfaces > WAN: DHCPv6; LAN: Track interface.",
-            "FRITZ!Box": "Internet > Account Information > IPv6.",
-            "OpenWrt": "The interface wan6 with DHCPv6; odhcpd on lan.",
-            "FortiGate": "config system interface, config ipv6: DHCPv6 with prefix delegation.",
-            "Palo Alto": "IPv6 on the interfaces, with DHCPv6 prefix delegation (PAN-OS 11.0 and later).",
-            "MikroTik": "/ipv6 dhcp-client with request=prefix, /ipv6 address from the pool.",
-            "the provider": "Ask for it.",
-        },
+        SWITCHED_ON,
     ),
     Topic(
         "ipv6-packet-size",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nattools.wording.explanations.aboutipv6 import SWITCHED_ON
 from nattools.wording.explanations.topic import Topic
 
 TOPICS = (
@@ -38,16 +39,7 @@ TOPICS = (
         "is none.",
         "No interface has a public IPv6 address, or there is no route.",
         "Switch IPv6 on in the router; ask the provider if it offers none.",
-        {
-            "pfSense": "Interfaces > WAN: DHCPv6 with prefix delegation; LAN: Track Interface.",
-            "OPNsense": "Interfaces > WAN: DHCPv6; LAN: Track interface.",
-            "FRITZ!Box": "Internet > Account Information > IPv6.",
-            "OpenWrt": "The interface wan6 with DHCPv6; odhcpd on lan.",
-            "FortiGate": "config system interface, config ipv6: DHCPv6 with prefix delegation.",
-            "Palo Alto": "IPv6 on the interfaces, with DHCPv6 prefix delegation (PAN-OS 11.0 and later).",
-            "MikroTik": "/ipv6 dhcp-client with request=prefix, /ipv6 address from the pool.",
-            "the provider": "Ask for it.",
-        },
+        SWITCHED_ON,
     ),
     Topic(
         "vpn",

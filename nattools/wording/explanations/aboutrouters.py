@@ -206,8 +206,8 @@ TOPICS = (
         "firewall",
         "A firewall drops what comes in",
         (
-            "direct-filtered*", "direct-half-*", "open-firewall", "check-firewall", "open-security-group",
-            "direct-untested-too", "syn-dropped", "syn-refused", "ts-open-port",
+            "direct-filtered*", "direct-half-*", "direct-stopped-*", "open-firewall", "check-firewall",
+            "open-security-group", "direct-untested-too", "syn-dropped", "syn-refused", "ts-open-port",
         ),
         "The address is public, but somebody between the internet and the program drops packets that "
         "nobody here asked for: this machine's own firewall, the router's, the cloud's or the provider's.",

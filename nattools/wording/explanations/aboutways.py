@@ -56,7 +56,7 @@ WAYS: dict[TechniqueId, Topic] = {
     ),
     "tcp-punch": _topic(
         "Both connect at once over TCP",
-        "Each side's SYN opens its own NAT for the other's: simultaneous open (RFC 793 3.4, RFC 5382 REQ-2).",
+        "Each side's SYN opens its own NAT for the other's: simultaneous open (RFC 9293 3.5, 5382 REQ-2).",
         "A connection was opened from both ends at once with a server's second address.",
         "nattools punch --tcp-only on both machines, where UDP is blocked.",
     ),

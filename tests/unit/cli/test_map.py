@@ -137,12 +137,13 @@ def test_a_saved_report_is_analysed_anew(tmp_path: Path, capsys: Capture) -> Non
     assert run(["report", "validate", str(file)]) == 0
 
 
-def test_a_diagnosis_says_so_too(capsys: Capture) -> None:
+def test_a_diagnosis_says_so_too(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     assert run(["diagnose", "--lab", "mapping-all", "-v"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "This machine can be reached directly, through a port that your router opens." in text
     assert "A port mapping by UPnP, PCP or NAT-PMP: every peer can connect" in text
-    assert "symmetric random direct through a port" in text
+    assert "symmetric random direct through a port mapping" in text
 
 
 def test_nat_asks_no_router(tmp_path: Path, capsys: Capture) -> None:

@@ -181,6 +181,14 @@ def test_a_figure_without_values_is_drawn() -> None:
         assert drawn(empty, 80) is not None
 
 
+def test_the_longest_bar_fits_whatever_a_saved_report_says_that_was_measured() -> None:
+    chart = BarChart("x", ("a", "b"), (Bar("far", 1e308, "far"), Bar("near", 1e300, "near")))
+    assert drawn(chart, 80)[-2].endswith("#" * 40)
+    for picture in (render_svg(chart), render_narrow_svg(chart)):
+        assert "inf" not in picture
+        assert "nan" not in picture
+
+
 def test_reports_have_their_figures() -> None:
     page = render_html(home_router())
     assert "The path to the internet: This machine 10.0.0.2 Linux 6.1; NAT 10.0.0.1 translates" in page

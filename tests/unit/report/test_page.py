@@ -26,8 +26,10 @@ def row(report: Report, label: str, room: int = 65) -> str:
     return dict(lines(report, room))[label].text.replace("\u00a0", " ")
 
 
-def with_nat(udp: Nat | None = None, tcp: Nat | None = None, udp6: Nat | None = None) -> Report:
-    return replace(home_router(), nat=NatByTransport(udp4=udp, tcp4=tcp, udp6=udp6))
+def with_nat(
+    udp: Nat | None = None, tcp: Nat | None = None, udp6: Nat | None = None, tcp6: Nat | None = None
+) -> Report:
+    return replace(home_router(), nat=NatByTransport(udp4=udp, tcp4=tcp, udp6=udp6, tcp6=tcp6))
 
 
 def advised(*to_do: str, warnings: tuple[str, ...] = ()) -> Report:
@@ -70,6 +72,9 @@ def test_with_more_detail_nothing_is_left_out() -> None:
         assert f"Do {number}." in text
     for number in range(9):
         assert f"{number} odd" in text
+    many = render_text(advised(warnings=tuple(f"{n} odd" for n in range(25))), detail=1)
+    assert "19 odd" in many
+    assert "And 5 more, in the report's JSON." in many
 
 
 def test_what_udp_and_tcp_have_in_common_is_said_once() -> None:
@@ -148,6 +153,15 @@ def test_the_line_of_ipv6() -> None:
     report = replace(with_nat(udp6=seen), techniques=(works,))
     assert row(report, "IPv6") == "everybody with IPv6 can connect; 2a10::2"
     assert row(with_nat(udp6=seen), "IPv6") == "no NAT, and nothing keeps packets out; 2a10::2"
+    assert row(with_nat(tcp6=seen), "IPv6") == "no NAT, and nothing keeps packets out; 2a10::2"
+
+
+def test_ipv6_is_not_called_blocked_where_tcp_gets_through() -> None:
+    blocked, seen = Nat(reachable=False), Nat(reachable=True, present=False, external=("2a10::2",))
+    assert row(with_nat(udp6=blocked, tcp6=seen), "IPv6") == (
+        "TCP alone: no NAT; whether a firewall filters is not known"
+    )
+    assert row(with_nat(udp6=blocked, tcp6=blocked), "IPv6") == "blocked: nothing came back"
 
 
 def test_the_line_of_the_local_network() -> None:
@@ -249,6 +263,8 @@ def test_what_works_for_people() -> None:
     )
     blocked = replace(report, nat=NatByTransport(udp4=Nat(reachable=False)))
     assert "joining games that use TCP" in what_works(blocked)
+    six = replace(blocked, nat=replace(blocked.nat, udp6=Nat(reachable=True)))
+    assert "joining games;" in what_works(six)
 
 
 def test_nothing_is_said_to_work_that_is_not_known() -> None:

@@ -80,7 +80,7 @@ def test_each_relay_has_a_row_with_what_it_costs_or_why_it_does_not_relay() -> N
         "2 Far (far.example) not tried 140 ms",
         "turns:far.example:443 TLS log in (401) It does not. Ask.",
         "derp://silent.example".removeprefix("derp://") + " TLS It did not answer in the time given.",
-        "19.8 ms 20.1 ms 31 ms 1 1452 bytes",
+        "19.8 ms 20.1 ms 31 ms 0.4 ms 1 1452 bytes",
         "turn:near.example UDP allocate 20 ms 11.201.0.2:50000",
     ):
         assert part in text, part

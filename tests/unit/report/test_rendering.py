@@ -209,9 +209,9 @@ def test_a_nat_that_counts() -> None:
 
 
 def test_peers_with_way_and_odds() -> None:
-    text = joined(render_text(home_router(), detail=1))
+    text = joined(render_text(home_router(), detail=1, columns=120))
     assert "CONNECTING TO WAY HOW" in text
-    assert "symmetric, random direct hole punching, Guessing. birthday probes," in text
+    assert "symmetric, random direct hole punching, birthday probes, 98% in 4 s" in text
     assert "UDP blocked relay through a relay" in text
 
 

@@ -201,6 +201,54 @@ def test_who_does_not_pay_gets_nothing_dialled() -> None:
     served(main)
 
 
+def test_a_dial_that_the_request_has_no_time_for_leaves_no_connection() -> None:
+    """Who pays until the last moment, and takes the call without an answer."""
+
+    async def main(site: Site) -> None:
+        async with site.peer() as (peer, made), PeerHost(site.lab.network("bob"), peer.key) as called:
+
+            async def stall(stream: MuxStream) -> None:
+                await asyncio.get_running_loop().create_future()
+
+            called.servers[autonat.DIAL_BACK] = stall
+            await called.listen(4, port=4001)
+            stream = await made.open(autonat.DIAL_REQUEST, timeout_s=5.0)
+            assert stream is not None
+            messages = StreamMessages(stream, 10_000)
+            messages.write(autonat.encode_autonat(autonat.DialRequest(at(BOB, 4001), 1)))
+            wanted = autonat.decode_autonat(await messages.expect())
+            assert isinstance(wanted, autonat.DialDataRequest)
+            await pass_time(28.0)
+            for _ in range(0, wanted.size, 4096):
+                messages.write(autonat.encode_autonat(autonat.DialData(bytes(4096))))
+            await pass_time(1.0)
+            (dialled,) = called.connections
+            await pass_time(5.0)
+            assert dialled.ended.is_set()
+
+    served(main)
+
+
+def test_who_asks_for_dials_and_says_no_more_keeps_nobody_from_being_dialled() -> None:
+    async def main(site: Site) -> None:
+        async with site.peer(port=4001) as (peer, made):
+            serve_nonces(peer)
+            for _ in range(10):
+                assert await made.open(autonat.DIAL_REQUEST, timeout_s=5.0) is not None
+            assert (await ask_to_dial(made, at(ALICE, 4001), 1)).dial == "ok"
+
+    served(main)
+
+
+def test_a_source_is_dialled_twice_at_a_time() -> None:
+    async def main(site: Site) -> None:
+        async with site.peer(port=4001) as (_, made), asyncio.TaskGroup() as group:
+            asked = [group.create_task(ask_to_dial(made, at("11.1.0.2", 9), each)) for each in range(5)]
+        assert sorted(each.result().status or "" for each in asked) == ["ok"] * 2 + ["rejected"] * 3
+
+    served(main)
+
+
 def test_a_source_is_dialled_so_often_a_minute() -> None:
     async def main(site: Site) -> None:
         async with site.peer(port=4001) as (peer, made):
@@ -397,7 +445,7 @@ def test_streams_without_end_are_reset_and_then_the_connection_is() -> None:
     served(main)
 
 
-def test_a_frame_that_is_too_large_and_pings_that_nobody_reads_end_the_connection() -> None:
+def test_a_frame_that_is_too_large_ends_the_connection() -> None:
     async def main(site: Site) -> None:
         stream, session = await secured(site)
         assert session._channel is not None

@@ -106,6 +106,15 @@ def test_a_peer_with_what_it_offers() -> None:
     assert row.evidence == (1, 2)
 
 
+@pytest.mark.parametrize(("answered", "quic", "words"), [(True, True, "answers"), (False, None, "not every")])
+def test_a_quic_port_of_no_visited_peer_is_told_of(answered: bool, quic: bool | None, words: str) -> None:
+    found = said(QuicAsked(address=f"/ip4/{ONE}/udp/1/quic-v1", remote=f"{ONE}:1", sent=3, answered=answered))
+    assert found is not None
+    (row,) = found.peers
+    assert (row.identified, row.quic, row.evidence) == (False, quic, (1,))
+    assert words in row.why
+
+
 @pytest.mark.parametrize(
     ("asked", "reserved", "words"),
     [

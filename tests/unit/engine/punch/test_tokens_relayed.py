@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
+from punching import punching
 from swapping import Person, kinds, swap, swapped
 
+from nattools.engine.punch import punch
+from nattools.engine.punch.options import PunchOptions, Watcher
+from nattools.engine.punch.punch import punch_by_tokens
+from nattools.errors import CannotRun
 from nattools.lab.scenario import DerpSpec, Scenario, ServerSpec, TurnSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import parse_endpoint
 from nattools.model.serveruri import parse_server
 from nattools.net.trace import Trace, TracedNetwork
 from nattools.protocols import turn
+from nattools.server import serving
+from nattools.server.relayservice import RelayConfig, RelayService
 from nattools.traversal.relayaccess import AnyAccess, TurnAccess
 from nattools.traversal.tokens import Token, encode_token
 
@@ -80,8 +88,6 @@ def test_who_wants_a_relay_alone_tells_no_address_of_its_own() -> None:
     own = ({"relaying": "only", "relays": NAMED}, {"relays": ()})
     with Watched(relaying("port-restricted", "port-restricted"), seed=1) as lab:
         people = Person(), Person(edit=noted)
-        from punching import punching
-
         alice, bob = lab.run(lambda: swap(lab, people, punching(lab), 0, each=own, low_ports=False))
     assert alice.path == bob.path == "relayed"
     (token,) = tokens
@@ -121,3 +127,36 @@ def test_a_token_with_a_relay_is_little_longer() -> None:
         swapped(relaying(*RANDOM), Person(edit=measured), relays=relays, wait_s=30.0, **STRICT)
     without, with_relay = lengths
     assert 0 < with_relay - without <= 13
+
+
+def test_broken_off_before_there_is_a_token_nothing_is_left_on_the_relay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[RelayService] = []
+    making = serving.Running._make_relay
+    held: list[int] = []
+
+    def noted(self: Any, config: RelayConfig) -> RelayService:
+        made.append(making(self, config))
+        return made[-1]
+
+    async def broken_off(*_: object) -> None:
+        held.extend(relay.turn.allocations for relay in made)
+        raise CannotRun("no socket can be had")
+
+    async def unasked() -> str:
+        raise AssertionError("there was no token to exchange")
+
+    monkeypatch.setattr(serving.Running, "_make_relay", noted)
+    monkeypatch.setattr(punch, "_told", broken_off)
+    with SimLab(relaying(*RANDOM)) as lab:
+        options, watcher = PunchOptions(measuring=punching(lab), relays=NAMED), Watcher(ask_token=unasked)
+
+        async def main() -> None:
+            with pytest.raises(CannotRun):
+                await punch_by_tokens(lab.network("alice"), options, watcher, wall=lambda: 0.0)
+            await asyncio.sleep(1.0)  # what is given back arrives
+
+        lab.run(main)
+    assert held == [1]
+    assert [relay.turn.allocations for relay in made] == [0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from simulated import run
@@ -13,16 +14,19 @@ from nattools.engine.options import MeasureOptions
 from nattools.engine.peersearch import PeerSearch
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Family
+from nattools.model.observation import Gap
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import TcpStream
 from nattools.net.libp2p.peerconnection import MuxStream, StreamMessages
 from nattools.net.libp2p.peerhost import PING, PeerHost
+from nattools.probes.libp2p.peervisits import PeerContext, PeerPlace, locate
+from nattools.probes.probe import Recorder
 from nattools.protocols.libp2p import autonat, circuit
 from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.identify import IDENTIFY
-from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
+from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at, parse_multiaddr
 from nattools.protocols.libp2p.uvarint import delimited
 
 EVIL, KEY = Endpoint("11.101.0.2", 4001), HostKey(b"e" * 32)
@@ -94,6 +98,13 @@ async def insatiable(stream: MuxStream) -> None:
         pass
 
 
+async def refuse(stream: MuxStream) -> None:
+    """Give no place."""
+    messages = StreamMessages(stream, 10_000)
+    await messages.expect()
+    messages.write(circuit.encode_hop(circuit.CircuitMessage("status", "reservation-refused")))
+
+
 async def grant_nothing(stream: MuxStream) -> None:
     """Give a place, and connections that lead nowhere."""
     messages = StreamMessages(stream, 10_000)
@@ -102,8 +113,8 @@ async def grant_nothing(stream: MuxStream) -> None:
     await hang(stream)
 
 
-def measured(serve: Callable[[PeerHost], None], *, expected: HostKey = KEY) -> Report:
-    """Alice asks a peer on bob's machine that is set up so."""
+def measured(serve: Callable[[PeerHost], None], *, expected: HostKey = KEY, wait_s: float = 0.0) -> Report:
+    """Alice asks a peer on bob's machine that is set up so, and waits for calls."""
 
     async def main(lab: SimLab) -> Report:
         from nattools.server.serving import ServeConfig
@@ -120,7 +131,7 @@ def measured(serve: Callable[[PeerHost], None], *, expected: HostKey = KEY) -> R
                 command="libp2p",
                 servers=(parse_server("stun:stun:3478"),),
                 families=(4,),
-                libp2p=PeerSearch((multiaddr_at(EVIL, expected.peer),), named=True),
+                libp2p=PeerSearch((multiaddr_at(EVIL, expected.peer),), named=True, wait_s=wait_s),
             )
             report = await measure_libp2p(lab.network("alice"), options, lambda event: None)
         await running.close()
@@ -160,6 +171,31 @@ def test_what_a_server_claims_of_its_dials_proves_nothing(serve: Serve) -> None:
     assert address.why
 
 
+def test_numbers_that_nobody_gave_out_hide_none_that_was() -> None:
+    """It comes, as one may whom the port has written to, and says a thousand other numbers first."""
+
+    def serve(host: PeerHost) -> None:
+        async def drown(stream: MuxStream) -> None:
+            messages = StreamMessages(stream, 10_000)
+            request = autonat.decode_autonat(await messages.expect())
+            assert isinstance(request, autonat.DialRequest)
+            for connection in host.connections:
+                for nonce in (*range(1000), request.nonce):
+                    said = await connection.open(autonat.DIAL_BACK, timeout_s=5.0)
+                    if said is None:
+                        break
+                    said.write(delimited(autonat.encode_nonce(nonce)))
+                    said.close()
+            messages.write(autonat.encode_autonat(autonat.DialResponse("ok", 0, "ok")))
+
+        host.servers[autonat.DIAL_REQUEST] = drown
+
+    report = measured(serve)
+    assert report.libp2p is not None
+    (address,) = report.libp2p.autonat
+    assert address.reason[0].code == "address-only-known"
+
+
 @pytest.mark.parametrize("serve", [hang, close, flood, endless, noise, grant_nothing])
 def test_a_relay_that_carries_nothing_is_no_relay(serve: Serve) -> None:
     report = measured(lambda host: host.servers.update({circuit.HOP: serve}))
@@ -167,6 +203,47 @@ def test_a_relay_that_carries_nothing_is_no_relay(serve: Serve) -> None:
     (relay,) = report.libp2p.relays
     assert relay.carries is not True
     assert relay.why
+
+
+def test_what_a_peer_offers_is_seen_among_many_protocols() -> None:
+    def serve(host: PeerHost) -> None:
+        host.servers = {f"/app/{number}": close for number in range(60)} | host.servers
+
+    report = measured(serve)
+    assert report.libp2p is not None
+    (peer,) = report.libp2p.peers
+    assert (peer.autonat, peer.relay) == (True, True)
+
+
+def test_a_name_with_very_many_addresses_stands_for_the_first_few() -> None:
+    class ManyAddresses:
+        async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...]:
+            last = tuple(f"11.9.0.{number}" for number in range(1, 200))
+            return (*(f"2a00::{number}" for number in range(1, 200)), *last)
+
+    async def main(lab: SimLab) -> PeerPlace | None:
+        network: Any = ManyAddresses()
+        context = PeerContext(network, Recorder(0.0), KEY)
+        return await locate(context, parse_multiaddr("/dns4/many.example/tcp/4001"))
+
+    place = run(SCENARIO, main)
+    assert place is not None
+    assert [each.host for each in place.endpoints] == ["2a00::1", "2a00::2", "11.9.0.1", "11.9.0.2"]
+
+
+@pytest.mark.parametrize(
+    ("serve", "words"),
+    [(None, "no peer here relays"), (refuse, "gives no place"), (grant_nothing, "nobody called in 7 s")],
+)
+def test_why_nobody_called_is_said(serve: Serve | None, words: str) -> None:
+    def set_up(host: PeerHost) -> None:
+        if serve is None:
+            del host.servers[circuit.HOP]
+        else:
+            host.servers[circuit.HOP] = serve
+
+    gaps = [each for each in measured(set_up, wait_s=7.0).observations if isinstance(each, Gap)]
+    assert any("relayed connection" in gap.question and words in gap.reason for gap in gaps), gaps
 
 
 def test_another_peer_than_the_one_that_was_named_is_not_believed() -> None:

@@ -1,0 +1,117 @@
+"""DCUtR's part of a host, with a peer that wants more than is due to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from simulated import pass_time, run
+
+from nattools.lab.scenario import HostSpec, Scenario
+from nattools.lab.sim.simlab import SimLab
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpFailure
+from nattools.net.libp2p.directupgrades import DirectUpgrades
+from nattools.net.libp2p.peerconnection import Libp2pConnection, StreamMessages
+from nattools.net.libp2p.peerhost import PeerHost
+from nattools.protocols.libp2p import dcutr
+from nattools.protocols.libp2p.dcutr import HolePunchMessage
+from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
+
+OWN, PEER = Endpoint("11.101.0.2", 4001), Endpoint("11.102.0.2", 4001)
+BYSTANDER = multiaddr_at(Endpoint("11.103.0.2", 9))
+SCENARIO = Scenario(
+    title="upgrades", host={"alice": HostSpec(), "bob": HostSpec(), "carol": HostSpec()}, server={}
+)
+
+
+class NotingNetwork:
+    """A network that keeps how connections were asked for."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.asked: list[dict[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def connect_tcp(self, remote: Endpoint, **options: Any) -> Any:
+        """As the network does."""
+        self.asked.append({"remote": remote, **options})
+        return await self._inner.connect_tcp(remote, **options)
+
+
+Meeting = Callable[[DirectUpgrades, NotingNetwork, Libp2pConnection], Awaitable[None]]
+
+
+def with_peer(main: Meeting, interface: str | None = None) -> None:
+    """Alice's part, and bob's connection to her, which she takes for one through a relay."""
+
+    async def work(lab: SimLab) -> None:
+        network = NotingNetwork(lab.network("alice"))
+        async with PeerHost(network) as alice, PeerHost(lab.network("bob")) as bob:
+            local = await alice.listen(4, host=OWN.host, port=OWN.port)
+            upgrades = DirectUpgrades(alice, local, [multiaddr_at(OWN)], interface)
+            listener = await lab.network("alice").listen_tcp(
+                family=4,
+                host=OWN.host,
+                port=4002,
+                on_stream=lambda stream: alice.spawn(take(alice, stream)),
+            )
+            stream = await lab.network("bob").connect_tcp(Endpoint(OWN.host, 4002), timeout_s=5.0)
+            assert not isinstance(stream, TcpFailure)
+            made = await bob.take(stream, initiates=True, relayed=True)
+            assert isinstance(made, Libp2pConnection)
+            await main(upgrades, network, made)
+            listener.close()
+
+    async def take(host: PeerHost, stream: Any) -> None:
+        await host.take(stream, initiates=False, relayed=True)
+
+    run(SCENARIO, work)
+
+
+async def begin(made: Libp2pConnection, *targets: Multiaddr) -> None:
+    """As the end that leads."""
+    stream = await made.open(dcutr.DCUTR, timeout_s=5.0)
+    assert stream is not None
+    messages = StreamMessages(stream, dcutr.MAX_DCUTR)
+    messages.write(dcutr.encode_dcutr(HolePunchMessage("connect", targets)))
+    await messages.expect()
+    messages.write(dcutr.encode_dcutr(HolePunchMessage("sync")))
+
+
+def test_a_peer_gets_three_attempts_and_no_more() -> None:
+    async def main(upgrades: DirectUpgrades, network: NotingNetwork, made: Libp2pConnection) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(begin(made, BYSTANDER))
+        await pass_time(20.0)
+        assert upgrades.record.attempts == dcutr.ATTEMPTS
+        before = len(network.asked)
+        await begin(made, BYSTANDER)
+        await pass_time(10.0)
+        assert len(network.asked) == before
+
+    with_peer(main)
+
+
+def test_only_where_a_peer_can_be_seen_is_called() -> None:
+    async def main(upgrades: DirectUpgrades, network: NotingNetwork, made: Libp2pConnection) -> None:
+        places = ("127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "10.0.0.1", "169.254.1.1")
+        await begin(made, *(multiaddr_at(Endpoint(each, 80)) for each in places), multiaddr_at(PEER))
+        await pass_time(1.0)
+        assert upgrades.record.targets == [PEER]
+        assert {each["remote"] for each in network.asked} == {PEER}
+
+    with_peer(main)
+
+
+def test_it_calls_out_of_the_interface_that_was_named() -> None:
+    async def main(upgrades: DirectUpgrades, network: NotingNetwork, made: Libp2pConnection) -> None:
+        await begin(made, multiaddr_at(PEER))
+        await pass_time(1.0)
+        assert {each["interface"] for each in network.asked} == {"eth0"}
+
+    with_peer(main, interface="eth0")
