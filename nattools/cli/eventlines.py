@@ -94,10 +94,7 @@ class EventDisplay(PunchDisplay):
 
     def connected(self, punch: Punch, *, lasts: bool) -> None:
         """The connection stands."""
-        path = {
-            name: getattr(punch, name)
-            for name in ("path", "transport", "family", "strategy", "local", "remote")
-        }
+        path = {name: getattr(punch, name) for name in _CONNECTED}
         self._lines.tell("connected", **path, lasts=lasts)
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from nattools.engine.portmap.journal import Journal
     from nattools.protocols.libp2p.multiaddr import Multiaddr
 
-_MOST_PEERS = 12
-
 Peers = Annotated[
     list[str] | None,
     typer.Argument(
@@ -49,10 +47,12 @@ class PeersRequest(msgspec.Struct, frozen=True):
 
 def peers_request(peer: Peers = None, *, wait: Wait = None) -> PeersRequest:
     """UsageError says what is wrong with an address."""
+    from nattools.engine.peersearch import MOST_PEERS
+
     wait_s = checked_seconds(wait, "--wait") or 0.0
     found = tuple(dict.fromkeys(map(_address, peer or [])))
-    if len(found) > _MOST_PEERS:
-        raise UsageError(f"{len(found)} peers are named; at most {_MOST_PEERS} are asked")
+    if len(found) > MOST_PEERS:
+        raise UsageError(f"{len(found)} peers are named; at most {MOST_PEERS} are asked")
     return PeersRequest(found, wait_s)
 
 

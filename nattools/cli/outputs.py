@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nattools.cli.standardstreams import cannot_write
-from nattools.errors import UsageError
+from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
 
 if TYPE_CHECKING:
@@ -57,11 +57,37 @@ def write_files(report: Report, paths: tuple[Path, ...], detail: Detail) -> None
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file that nobody else may read, whole or not at all; CannotRun if the system refuses."""
-    made = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file that nobody else may read, whole or not at all; CannotRun if the system refuses, or if it
+    is a link or a device."""
+    if not is_replaceable(path):
+        raise CannotRun(f"cannot write {path}: it is not a file")
+    _replace(path, text, 0o600)
+
+
+def write_text_at_once(path: Path, text: str) -> None:
+    """Whoever reads the file gets the old text or the new one; a link or a device stays what it is.
+    CannotRun: the system refuses."""
+    if is_replaceable(path):
+        _replace(path, text, 0o666)
+    else:
+        write_text(path, text)
+
+
+def is_replaceable(path: Path) -> bool:
+    """May another file take its place: is it a file, or nothing yet?"""
     try:
-        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return True
+
+
+def _replace(path: Path, text: str, mode: int) -> None:
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        os.unlink(made)  # of a process of the same number that was killed
+    try:
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
         os.replace(made, path)
     except OSError as error:

@@ -13,8 +13,6 @@ from nattools.net.oserrors import describe
 if TYPE_CHECKING:
     from nattools.server.peerservice import PeerServiceConfig
 
-SEED_SIZE = 32
-
 
 def peer_config(wanted: bool, key: Path | None, *, tcp: bool, files: int) -> PeerServiceConfig | None:
     """None: no libp2p. UsageError: the options do not go together. CannotRun: the file of the key cannot be
@@ -33,6 +31,8 @@ def peer_config(wanted: bool, key: Path | None, *, tcp: bool, files: int) -> Pee
 
 def kept_seed(path: Path) -> bytes:
     """The 32 bytes in a file, which is made, for its owner alone, if there is none."""
+    from nattools.protocols.libp2p.hostkey import SEED_SIZE
+
     try:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -12,7 +12,7 @@ import typer
 from nattools.cli import completion
 from nattools.cli.help import connect, lab, meet, use
 from nattools.cli.options import Backend
-from nattools.cli.outputs import check_writable
+from nattools.cli.outputs import check_writable, is_replaceable
 from nattools.engine.punch.options import PunchOptions
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
@@ -163,6 +163,8 @@ def checked_code_file(path: Path | None) -> Path | None:
     """`--code-file`; UsageError for one that cannot be written."""
     if path is not None:
         check_writable(path)
+        if not is_replaceable(path):
+            raise UsageError(f"--code-file {path}: it is not a file")
     return path
 
 

@@ -26,7 +26,7 @@ from nattools.cli.outputs import (
 from nattools.errors import UsageError
 from nattools.model.provider import Provider
 from nattools.model.report import Report
-from nattools.report.safetext import safe
+from nattools.report.safetext import safe, valid_text
 from nattools.report.savedreport import load_file, problems
 from nattools.report.terminal import lay_out, terminal_columns, write_lines
 
@@ -175,7 +175,7 @@ def predict(
         MeasuredEnd(nat=reports[1].nat, low_ports=granted[1]),
         ("A's", "B's"),
     )
-    files = (str(a), str(b))
+    files = (valid_text(str(a)), valid_text(str(b)))
     text = (
         prediction_json(made, files)
         if as_json
@@ -198,7 +198,7 @@ def diff(
     from nattools.report.comparison import compare, comparison_json, render_comparison
 
     reports = (load_file(a), load_file(b))
-    found, files = compare(*reports), (str(a), str(b))
+    found, files = compare(*reports), (valid_text(str(a)), valid_text(str(b)))
     text = (
         comparison_json(found, files)
         if as_json
@@ -224,6 +224,8 @@ def redact(
     kept = frozenset(filter(None, (word.strip() for word in (keep or "").split(","))))
     for word in sorted(kept):
         options.check_choice("--keep", word, KEPT)
+    if networks is not None and not kept & {"asn", "country"}:
+        raise UsageError("--networks FILE is for --keep asn,country")
     if salt is not None and not salt:
         raise UsageError("--salt: give a text that others cannot guess")
     files = checked_outputs(output)

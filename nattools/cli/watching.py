@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from nattools.cli.outputs import tell, write_out, write_text
+from nattools.cli.outputs import tell, write_out, write_text_at_once
 from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
 from nattools.net.base import Network
@@ -126,13 +125,6 @@ def event_line(event: WatchEvent, *, as_json: bool, wall: bool) -> str:
     when = now or untied(terms.seconds(event.at_s))
     lines = wrap(safe(text), max(20, terminal_columns(sys.stdout) - 24))
     return "".join(f"{when if number == 0 else '':>20}  {line}\n" for number, line in enumerate(lines))
-
-
-def write_text_at_once(path: Path, text: str) -> None:
-    """Whoever reads the file gets the old text or the new one. CannotRun: the system refuses."""
-    made = path.with_name(f".{path.name}.{os.getpid()}")
-    write_text(made, text)
-    os.replace(made, path)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import MeasurementRun, learn_translation
 from nattools.engine.options import Emit, Event, MeasureOptions
-from nattools.engine.peersearch import PeerSearch
+from nattools.engine.peersearch import MOST_PEERS, PeerSearch
 from nattools.engine.run import CompletedRun, new_run, put_questions, within_time_limit
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
@@ -26,8 +26,6 @@ from nattools.protocols.libp2p.circuit import HOP
 from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
 from nattools.protocols.stun.constants import SERVICE_LIBP2P
-
-MOST_PEERS = 12
 
 
 async def measure_libp2p(network: Network, options: MeasureOptions, emit: Emit) -> Report:

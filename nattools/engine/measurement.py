@@ -149,7 +149,7 @@ async def learn_translation(run: MeasurementRun) -> None:
     async with TimeLimit(run.options.timeout_s):
         seen = await find_nat64(run.network, servers, run.options.interface)
         found = [told for each in seen if isinstance(told := run.recorder.add(each), Nat64)]
-        run.network.named = tuple(parse_prefix(each.prefix) for each in found if each.learnt == "dns")
+        run.network.named = tuple(parse_prefix(each.prefix) for each in found if each.dns64)
         run.network.prefix = next((parse_prefix(each.prefix) for each in found if each.used), None)
 
 

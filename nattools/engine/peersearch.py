@@ -10,6 +10,7 @@ import msgspec
 from nattools.model.endpoint import Family
 from nattools.protocols.libp2p.multiaddr import Multiaddr, parse_multiaddr
 
+MOST_PEERS: Final = 12
 _BOOTSTRAP: Final = (
     "/dns4/sv15.bootstrap.libp2p.io/tcp/4001/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN",
     "/dns4/am6.bootstrap.libp2p.io/tcp/4001/p2p/QmbLHAnMoJPWSCR5Zhtx6BHJX9KiKNN6tpvbUcqanj75Nb",

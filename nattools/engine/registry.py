@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nattools.engine.punchplans import plan_birthday, plan_punch
@@ -23,6 +24,7 @@ from nattools.probes.unsolicited import Unsolicited
 if TYPE_CHECKING:
     from nattools.engine.measurement import MeasurementRun
     from nattools.engine.portmap.journal import Journal
+    from nattools.model.report import Command
 
 LANE_PROBES: tuple[LaneProbe, ...] = (
     MappingUdp(),
@@ -49,14 +51,37 @@ MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
 
 
 def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[MachineProbe, ...]:
-    """Those without a lane. Routers are asked for mappings only where there is a journal to note them in."""
-    from nattools.engine.inboundtrial import Ipv6Inbound
+    """Those without a lane that this command runs. Routers are asked for mappings only where there is a
+    journal to note them in."""
+    probes = [*MACHINE_PROBES, *(make(run) for make in _OF_COMMANDS.get(run.options.command, ()))]
+    if journal is not None:
+        from nattools.engine.portmap.trial import RouterMappings
+
+        probes.insert(0, RouterMappings(run, journal))
+    return tuple(probes)
+
+
+def _relays(run: MeasurementRun) -> MachineProbe:
     from nattools.engine.relays import Relays
+
+    return Relays(run)
+
+
+def _ipv6_inbound(run: MeasurementRun) -> MachineProbe:
+    from nattools.engine.inboundtrial import Ipv6Inbound
+
+    return Ipv6Inbound(run)
+
+
+def _tailnets(run: MeasurementRun) -> MachineProbe:
     from nattools.engine.tailnets import Tailnets
 
-    probes = (*MACHINE_PROBES, Relays(run), Ipv6Inbound(run), Tailnets(run))
-    if journal is None:
-        return probes
-    from nattools.engine.portmap.trial import RouterMappings
+    return Tailnets(run)
 
-    return (RouterMappings(run, journal), *probes)
+
+_OF_COMMANDS: dict[Command, tuple[Callable[[MeasurementRun], MachineProbe], ...]] = {
+    "diagnose": (_relays, _ipv6_inbound),
+    "ipv6": (_ipv6_inbound,),
+    "tailscale": (_tailnets,),
+}
+"""What a command alone asks is imported with that command, for it takes longer to import than to run."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections import deque
 from collections.abc import Mapping
 from typing import Final
@@ -15,21 +14,19 @@ from typing import Final
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.lab.labidentity import context_of, fingerprint_at, identity_at
+from nattools.lab.labidentity import fingerprint_at
+from nattools.lab.labwebserver import LabWebServer, WebRequest, page
 from nattools.lab.scenario import DerpSpec, Scenario, ServerSpec
 from nattools.model.endpoint import Endpoint, family_of
-from nattools.net.base import DatagramHandler, Network, TcpListener, TcpStream, UdpSocket
-from nattools.net.tls import start_tls
+from nattools.net.base import DatagramHandler, Network, TcpStream, UdpSocket
 from nattools.protocols import derp, stun
 from nattools.protocols.derp import derpframes as f
-from nattools.protocols.headers import Headers, parse_head, split_head
+from nattools.protocols.headers import Headers
 from nattools.protocols.stun import constants as c
-from nattools.server.connections import BackgroundTasks
 
 _QUEUE: Final = 32
 """Packets that wait for one client, as derper has it; what comes then is dropped."""
 _KEEP_ALIVE_S: Final = 60.0
-_HANDSHAKE_S: Final = 10.0
 _FIRST_REGION: Final = 901
 _RESTART_AFTER_S: Final = 1.0
 _UPGRADED: Final = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n"
@@ -69,92 +66,53 @@ class LabDerpServer:
         self._network = network
         self._spec = spec
         self._own = own
-        self._tasks = BackgroundTasks()
-        self._open: list[UdpSocket | TcpListener] = []
-        self._tls: ssl.SSLContext | None = None
+        self._web = LabWebServer(network, self._answer, silent=own.fault == "silent")
+        self._sockets: list[UdpSocket] = []
         self._keys = derp.KeyPair()
         self._clients: dict[bytes, _Client] = {}
         self._restarts = own.fault == "restarts"
 
     async def open(self, addresses: tuple[str, ...]) -> None:
         """CannotRun: an address is not this node's, or a port is taken."""
-        await self._tasks.start()
-        if self._own.tls:
-            portal = self._own.fault == "portal"
-            self._tls = context_of(identity_at(("a portal",) if portal else addresses))
-        for host in addresses:
-            family = family_of(host)
-            if self._own.stun:
-                socket = await self._network.open_udp(family=family, host=host, port=self._spec.port)
-                socket.on_datagram = _tailnode_answers(socket)
-                self._open.append(socket)
-            for port in {self._own.port, 80} if self._own.port_80 else {self._own.port}:
-                listener = await self._network.listen_tcp(
-                    family=family,
-                    host=host,
-                    port=port,
-                    on_stream=lambda stream: self._tasks.spawn(self._serve(stream)),
-                )
-                self._open.append(listener)
+        own = self._own
+        for host in addresses if own.stun else ():
+            socket = await self._network.open_udp(family=family_of(host), host=host, port=self._spec.port)
+            socket.on_datagram = _tailnode_answers(socket)
+            self._sockets.append(socket)
+        shown = ("a portal",) if own.fault == "portal" else addresses
+        more = (80,) if own.port_80 else ()
+        await self._web.open(addresses, own.port, more, names=shown if own.tls else None)
 
     async def close(self) -> None:
         """Idempotent."""
-        for each in self._open:
+        for each in self._sockets:
             each.close()
-        self._open.clear()
-        await self._tasks.close()
+        self._sockets.clear()
+        await self._web.close()
 
     # --- HTTP
 
-    async def _serve(self, accepted: TcpStream) -> None:
-        stream: TcpStream = accepted
-        try:
-            if self._own.fault == "silent":
-                while await stream.read():
-                    pass
-                return
-            if self._tls is not None and accepted.local.port == self._own.port:
-                secured = await start_tls(accepted, self._tls, timeout_s=_HANDSHAKE_S)
-                if isinstance(secured, str):
-                    return
-                stream = secured
-            with contextlib.suppress(ProtocolError):
-                await self._answer(stream)
-        finally:
-            stream.close()
-
-    async def _answer(self, stream: TcpStream) -> None:
-        head = b""
-        while (end := split_head(head)) is None:
-            data = await stream.read()
-            if not data:
-                return
-            head += data
-            if not head[:1].isalpha():
-                stream.write(_page("400 Bad Request"))
-                return
-        request, headers = parse_head(head[:end])
-        path = request.split(" ")[1] if request.count(" ") == 2 else ""
+    async def _answer(self, stream: TcpStream, request: WebRequest) -> None:
         if (
-            path == "/derp"
-            and headers.get("upgrade").lower() == "derp"
+            request.path == "/derp"
+            and request.headers.get("upgrade").lower() == "derp"
             and self._own.fault not in ("no-derp", "portal")
         ):
             stream.write(_UPGRADED.encode())
             await self._converse(stream)
             return
-        stream.write(self._found(path, headers))
+        stream.write(self._found(request.path, request.headers))
         await stream.drain()
 
     def _found(self, path: str, headers: Headers) -> bytes:
         if self._own.fault == "portal":
-            return _page("302 Found", "Location: http://10.0.0.1/login\r\n")
+            return page("302 Found", header="Location: http://10.0.0.1/login\r\n")
         if path in ("/derp/latency-check", "/derp/probe"):
-            return _page("200 OK")
+            return page("200 OK")
         if path == "/generate_204" and self._own.port_80:
             repeated = f"response {headers.get('x-tailscale-challenge')}"
-            return _page("204 No Content", f"X-Tailscale-Response: {repeated}\r\n")
-        return _page("426 Upgrade Required" if path == "/derp" else "404 Not Found")
+            return page("204 No Content", header=f"X-Tailscale-Response: {repeated}\r\n")
+        return page("426 Upgrade Required" if path == "/derp" else "404 Not Found")
 
     # --- DERP
 
@@ -187,10 +145,10 @@ class LabDerpServer:
         if self._own.fault == "lies":
             stream.write(f.encode(f.RECEIVED, key, b"from nobody") + b"\xff\xff\xff\xff\xff")
         client = self._clients[key] = _Client(key, stream)
-        self._tasks.spawn(client.write())
+        self._web.tasks.spawn(client.write())
         if self._restarts:
             self._restarts = False
-            self._tasks.spawn(self._restart(client))
+            self._web.tasks.spawn(self._restart(client))
         return client
 
     async def _restart(self, client: _Client) -> None:
@@ -247,10 +205,6 @@ class _Client:
             if not self.gone:
                 self.stream.write(frames)
                 await self.stream.drain()
-
-
-def _page(status: str, header: str = "") -> bytes:
-    return f"HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
 
 
 def _tailnode_answers(socket: UdpSocket) -> DatagramHandler:

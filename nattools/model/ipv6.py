@@ -108,7 +108,7 @@ class PathMtuByFamily(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LatencyByFamily(msgspec.Struct, frozen=True, kw_only=True):
-    """The shortest round trip to the same server, in milliseconds."""
+    """The shortest round trip, in milliseconds: to a server that answered over both, else to the nearest."""
 
     ipv4: float | None = None
     ipv6: float | None = None

@@ -53,23 +53,27 @@ class BeaconsSent(Observation, frozen=True, kw_only=True, tag="beacons-sent"):
 
 class BeaconPeer(Observation, frozen=True, kw_only=True, tag="beacon-peer"):
     """Another machine that runs `nattools lan`: by which ways its beacons came, and by which it says that
-    ours have come. `last_s`: when the last one came by each way, in seconds since it was listened."""
+    ours have come. `sends`: the ways by which it says that it sends, and so may hear. `last_s`: when the last
+    one came by each way, in seconds since it was listened."""
 
     address: str
     came: tuple[str, ...] = ()
     arrived: tuple[str, ...] = ()
+    sends: tuple[str, ...] = ()
     last_s: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class LanEcho(Observation, frozen=True, kw_only=True, tag="lan-echo"):
     """Echo requests to a machine on the local network. `named`: the user says that it is there. `refused`: it
-    is alive all the same, for it refused a connection."""
+    is alive all the same, for it refused a connection. `beyond`: it is on another network, for a router would
+    have passed the request on."""
 
     address: str
     role: Literal["gateway", "neighbour", "named"]
     sent: int = 0
     received: int = 0
     refused: bool = False
+    beyond: bool = False
 
 
 class YggdrasilHeard(Observation, frozen=True, kw_only=True, tag="yggdrasil-heard"):

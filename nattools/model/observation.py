@@ -243,11 +243,13 @@ PrefixSource = Literal["router", "dns", "guess"]
 class Nat64(Observation, frozen=True, kw_only=True, tag="nat64"):
     """A prefix by which a machine without IPv4 reaches IPv4 (RFC 6146, RFC 6052). `learnt`: a router
     advertises it (RFC 8781), the name server made addresses with it (RFC 7050), or nobody said so and it was
-    tried. `works`: a server answered through it; None: there was nobody to ask, or it was not waited for.
+    tried. `dns64`: the name server made addresses with it, whoever else said so. `works`: a server answered
+    through it; None: there was nobody to ask, or it was not waited for.
     `used`: what was asked over IPv4 afterwards went that way."""
 
     prefix: str
     learnt: PrefixSource
+    dns64: bool = False
     works: bool | None = None
     used: bool = False
 

@@ -80,11 +80,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     problems: Reason = ()
 
 
+Reachable = Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
+
+
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """The first lines of a diagnosis: can this machine be reached, which way is best, what to do. The texts
     are those of `answer`, `best_way` and `actions`."""
 
-    reachable: Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
+    reachable: Reachable
     headline: str = ""
     best: str = ""
     to_do: tuple[str, ...] = ()

@@ -67,7 +67,7 @@ class TailnetStatus(Observation, frozen=True, kw_only=True, tag="tailnet-status"
 
 
 class ControlTrial(Observation, frozen=True, kw_only=True, tag="control-trial"):
-    """A control server asked for its key, step by step; `cause` None: it gave one. `issuer`: who vouches for
+    """A control server asked for its key, step by step; `cause`: why it gave none. `issuer`: who vouches for
     the certificate that was shown, where it is not valid or somebody intercepts. `upgrade`: do requests that
     leave HTTP for Tailscale's protocol reach it; False: something before it takes that header away; None:
     what came says neither."""
@@ -80,6 +80,13 @@ class ControlTrial(Observation, frozen=True, kw_only=True, tag="control-trial"):
     detail: str = ""
     issuer: str = ""
     upgrade: bool | None = None
+
+    @property
+    def answers(self) -> bool | None:
+        """Did it give its key? None: it was not waited for."""
+        if self.cause is not None:
+            return False
+        return any(step.step == "key" and step.ok for step in self.steps) or None
 
 
 class RegionTrial(Observation, frozen=True, kw_only=True, tag="region-trial"):

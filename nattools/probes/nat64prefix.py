@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 
+from msgspec.structs import replace
+
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap, Nat64, PrefixSource
@@ -20,7 +22,15 @@ from nattools.net.base import Network, TcpFailure
 from nattools.net.eventloop import TimeLimit
 from nattools.net.outsideview import as_ipv4
 from nattools.protocols import stun
-from nattools.protocols.nat64 import LENGTHS, NAME, WELL_KNOWN, Nat64Prefix, prefix_of, prefixes_in
+from nattools.protocols.nat64 import (
+    LENGTHS,
+    NAME,
+    WELL_KNOWN,
+    Nat64Prefix,
+    parse_prefix,
+    prefix_of,
+    prefixes_in,
+)
 
 MOST = 4
 """Prefixes that are tried."""
@@ -42,11 +52,15 @@ async def find_nat64(
         network.advertised_nat64(), network.resolve(NAME, 6), _ipv4_of(network, servers)
     )
     found: dict[Nat64Prefix, PrefixSource] = dict.fromkeys(told or (), "router")
-    for prefix in prefixes_in(() if isinstance(named, str) else named):
+    made_with = prefixes_in(() if isinstance(named, str) else named)
+    for prefix in made_with:
         found.setdefault(prefix, "dns")
     found = dict(list(found.items())[:MOST])
     found.setdefault(WELL_KNOWN, "guess")
-    tried = await _tried(network, found, whom, interface)
+    tried = [
+        replace(each, dns64=parse_prefix(each.prefix) in made_with)
+        for each in await _tried(network, found, whom, interface)
+    ]
     unknown = told is None and not any(each.used for each in tried)
     return [*tried, _UNASKED] if unknown else [*tried]
 

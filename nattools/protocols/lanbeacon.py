@@ -27,7 +27,7 @@ _ENTRY: Final = IDENTITY + 1
 
 class Beacon(NamedTuple):
     """`sender` is drawn for one run; `way` is how this one was sent; `heard`: other senders, and the ways by
-    which their beacons have come."""
+    which their beacons have come; under `sender` itself the ways by which it sends."""
 
     sender: bytes
     way: BeaconWay

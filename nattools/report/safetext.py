@@ -36,6 +36,11 @@ def _safe_character(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def valid_text(name: str) -> str:
+    """A file's name as JSON can hold it: bytes that are no UTF-8 become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def width(text: str) -> int:
     """Columns that the text takes on a terminal: wide characters take two, combining ones none."""
     if text.isascii():

@@ -119,17 +119,12 @@ class PeerService:
 
     async def _dial_request(self, stream: MuxStream) -> None:
         """ProtocolError: it is no such request, or the client does not pay for it."""
-        source = stream.remote
         messages = StreamMessages(stream, autonat.MAX_MESSAGE)
-        answer = DialResponse("rejected")
-        if self._dialling.enter(source):
-            try:
-                async with TimeLimit(_REQUEST_S) as limit:
-                    answer = await self._answer(messages, source, stream.connection.peer)
-                if limit.expired():
-                    return
-            finally:
-                self._dialling.leave(source)
+        answer: DialResponse | None = None
+        async with TimeLimit(_REQUEST_S):
+            answer = await self._answer(messages, stream.remote, stream.connection.peer)
+        if answer is None:
+            return
         messages.write(autonat.encode_autonat(answer))
         stream.end()
         await stream.drain()
@@ -146,7 +141,12 @@ class PeerService:
             return DialResponse("refused")
         if endpoint.host != source.host:
             await _collect(messages, index)
-        return DialResponse("ok", index, await self._dial(endpoint, peer, request.nonce))
+        if not self._dialling.enter(source):
+            return DialResponse("rejected")
+        try:
+            return DialResponse("ok", index, await self._dial(endpoint, peer, request.nonce))
+        finally:
+            self._dialling.leave(source)
 
     def _may_dial(self, address: Multiaddr | None) -> bool:
         if address is None or address.relayed or address.over != "tcp" or address.endpoint is None:

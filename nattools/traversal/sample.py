@@ -88,14 +88,24 @@ async def where_seen_over_tcp(
         stream = await start_tls(connected, client_context(), timeout_s=TCP_PATIENCE_S, server_name=tls)
     if isinstance(stream, str):
         return None
+    mapped: Endpoint | None = None
+    try:
+        with contextlib.suppress(TimeoutError, ProtocolError):
+            async with asyncio.timeout(TCP_PATIENCE_S):
+                mapped = await _answer_over(stream)
+    finally:
+        if mapped is None:
+            stream.abort()
+    return None if mapped is None else (stream, mapped)
+
+
+async def _answer_over(stream: TcpStream) -> Endpoint | None:
+    """ProtocolError: what the server says is no STUN."""
     stream.write(stun.binding_request(stun.new_transaction_id(), hello=False))
     framer = stun.Framer()
-    with contextlib.suppress(TimeoutError, ProtocolError):
-        async with asyncio.timeout(TCP_PATIENCE_S):
-            while data := await stream.read():
-                for message in framer.feed(data):
-                    mapped = _mapped(stun.decode(message))
-                    if mapped is not None:
-                        return stream, mapped
-    stream.abort()
+    while data := await stream.read():
+        for message in framer.feed(data):
+            mapped = _mapped(stun.decode(message))
+            if mapped is not None:
+                return mapped
     return None

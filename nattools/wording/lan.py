@@ -21,6 +21,7 @@ SENTENCES = {
         "its machines apart."
     ),
     "lan-nobody": "Nobody answers on {interface}.",
+    "lan-beyond": "{address} is on another network, behind a router.",
     "lan-allow-clients": (
         "Switch off client isolation (AP isolation, guest network) in the access point, or use a network "
         "that is no guest's."

@@ -19,8 +19,8 @@ SENTENCES = {
     "pwnat-no-beacon": "No beacon could be sent: {failure}.",
     "pwnat-knocked": "Somebody who knows the secret knocked, and says to be at {place}.",
     "pwnat-stale": (
-        "A knock with the right secret was sent {apart_s:.0f} s from now by this machine's clock: it is an "
-        "old one sent again, or one of the two clocks is wrong."
+        "A knock with the right secret tells another time than this machine's clock, {apart_s:about} apart: "
+        "it is an old one sent again, or one of the two clocks is wrong."
     ),
     "pwnat-busy": "Another caller knocks; one at a time is let in.",
     "pwnat-private-caller": (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from nattools.engine.analysis import endings, translation
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
@@ -11,12 +9,11 @@ from nattools.model.endpoint import Family
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.observation import Portal
 from nattools.model.portmapping import MappingProtocol
-from nattools.model.report import TIME_OVER, Advice, Measurement, Technique
+from nattools.model.report import TIME_OVER, Advice, Measurement, Reachable, Technique
 from nattools.model.statement import Reason, Statement, statement, unique
 from nattools.net.addresses import NOBODY
 from nattools.traversal.side import moving
 
-Reachable = Literal["directly", "by punching", "over tcp only", "by relay only", "unknown", "offline"]
 SECOND_SERVER = "stun.cloudflare.com"
 _MAPPED: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
 _ANSWERS: dict[Reachable, Statement] = {

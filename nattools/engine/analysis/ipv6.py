@@ -12,7 +12,7 @@ from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, punched
 from nattools.engine.analysis.ipv6addresses import described, same_host_part
 from nattools.engine.analysis.ipv6problems import problems
-from nattools.engine.analysis.latency import is_slow, latency, preferred
+from nattools.engine.analysis.latency import compared, is_slow, latency, preferred
 from nattools.engine.analysis.pathmtu import path_mtu
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.endpoint import Family, parse_address
@@ -42,7 +42,7 @@ def ipv6(findings: Findings) -> Ipv6 | None:
     came_in = inbound(findings, 6)
     addresses = described(host, came_in.by_address)
     capable, works = _capable(findings, addresses), _works(findings, 6)
-    times = latency(findings)
+    times = compared(findings)
     found = Ipv6(
         capable=capable,
         works=False if capable is False else works,
@@ -58,7 +58,7 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         translation=_translation(findings),
         nat64=_nat64(findings, addresses),
         path_mtu=PathMtuByFamily(ipv4=path_mtu(findings, 4), ipv6=path_mtu(findings, 6)),
-        latency_ms=times,
+        latency_ms=latency(findings),
         preferred=preferred(_works(findings, 4), False if capable is False else works, times),
         dns=_dns(findings),
         pinhole=_pinhole(findings),
@@ -124,7 +124,7 @@ def _nat64(findings: Findings, addresses: tuple[Ipv6Address, ...]) -> Nat64Use |
     )
     if best is None:
         return Nat64Use(clat=True) if clat else None
-    dns64 = any(each.learnt == "dns" for each in seen)
+    dns64 = any(each.dns64 or each.learnt == "dns" for each in seen)
     return Nat64Use(prefix=best.prefix, dns64=dns64, clat=clat, works=best.works)
 
 

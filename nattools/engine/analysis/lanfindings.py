@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.model.endpoint import family_of
 from nattools.model.lan import Lan, LanMdns, LanNeighbour, LanReadiness
@@ -28,6 +30,7 @@ BATMAN_MTU = 1532
 LONG_S = 300.0
 """So long it takes to see whether groups are forgotten."""
 _FRESH_S, _STALE_S = 5.0, 20.0
+_MOST_NEIGHBOURS = 100
 Seen = TypeVar("Seen", bound=Observation)
 
 
@@ -43,6 +46,10 @@ class _Evidence:
         self.sent = next(iter(self.of(BeaconsSent)), BeaconsSent())
         self.yggdrasil = self.of(YggdrasilHeard)
         self.gateways = () if self.link is None else self.link.gateways
+        services = (each for one in self.mdns for each in one.services)
+        own = {each.source for each in services if any(at in self.gateways for at in each.addresses)}
+        self.routers = {*self.gateways, *own}
+        """By all the addresses from which they announce themselves."""
 
     def of(self, kind: type[Seen]) -> list[Seen]:
         return [one for one in self._all if isinstance(one, kind)]
@@ -52,16 +59,30 @@ class _Evidence:
         return [one.address for one in self.echoes if one.role in roles and (one.received or one.refused)]
 
     @property
+    def others(self) -> list[str]:
+        """Those who did and are no routers."""
+        return [each for each in self.alive("neighbour", "named") if each not in self.routers]
+
+    @property
     def gone(self) -> list[str]:
-        """Those that the user says are there, and that did not answer in any way."""
-        named = [one for one in self.echoes if one.role == "named"]
-        return [one.address for one in named if not one.received and not one.refused and one.sent]
+        """Those that the user says are there, and from which nothing came in any way."""
+        heard = {*self.routers, *self.responders(), *(peer.address for peer in self.peers)}
+        named = [one for one in self.echoes if one.role == "named" and one.sent and not one.beyond]
+        silent = [one.address for one in named if not one.received and not one.refused]
+        return [address for address in silent if address not in heard]
+
+    @property
+    def beyond(self) -> list[str]:
+        """Those that the user says are there, and that are on another network."""
+        return [one.address for one in self.echoes if one.role == "named" and one.beyond]
 
     def passes(self, way: str) -> bool | None:
-        """Did beacons pass by a way, in either direction?"""
+        """Did beacons pass by a way, in either direction? None came and none arrived: that says something
+        only of a machine that has this way too, and not of one without IPv6."""
         if any(way in (*peer.came, *peer.arrived) for peer in self.peers):
             return True
-        if self.peers and self.sent.sent.get(way, 0) >= ENOUGH:
+        able = way == "unicast" or any(way in peer.sends for peer in self.peers)
+        if self.peers and able and self.sent.sent.get(way, 0) >= ENOUGH:
             return False
         return None
 
@@ -83,7 +104,7 @@ class _Evidence:
         return found
 
     def responders(self, family: int | None = None) -> list[str]:
-        """Who answered multicast DNS, without the routers."""
+        """Who answered multicast DNS, routers among them."""
         trials = [one for one in self.mdns if family in (None, one.family)]
         return list(dict.fromkeys(each for one in trials for each in one.responders))
 
@@ -117,10 +138,9 @@ def lan(findings: Findings) -> Lan | None:
 def _unicast(seen: _Evidence) -> tuple[bool | None, bool | None]:
     """Does it pass between machines, and are they kept apart? A router that answers shows that this machine
     is on the network at all."""
-    reached = seen.passes("unicast") or seen.alive("neighbour", "named")
-    if reached:
+    if seen.passes("unicast") or seen.others:
         return True, False
-    if seen.gone and any(each in seen.gateways for each in seen.alive("gateway")):
+    if seen.gone and seen.alive("gateway"):
         return False, True
     if seen.peers and seen.passes("unicast") is False:
         return False, None
@@ -128,14 +148,13 @@ def _unicast(seen: _Evidence) -> tuple[bool | None, bool | None]:
 
 
 def _multicast(seen: _Evidence, family: int) -> bool | None:
-    others = [each for each in seen.responders(family) if each not in seen.gateways]
-    if others:
+    if any(each not in seen.routers for each in seen.responders(family)):
         return True
     return seen.passes(f"multicast{family}")
 
 
 def _mdns(seen: _Evidence, isolated: bool | None) -> bool | None:
-    if any(each not in seen.gateways for each in seen.responders()):
+    if any(each not in seen.routers for each in seen.responders()):
         return True
     return False if isolated or _multicast(seen, 4) is False else None
 
@@ -152,7 +171,7 @@ def _neighbours(seen: _Evidence) -> tuple[LanNeighbour, ...]:
         if family_of(place) == 4 and family_of(each.source) == 4 and not _near(place, seen)
     }
     found = []
-    for address in dict.fromkeys((*addresses, *reflected)):
+    for address in list(dict.fromkeys((*addresses, *reflected)))[:_MOST_NEIGHBOURS]:
         elsewhere = address in reflected and address not in addresses
         own = [
             each
@@ -173,7 +192,7 @@ def _neighbours(seen: _Evidence) -> tuple[LanNeighbour, ...]:
                 elsewhere=elsewhere,
             )
         )
-    return tuple(found[:100])
+    return tuple(found)
 
 
 def _away(service: ServiceSeen, reflected: Mapping[str, ServiceSeen]) -> bool:
@@ -187,8 +206,6 @@ def _near(address: str, seen: _Evidence) -> bool:
 
 
 def _with_programs(found: Lan, seen: _Evidence) -> Lan:
-    from msgspec.structs import replace
-
     return replace(
         found,
         yggdrasil=_yggdrasil(found, seen),
@@ -196,7 +213,10 @@ def _with_programs(found: Lan, seen: _Evidence) -> Lan:
         qaul=_by_mdns(found, "lan-qaul"),
         syncthing=_syncthing(found),
         casting=_by_mdns(found, "lan-casting"),
-        reason=_reason(found, seen),
+        reason=(
+            *_reason(found, seen),
+            *(statement("lan-beyond", address=address) for address in seen.beyond[:1]),
+        ),
         actions=_actions(found, seen),
     )
 
@@ -268,7 +288,7 @@ def _reason(found: Lan, seen: _Evidence) -> Reason:
             told.append(statement("lan-multicast-lasts" if found.multicast_lasts else "lan-multicast-dies"))
         return tuple(told)
     if found.unicast:
-        known = [*seen.alive("neighbour", "named"), *(peer.address for peer in seen.peers)]
+        known = [*seen.others, *(peer.address for peer in seen.peers)]
         return (statement("lan-somebody", address=known[0]),)
     if found.mdns.works:
         return (statement("lan-only-multicast"),)

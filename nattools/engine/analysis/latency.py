@@ -22,14 +22,28 @@ _SLOW_MS: Final = 50.0
 
 def latency(findings: Findings) -> LatencyByFamily:
     """The shortest round trip to one server by both families; else to the nearest by each."""
+    return compared(findings) or _shortest(_by_server(findings))
+
+
+def compared(findings: Findings) -> LatencyByFamily | None:
+    """The shortest ones to servers that answered over both families; None: there are none, and what two
+    servers take says nothing of the families."""
+    both = [known for known in _by_server(findings) if len(known) == 2]
+    return _shortest(both) if both else None
+
+
+def _by_server(findings: Findings) -> list[dict[Family, float]]:
+    """The shortest round trips, in seconds."""
     by_server: dict[str, dict[Family, float]] = defaultdict(dict)
     names = {server.address: server.uri for server in findings.measurement.servers if server.address}
     hosts = {at.host: uri for address, uri in names.items() if (at := endpoint(address)) is not None}
     for host, family, rtt_s in _round_trips(findings):
         known = by_server[hosts.get(host, host)]
         known[family] = min(rtt_s, known.get(family, rtt_s))
-    both = [known for known in by_server.values() if len(known) == 2]
-    chosen = both or list(by_server.values())
+    return list(by_server.values())
+
+
+def _shortest(chosen: list[dict[Family, float]]) -> LatencyByFamily:
     four, six = (
         min((known[family] for known in chosen if family in known), default=None) for family in (4, 6)
     )
@@ -63,19 +77,21 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(1000 * seconds, 3)
 
 
-def preferred(works4: bool | None, works6: bool | None, found: LatencyByFamily) -> Literal[4, 6] | None:
+def preferred(
+    works4: bool | None, works6: bool | None, found: LatencyByFamily | None
+) -> Literal[4, 6] | None:
     """IPv6, unless it takes longer than IPv4 by more than a connection attempt is waited for (RFC 8305 5)."""
     if works6 is not True:
         return 4 if works4 and works6 is False else None
     if not works4:
         return 6 if works4 is False else None
-    if found.ipv4 is None or found.ipv6 is None:
+    if found is None or found.ipv4 is None or found.ipv6 is None:
         return None
     return 6 if found.ipv6 <= found.ipv4 + CONNECTION_ATTEMPT_DELAY_MS else 4
 
 
-def is_slow(found: LatencyByFamily) -> bool:
+def is_slow(found: LatencyByFamily | None) -> bool:
     """Does IPv6 take so much longer that people notice?"""
-    if found.ipv4 is None or found.ipv6 is None:
+    if found is None or found.ipv4 is None or found.ipv6 is None:
         return False
     return found.ipv6 >= _SLOW_FACTOR * found.ipv4 and found.ipv6 - found.ipv4 >= _SLOW_MS

@@ -127,7 +127,7 @@ def _ours(findings: Findings, own: OverlayStatus) -> Reason:
     """What helps on this side whatever the peer's is."""
     if own.program != "tailscale":
         return _FORWARD
-    return (statement("ts-map-port" if _behind_nat(findings.nat("udp", 4)) else "ts-open-port"),)
+    return (statement("ts-map-port" if _behind_nat(findings.nat("udp", findings.main)) else "ts-open-port"),)
 
 
 def _behind_nat(nat: Nat | None) -> bool:

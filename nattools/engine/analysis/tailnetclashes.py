@@ -63,7 +63,7 @@ def _between(one: JoinedTailnet, other: JoinedTailnet) -> Iterator[TailnetClash]
 
 
 def _with_own_networks(findings: Findings, joined: JoinedTailnet) -> Iterator[TailnetClash]:
-    own = set(_addresses(joined.status))
+    own, routes = set(_addresses(joined.status)), _networks(_routes(joined.status))
     for interface in findings.measurement.host.interfaces:
         if interface.kind not in _PHYSICAL or not interface.up:
             continue
@@ -76,7 +76,7 @@ def _with_own_networks(findings: Findings, joined: JoinedTailnet) -> Iterator[Ta
                     reason=(statement("clash-carrier", address=address, interface=interface.name),),
                     remedy=(statement("give-other-range"),),
                 )
-            for network in _networks(_routes(joined.status)):
+            for network in routes:
                 if _holds(network, address):
                     yield TailnetClash(
                         kind="routes",
@@ -172,12 +172,16 @@ def _holds(network: IPv4Network | IPv6Network, address: str) -> bool:
 
 
 def _common(one: Iterable[str], other: Iterable[str]) -> list[str]:
-    """The narrower of two networks that overlap, each once."""
+    """The narrower of two networks that overlap, each once, in the order of their addresses. Sorted so, each
+    network follows those that hold it: statuses may name very many."""
+    sides = [(network, side) for side, texts in enumerate((one, other)) for network in _networks(texts)]
+    sides.sort(key=lambda each: (each[0].version, int(each[0].network_address), each[0].prefixlen))
     found: dict[str, None] = {}
-    others = _networks(other)
-    for network in _networks(one):
-        for against in others:
-            if network.version == against.version and network.overlaps(against):
-                narrow = max(network, against, key=lambda each: each.prefixlen)
-                found[str(narrow)] = None
+    around: list[tuple[IPv4Network | IPv6Network, int]] = []
+    for network, side in sides:
+        while around and network.network_address not in around[-1][0]:
+            around.pop()
+        if any(of != side for _, of in around):
+            found[str(network)] = None
+        around.append((network, side))
     return list(found)[:_MOST]

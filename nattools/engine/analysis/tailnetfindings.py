@@ -105,7 +105,7 @@ def _tailnet(findings: Findings, ways: dict[str, TailscaleWay], asked: TailnetAs
         name=asked.name,
         program="tailscale" if status is None else status.program,
         control=asked.control,
-        reachable=None if control is None else control.cause is None and bool(control.steps),
+        reachable=None if control is None else control.answers,
         logs_in=None if control is None else control.upgrade,
         steps=() if control is None else control.steps,
         map=asked.map,
@@ -124,7 +124,7 @@ def _tailnet(findings: Findings, ways: dict[str, TailscaleWay], asked: TailnetAs
 
 def _control(trial: ControlTrial | None) -> tuple[Reason, Reason]:
     """What came of asking the control server, and what to do."""
-    if trial is None:
+    if trial is None or trial.answers is None:
         return (), ()
     where = {"url": trial.url, "detail": trial.detail or "no reason given", "issuer": trial.issuer}
     if trial.cause is not None:

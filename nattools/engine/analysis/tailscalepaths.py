@@ -3,7 +3,7 @@
 Its client sends from one port to every address at which the peer was seen, and the peer does the same once it
 is told to by a message through the relay (CallMeMaybe). There is no port prediction and no birthday probing:
 a NAT that gives another port to each peer is met only by peers that let an address in whatever its port.
-Held to tailscaled 1.102 in `tests/interop/test_tailscale_pairs.py`.
+Held to tailscaled 1.102 in `tests/interop/test_tailscale.py`.
 """
 
 from __future__ import annotations

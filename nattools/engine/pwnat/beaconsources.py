@@ -11,6 +11,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
 from nattools.net.base import IcmpError, IcmpSocket, Network, SendFailure, UdpSocket
 from nattools.protocols.pwnat import BEACON, TARGETS, original
+from nattools.traversal.budget import Budget
 
 ORIGINAL_ADVICE: Final = (
     "The original's way takes CAP_NET_RAW on both sides: run it with sudo. Without --compat the listener "
@@ -39,8 +40,8 @@ class BeaconSource(ABC):
     def share(self, socket: UdpSocket) -> None:  # noqa: B027
         """The socket has been given to the checks, which also want to hear of errors."""
 
-    def greet(self, socket: UdpSocket, place: Endpoint) -> None:  # noqa: B027
-        """What a caller there expects before anything else."""
+    def greet(self, socket: UdpSocket, place: Endpoint, budget: Budget) -> None:  # noqa: B027
+        """What a caller there expects before anything else; from the budget, for he has proved nothing."""
 
     def close(self) -> None:  # noqa: B027
         """Idempotent."""
@@ -98,8 +99,9 @@ class EchoBeacons(BeaconSource):
     def told(self, port: int) -> Statement:
         return statement("pwnat-echoes", port=port, target=original.TARGET)
 
-    def greet(self, socket: UdpSocket, place: Endpoint) -> None:
-        socket.send(original.HOLE, place)
+    def greet(self, socket: UdpSocket, place: Endpoint, budget: Budget) -> None:
+        if budget.take(place):
+            socket.send(original.HOLE, place)
 
     def close(self) -> None:
         if self._icmp is not None:

@@ -8,14 +8,13 @@ from itertools import cycle, repeat
 from typing import Final
 
 from nattools.chance import chance, random_bytes
-from nattools.engine.punch.candidates import server_of
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import ORIGINAL_SESSION, PLAN_TIMES, KnockSession, planned
-from nattools.engine.pwnat.meeting import Meeting
+from nattools.engine.pwnat.meeting import Meeting, reached_at
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import SendFailure, UdpSocket
@@ -32,8 +31,6 @@ from nattools.protocols.pwnat import (
 from nattools.protocols.pwnat.knock import SESSION_SIZE
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
-from nattools.traversal.sample import where_seen
-from nattools.traversal.sending import ProbeCounts, send_step
 from nattools.traversal.side import side_of
 from nattools.traversal.steps import Step
 
@@ -134,17 +131,12 @@ class KnockCaller(PathFinder):
         return path
 
     async def _seen(self, socket: UdpSocket) -> Endpoint | None:
-        """Where this side is reached: as a server says, or at its own address if that is public. None: nobody
-        knows. Broken off, it closes the socket, which is nobody's yet."""
-        server = server_of(self.own.run, "udp", 4)
+        """Where that is reached. Broken off, it closes the socket, which is nobody's yet."""
         try:
-            seen = None if server is None else await where_seen(socket, server)
+            return await reached_at(self.own.run, socket)
         except BaseException:
             socket.close()
             raise
-        if seen is None and self.own.run.network.is_public(socket.local.host):
-            return socket.local
-        return seen
 
     def _note_knocking(self, seen: Endpoint | None) -> None:
         shown = statement("pwnat-knocking", listener=str(self._listener))
@@ -205,26 +197,12 @@ class KnockCaller(PathFinder):
         )
         seen = await self._seen(socket)
         met.driver.listen(socket)
-        counts = ProbeCounts()
-        met.counts.append((step, counts))
-        self.timeline.note("attempt", step.reason, strategy=step.strategy)
         try:
             for _ in range(STEP_KNOCKS):
                 self._knock(socket, seen, number)
-            outcome = await send_step(
-                run.network, met.driver, socket, self._listener, step, first=False, counts=counts
-            )
+            await met.carry_out(run, self.timeline, step, socket, first=False)
         finally:
             met.driver.release(socket)
-        if outcome.reason is not None:
-            self.timeline.note(
-                "attempt",
-                outcome.reason,
-                ok=False,
-                strategy=step.strategy,
-                sent=counts.sent,
-                seen=counts.seen,
-            )
 
     # --- words
 

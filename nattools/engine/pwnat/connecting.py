@@ -13,7 +13,6 @@ import msgspec
 
 from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
 from nattools.engine.options import MeasureOptions
-from nattools.engine.punch.candidates import server_of
 from nattools.engine.punch.local_side import LocalSide, behaviour, may_bind_low_ports
 from nattools.engine.punch.options import Use, Watcher, echoing
 from nattools.engine.punch.state import connect_and_use
@@ -22,13 +21,13 @@ from nattools.engine.pwnat.caller import KnockCaller
 from nattools.engine.pwnat.knockoptions import PwnatOptions
 from nattools.engine.pwnat.knockstate import PwnatState
 from nattools.engine.pwnat.listener import KnockListener
+from nattools.engine.pwnat.meeting import reached_at
 from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network
-from nattools.traversal.sample import where_seen
 
 RAW_ADVICE = (
     "The caller sends one kind of packet that needs CAP_NET_RAW. Run it with sudo; or give that alone to a "
@@ -101,10 +100,7 @@ async def _listening(
     listener = state.side = KnockListener(own, options, state.timeline, state.counts, wall)
     try:
         socket = await listener.open()
-        server = server_of(own.run, "udp", 4)
-        seen = None if server is None else await where_seen(socket, server)
-        if seen is None and run.network.is_public(socket.local.host):
-            seen = socket.local
+        seen = await reached_at(own.run, socket)
         watcher.code(f":{socket.local.port}" if seen is None else str(seen))
         await connect_and_use(state, listener, use)
     finally:

@@ -67,7 +67,7 @@ class Hearing:
             counts.replayed += doubt == "replayed"
             counts.stale += doubt == "stale"
             if doubt == "stale":
-                self.tell(statement("pwnat-stale", apart_s=round(self._filter.apart_s or 0.0, 1)))
+                self.tell(statement("pwnat-stale", apart_s=round(abs(self._filter.apart_s or 0.0), 1)))
             return
         if self._session.name not in (None, knock.session):
             self.tell(statement("pwnat-busy"))
@@ -82,7 +82,8 @@ class Hearing:
         if error.kind != "time-exceeded" or error.destination.host != original.TARGET or not error.offender:
             counts.foreign += 1
             return
-        if now - self._sources.get(error.offender, now - PAUSE_S) < PAUSE_S:
+        last = self._sources.get(error.offender)
+        if last is not None and 0 <= now - last < PAUSE_S:  # before 0 the clock was set back
             return
         if len(self._sources) >= MOST_SOURCES:
             del self._sources[next(iter(self._sources))]

@@ -24,7 +24,6 @@ from nattools.net.base import UdpSocket
 from nattools.protocols.pwnat import Knock, keys_of
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
-from nattools.traversal.sending import ProbeCounts, send_step
 
 QUIET_S: Final = 6.0
 """A caller that is still there knocks at least every 2 s."""
@@ -186,33 +185,19 @@ class KnockListener(PathFinder):
             while True:
                 place = self._place(heard)
                 if place is not None and heard.knock.attempt == self._session.attempt:
-                    self._source.greet(met.socket, place)
+                    self._source.greet(met.socket, place, self.budget)
                     met.expect(place)
-                    await self._step(met, heard.knock, place)
+                    await self._step(met, heard.knock)
                 async with asyncio.timeout(QUIET_S):
                     heard = await self._hearing.next()
 
-    async def _step(self, met: Meeting, knock: Knock, place: Endpoint) -> None:
+    async def _step(self, met: Meeting, knock: Knock) -> None:
         """The plan's step that begins now, unless it has."""
         steps = planned(knock.nat) * PLAN_TIMES
         if not 0 < knock.step <= len(steps) or knock.step in self._done:
             return
         self._done.add(knock.step)
-        step = steps[knock.step - 1]
-        self.timeline.note("attempt", step.reason, strategy=step.strategy)
-        counts = ProbeCounts()
-        met.counts.append((step, counts))
-        network = self.own.run.network
-        outcome = await send_step(network, met.driver, met.socket, place, step, first=True, counts=counts)
-        if outcome.reason is not None:
-            self.timeline.note(
-                "attempt",
-                outcome.reason,
-                ok=False,
-                strategy=step.strategy,
-                sent=counts.sent,
-                seen=counts.seen,
-            )
+        await met.carry_out(self.own.run, self.timeline, steps[knock.step - 1], met.socket, first=True)
 
     def _place(self, heard: Heard) -> Endpoint | None:
         """Where to send to; None: nothing may be sent there, and the person is told."""

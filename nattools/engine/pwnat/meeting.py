@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from nattools.engine.measurement import MeasurementRun
+from nattools.engine.punch.candidates import server_of
+from nattools.engine.punch.timeline import Timeline
 from nattools.engine.pwnat.knocksession import KnockSession, Part
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
@@ -13,8 +16,17 @@ from nattools.protocols import ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, strategy_of
-from nattools.traversal.sending import ProbeCounts
+from nattools.traversal.sample import where_seen
+from nattools.traversal.sending import ProbeCounts, send_step
 from nattools.traversal.steps import Step
+
+
+async def reached_at(run: MeasurementRun, socket: UdpSocket) -> Endpoint | None:
+    """Where others reach a socket: as a server says, or at its own address if that is public. None: nobody
+    knows."""
+    server = server_of(run, "udp", 4)
+    seen = None if server is None else await where_seen(socket, server)
+    return socket.local if seen is None and run.network.is_public(socket.local.host) else seen
 
 
 class Meeting:
@@ -49,6 +61,28 @@ class Meeting:
             self.driver.add_peer_candidate(ice.encode(ice.local_candidate("srflx", place)))
         else:
             self.driver.probe(self.socket, place)
+
+    async def carry_out(
+        self, run: MeasurementRun, timeline: Timeline, step: Step, socket: UdpSocket, *, first: bool
+    ) -> None:
+        """This side's part of a step of the plan, as `send_step` has it, from a socket that is known to the
+        driver."""
+        assert self.place is not None
+        timeline.note("attempt", step.reason, strategy=step.strategy)
+        counts = ProbeCounts()
+        self.counts.append((step, counts))
+        outcome = await send_step(
+            run.network, self.driver, socket, self.place, step, first=first, counts=counts
+        )
+        if outcome.reason is not None:
+            timeline.note(
+                "attempt",
+                outcome.reason,
+                ok=False,
+                strategy=step.strategy,
+                sent=counts.sent,
+                seen=counts.seen,
+            )
 
     def path(self) -> IcePath | None:
         """The path that was found."""

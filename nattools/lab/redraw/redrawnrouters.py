@@ -323,7 +323,7 @@ def _nat64(report: Report) -> dict[str, Any] | None:
     if not seen:
         return None
     used = next((each for each in seen if each.used), None)
-    told = next((each for each in seen if each.learnt == "dns"), None)
+    told = next((each for each in seen if each.dns64 or each.learnt == "dns"), None)
     found: dict[str, Any] = {}
     prefix = used.prefix if used is not None else "2a10:64::/96"
     if prefix != "64:ff9b::/96":

@@ -51,7 +51,13 @@ def _host_and_port(uri: str, default: int) -> tuple[str, int]:
         host, port = rest, ""
     else:
         host, _, port = rest.partition(":")
-    return host, int(port) if port.isdigit() and 0 < int(port) < 65535 else default
+    number = _number(port)
+    return host, number if 0 < number < 65535 else default
+
+
+def _number(text: str) -> int:
+    """Of a port; 0: it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
 
 
 def _server(
@@ -131,8 +137,7 @@ def ports_let_out(report: Report) -> tuple[str, ...]:
 
 
 def _port_of(endpoint: str) -> int:
-    port = endpoint.rpartition(":")[2]
-    return int(port) if port.isdigit() else 0
+    return _number(endpoint.rpartition(":")[2])
 
 
 def _host_of(endpoint: str) -> str:

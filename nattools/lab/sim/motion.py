@@ -20,12 +20,18 @@ Happened = Callable[[ScheduledEvent], None]
 
 
 async def play(lab: SimLab, happened: Happened) -> None:
-    """Let everything happen at its time. `happened` hears of it afterwards."""
+    """Let everything happen at its time. `happened` hears of it when it has begun."""
     loop = asyncio.get_running_loop()
-    for moment in moments(lab.scenario.event):
-        await asyncio.sleep(max(0.0, moment.at_s - loop.time()))
-        await _apply(lab, moment.spec)
-        happened(moment)
+    down: set[str] = set()
+    async with asyncio.TaskGroup() as restarts:
+        for moment in moments(lab.scenario.event):
+            spec = moment.spec
+            await asyncio.sleep(max(0.0, moment.at_s - loop.time()))
+            await _apply(lab, spec)
+            if spec.what == "restarted" and spec.node not in down:
+                down.add(spec.node)
+                restarts.create_task(_restart(lab, spec, down))
+            happened(moment)
 
 
 async def _apply(lab: SimLab, spec: EventSpec) -> None:
@@ -41,10 +47,10 @@ async def _apply(lab: SimLab, spec: EventSpec) -> None:
     elif spec.what == "server-back":
         await lab.start_server(spec.node)
     elif isinstance(node, NatRouter):
-        await _router(lab, node, spec)
+        _router(node, spec)
 
 
-async def _router(lab: SimLab, node: NatRouter, spec: EventSpec) -> None:
+def _router(node: NatRouter, spec: EventSpec) -> None:
     if spec.what == "new-address":
         node.next_address()
     elif spec.what == "behaves":
@@ -54,9 +60,13 @@ async def _router(lab: SimLab, node: NatRouter, spec: EventSpec) -> None:
         node.behave(replace(before, **{key: getattr(changed, key) for key in spec.now}))
     else:
         node.forget()
-        if spec.what == "restarted":
-            lab.cut(spec.node)
-            await lab.stop_router(spec.node)
-            await asyncio.sleep(spec.down_s)
-            lab.mend(spec.node)
-            await lab.start_router(spec.node)
+
+
+async def _restart(lab: SimLab, spec: EventSpec, down: set[str]) -> None:
+    """For a while nothing passes, and other things happen meanwhile."""
+    lab.cut(spec.node)
+    await lab.stop_router(spec.node)
+    await asyncio.sleep(spec.down_s)
+    lab.mend(spec.node)
+    await lab.start_router(spec.node)
+    down.remove(spec.node)

@@ -38,6 +38,7 @@ class BeaconStation:
         self.sent: dict[str, int] = {}
         self.came: dict[bytes, set[BeaconWay]] = {}
         self.arrived: dict[bytes, frozenset[BeaconWay]] = {}
+        self.sends: dict[bytes, frozenset[BeaconWay]] = {}
         self.places: dict[bytes, Endpoint] = {}
         self.last: dict[bytes, dict[str, float]] = {}
         self._time = asyncio.get_running_loop().time
@@ -80,6 +81,8 @@ class BeaconStation:
         self.last.setdefault(beacon.sender, {})[beacon.way] = moment
         known = self.arrived.get(beacon.sender, frozenset())
         self.arrived[beacon.sender] = known | beacon.heard.get(self.identity, frozenset())
+        sends = self.sends.get(beacon.sender, frozenset())
+        self.sends[beacon.sender] = sends | beacon.heard.get(beacon.sender, frozenset())
         if beacon.sender not in self.places or source.family == 4:
             self.places[beacon.sender] = source
 
@@ -94,7 +97,8 @@ class BeaconStation:
                 self._send(self._sockets[place.family], "unicast", Endpoint(place.host, PORT))
 
     def _send(self, socket: UdpSocket, way: BeaconWay, to: Endpoint) -> None:
-        heard = {sender: frozenset(ways) for sender, ways in self.came.items()}
+        heard = {self.identity: frozenset(way for way in WAYS if way in self.sent)}
+        heard |= {sender: frozenset(ways) for sender, ways in self.came.items()}
         if socket.send(encode_beacon(Beacon(self.identity, way, heard)), to, ttl=1) is None:
             self.sent[way] = self.sent.get(way, 0) + 1
 
@@ -119,6 +123,7 @@ async def exchange_beacons(context: LanContext) -> None:
                     address=station.places[sender].host,
                     came=tuple(way for way in WAYS if way in ways),
                     arrived=tuple(way for way in WAYS if way in station.arrived[sender]),
+                    sends=tuple(way for way in WAYS if way in station.sends[sender]),
                     last_s=dict(station.last[sender]),
                 )
             )

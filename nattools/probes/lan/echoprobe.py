@@ -10,7 +10,7 @@ from typing import Final, Literal
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.lanseen import LanEcho, YggdrasilHeard
-from nattools.net.base import EchoReply, TcpFailure
+from nattools.net.base import EchoReply, IcmpError, TcpFailure
 from nattools.net.eventloop import TimedEvent
 from nattools.probes.lan.lancontext import LanContext
 
@@ -23,8 +23,10 @@ Role = Literal["gateway", "neighbour", "named"]
 
 
 async def echo(context: LanContext, address: str, role: Role) -> None:
-    """A few requests, one after the other, until one is answered; then a connection to a closed port."""
+    """A few requests, one after the other, until one is answered; then a connection to a closed port. No
+    router passes them on, and one that says so ends it."""
     sent = received = 0
+    beyond = False
     family: Family = family_of(address)
     try:
         socket = await context.network.open_icmp(family=family)
@@ -37,18 +39,32 @@ async def echo(context: LanContext, address: str, role: Role) -> None:
             if reply.source.partition("%")[0] == address.partition("%")[0]:
                 came.set()
 
-        socket.on_reply = on_reply
+        def on_icmp(error: IcmpError) -> None:
+            nonlocal beyond
+            if error.kind == "time-exceeded":
+                beyond = True
+                came.set()
+
+        socket.on_reply, socket.on_icmp = on_reply, on_icmp
         try:
-            while sent < COPIES and not received:
-                sent += 1
-                if socket.send_echo(address, sent) is not None:
+            while sent < COPIES and not received and not beyond:
+                if socket.send_echo(address, sent + 1, ttl=1) is not None:
                     break
-                received += await came.wait(WAIT_S)
+                sent += 1
+                received += await came.wait(WAIT_S) and not beyond
         finally:
             socket.close()
-    refused = not received and await _refuses(context, address)
+    refused = not received and not beyond and await _refuses(context, address)
     context.recorder.add(
-        LanEcho(probe="lan", address=address, role=role, sent=sent, received=received, refused=refused)
+        LanEcho(
+            probe="lan",
+            address=address,
+            role=role,
+            sent=sent,
+            received=received,
+            refused=refused,
+            beyond=beyond,
+        )
     )
 
 

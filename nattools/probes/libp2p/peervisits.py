@@ -25,6 +25,8 @@ from nattools.protocols.libp2p.multiaddr import Multiaddr
 PROBE: Final = "libp2p"
 VISIT_S: Final = 6.0
 _MOST_PROTOCOLS: Final = 40
+_MOST_OF_FAMILY: Final = 2
+"""Addresses of a name: all share the time of a visit."""
 _FAILED: Final[dict[str, VisitOutcome]] = {
     "refused": "refused",
     "timeout": "timeout",
@@ -88,7 +90,10 @@ async def locate(context: PeerContext, address: Multiaddr) -> PeerPlace | None:
             problem = ("unresolved", found)
         else:
             every = tuple(Endpoint(host, port) for host in found)
-            endpoints = tuple(each for each in every if each.family in context.families)
+            firsts = [
+                [each for each in every if each.family == own][:_MOST_OF_FAMILY] for own in context.families
+            ]
+            endpoints = tuple(each for each in every if any(each in some for some in firsts))
             if not endpoints:
                 problem = ("unresolved", "it has no address of a family that is measured here")
     if problem is not None:

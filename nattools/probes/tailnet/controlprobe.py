@@ -39,14 +39,13 @@ _CAUSES: Final[dict[Cause, ControlCause]] = {
 }
 
 
-async def try_control(context: TailnetContext, number: int, control: ControlUrl) -> bool:
-    """Ask, and record what happened; did it give its key?"""
+async def try_control(context: TailnetContext, number: int, control: ControlUrl) -> None:
+    """Ask, and record what happened."""
     trial = _Trial(context, control)
     try:
         await trial.run()
     finally:
         context.recorder.add(ControlTrial(probe="control", number=number, url=control.text, **trial.told))
-    return trial.told.get("cause") is None and bool(trial.told.get("steps"))
 
 
 def leads_to_portal(response: HttpResponse, host: str) -> bool:
@@ -64,6 +63,7 @@ class _Trial:
     def __init__(self, context: TailnetContext, control: ControlUrl) -> None:
         self._context = context
         self._control = control
+        self._at: tuple[Endpoint, ...] = ()
         self.told: dict[str, Any] = {}
 
     async def run(self) -> None:
@@ -97,6 +97,7 @@ class _Trial:
             await self._explain(stream, routed)
             return None
         self._took(steps.taken)
+        self._at = (stream.remote,)
         self.told["server"] = str(stream.remote)
         if isinstance(stream, TlsStream):
             self.told["issuer"] = issuer_of(stream.peer_certificate)
@@ -169,12 +170,7 @@ class _Trial:
 
     async def _upgrades(self) -> bool | None:
         """Is the header seen by which clients leave HTTP?"""
-        steps = Steps()
-        found = await addresses_of(self._context.network, self._control.host, steps)
-        if isinstance(found, StepFailure):
-            return None
-        at = [Endpoint(host, self._control.port) for host in found]
-        stream = await self._stream(at, steps, self._security())
+        stream = await self._stream(self._at, Steps(), self._security())
         if isinstance(stream, StepFailure):
             return None
         request = tailscalecontrol.upgrade_request(self._control.authority, self._control.folder)

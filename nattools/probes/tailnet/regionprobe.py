@@ -106,17 +106,23 @@ async def _without_udp(context: TailnetContext, number: int, regions: Sequence[d
 async def _by_https(
     context: TailnetContext, number: int, region: derp.DerpRegion, node: derp.DerpNode
 ) -> None:
+    known = {4: node.ipv4, 6: node.ipv6}
+    families = [family for family in context.families if known[family] is not None]
+    if not families:
+        return
+    only = families[0] if len(families) == 1 else None
     await context.flight.take(HANDSHAKE)
     with context.flight.taken(HANDSHAKE):
-        found = await https_latency(context.network, node, interface=context.interface, timeout_s=HTTPS_S)
+        found = await https_latency(
+            context.network, node, family=only, interface=context.interface, timeout_s=HTTPS_S
+        )
     seconds = None if isinstance(found, StepFailure) else round(found, 6)
-    family: Family = 4 if node.ipv4 is not None and 4 in context.families else 6
     context.recorder.add(
         RegionTrial(
             probe="regions",
             number=number,
             region=region.id,
-            family=family,
+            family=families[0],
             by="https",
             sent=1,
             latency_s=seconds,

@@ -14,14 +14,13 @@ from nattools.model.statement import Statement, statement
 from nattools.report.comparison import lanes
 from nattools.report.comparison.changes import Change, Comparison, is_known, one_sided, said
 from nattools.report.redaction.ownwords import constants
-from nattools.wording import sentence, terms
+from nattools.wording import comparedfields, sentence, terms
 
 _PASSING = frozenset({"time-over", "external-address-changed", "router-epoch"})
 """Warnings about the measurement, and not about the network."""
 _PUNCH = ("connected", "path", "transport", "family", "strategy")
 _LEFT_OUT = ("direct_with", "unknowns")
 """What follows from the behaviour that is compared already, and why something is not known."""
-SECTIONS = ("ipv6", "pwnat", "lan", "libp2p", "tailscale")
 
 
 def compare(before: Report, after: Report) -> Comparison:
@@ -164,7 +163,7 @@ def _connection(before: Report, after: Report) -> Iterator[Change]:
 
 def _sections(before: Report, after: Report) -> Iterator[Change]:
     """Whatever other sections say in yes and no, or in words of closed sets."""
-    for name in SECTIONS:
+    for name in comparedfields.SECTIONS:
         one, other = (_leaves(getattr(each, name, None), name) for each in (before, after))
         for path in one:
             if path in other and one[path] != other[path]:
@@ -190,7 +189,7 @@ def _leaves(part: Any, path: str) -> dict[str, str | bool]:
 def _warnings(before: Report, after: Report) -> Iterator[Change]:
     sides = [{each.code: each for each in report.notices} for report in (before, after)]
     for (old, new), code in ((sides, "diff-warned"), (sides[::-1], "diff-warned-no-more")):
-        for name in new.keys() - old.keys() - _PASSING:
+        for name in (each for each in new if each not in old and each not in _PASSING):
             gone = code == "diff-warned-no-more"
             says = statement(code, text=sentence(new[name]))
             yield Change(

@@ -37,6 +37,7 @@ _NAMES = {
 """Fields of a NAT that are compared, and how they are called."""
 NATURE = (".mapping", ".filtering", ".port_allocation", ".present", ".double_nat", ".cgnat")
 """What makes it another NAT."""
+_POOLED = ("arbitrary", "per-destination")
 _LOSS_Z = 4.0
 """How many standard deviations a change of the loss has to be: losses come in bursts."""
 _LEAST_LOSS = 0.01
@@ -89,7 +90,11 @@ def _behaviour(lane: str, name: str, one: Nat, other: Nat) -> Iterator[Change]:
 def _outside(lane: str, one: Nat, other: Nat) -> Iterator[Change]:
     """Another outside address. Of a pool two reports may have seen different ones; of IPv6 without a NAT the
     network counts, since machines change their own part (RFC 8981)."""
-    before, after = (_networks(nat) for nat in (one, other))
+    pooled = any(nat.pooling in _POOLED or len(nat.external) > 1 for nat in (one, other))
+    own = any(nat.present is not True for nat in (one, other))
+    before, after = (
+        _networks(nat.external, 24 if pooled else 32, 64 if own else 128) for nat in (one, other)
+    )
     if not before or not after or before & after:
         return
     says = statement("diff-outside-address", before=said(one.external), after=said(other.external))
@@ -98,11 +103,10 @@ def _outside(lane: str, one: Nat, other: Nat) -> Iterator[Change]:
     )
 
 
-def _networks(nat: Nat) -> set[str]:
-    pooled = nat.pooling in ("arbitrary", "per-destination") or len(nat.external) > 1
+def _networks(addresses: tuple[str, ...], length4: int, length6: int) -> set[str]:
     found = set()
-    for address in nat.external:
-        length = (24 if pooled else 32) if ":" not in address else (64 if nat.present is not True else 128)
+    for address in addresses:
+        length = length6 if ":" in address else length4
         try:
             found.add(str(ip_network(f"{address.partition('%')[0]}/{length}", strict=False)))
         except ValueError:

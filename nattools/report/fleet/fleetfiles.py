@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from nattools.errors import UsageError
+from nattools.report.safetext import valid_text
 from nattools.report.savedreport import SIZE_LIMIT
 
 SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
@@ -44,21 +45,22 @@ def _of(name: str) -> Iterator[str]:
 
 def documents(path: str) -> Iterator[tuple[str, bytes | UsageError]]:
     """The documents in a file with their names: one, or with the suffix .jsonl one on each line. What cannot
-    be read is the error in its place."""
+    be read is the error in its place. Names are text, though a file's may be any bytes."""
+    name = valid_text(path)
     try:
         with _opened(path) as file:
             if not path.removesuffix(".gz").endswith(".jsonl"):
-                yield path, _bounded(file.read(SIZE_LIMIT + 1))
+                yield name, _bounded(file.read(SIZE_LIMIT + 1))
                 return
             number = 0
             while line := file.readline(SIZE_LIMIT + 1):
                 number += 1
                 if line.strip():
-                    yield f"{path}:{number}", _bounded(line)
+                    yield f"{name}:{number}", _bounded(line)
                 if len(line) > SIZE_LIMIT:
                     return  # what follows is the rest of it
     except (OSError, EOFError, zlib.error) as error:
-        yield path, UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        yield name, UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def _opened(path: str) -> BinaryIO:

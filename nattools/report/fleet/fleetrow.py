@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from typing import Any
 
 import msgspec
@@ -18,10 +17,11 @@ from nattools.model.nat import (
     PortAllocation,
 )
 from nattools.model.provider import Provider
-from nattools.model.report import SCHEMA, TECHNIQUE_IDS, Verdict
+from nattools.model.report import SCHEMA, TECHNIQUE_IDS, Reachable, Verdict
 from nattools.report.safetext import safe
 
 _TEXT_LIMIT = 80
+_MOST = 1e9
 COLUMNS: dict[str, str] = {
     "file": "VARCHAR", "digest": "VARCHAR", "started": "VARCHAR", "version": "VARCHAR", "command": "VARCHAR",
     "reachable": "VARCHAR", "asn": "BIGINT", "provider": "VARCHAR", "country": "VARCHAR", "kind": "VARCHAR",
@@ -66,7 +66,7 @@ class _Tool(msgspec.Struct):
 
 
 class _Advice(msgspec.Struct):
-    reachable: str = "unknown"
+    reachable: Reachable = "unknown"
 
 
 class _Technique(msgspec.Struct):
@@ -108,13 +108,13 @@ def row_of(data: bytes, file: str) -> dict[str, Any]:
         "started": report.started[:_TEXT_LIMIT],
         "version": report.tool.version[:_TEXT_LIMIT],
         "command": report.command[:_TEXT_LIMIT],
-        "reachable": (report.advice or _Advice()).reachable[:_TEXT_LIMIT],
+        "reachable": (report.advice or _Advice()).reachable,
         "ipv6": report.nat.udp6 is not None or report.nat.tcp6 is not None,
         "ends": msgspec.json.encode(_ends(report.nat)).decode(),
     }
     if report.provider is not None:
         where = report.provider
-        row |= {"asn": where.asn, "provider": _short(where.name), "country": _short(where.country)}
+        row |= {"asn": _asn(where.asn), "provider": _short(where.name), "country": _short(where.country)}
     if main is not None:
         row |= _behaviour(main)
     known: dict[str, Verdict] = {each.id: each.verdict for each in report.techniques}
@@ -134,13 +134,19 @@ def _behaviour(lane: _Lane) -> dict[str, Any]:
         "allocation": lane.port_allocation,
         "cgnat": lane.cgnat,
         "double_nat": lane.double_nat,
-        "rtt_ms": _finite(lane.rtt_ms),
-        "loss": _finite(lane.loss),
+        "rtt_ms": _figure(lane.rtt_ms),
+        "loss": _figure(lane.loss),
     }
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _asn(number: int | None) -> int | None:
+    """Numbers have 32 bits (RFC 6793)."""
+    return number if number is not None and 0 <= number < 2**32 else None
+
+
+def _figure(value: float | None) -> float | None:
+    """What can have been measured; sums of such values are finite."""
+    return value if value is not None and 0 <= value < _MOST else None
 
 
 def _ends(lanes: _Lanes) -> dict[str, Any]:

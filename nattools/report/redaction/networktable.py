@@ -17,8 +17,12 @@ _LINE_LIMIT = 4096
 
 
 def provider_of(table: Path, address: str) -> Provider | None:
-    """The narrowest row that holds the address; None: no row does. UsageError: the file is no such table."""
-    wanted = ip_address(address)
+    """The narrowest row that holds the address; None: no row does. UsageError: the file is no such table, or
+    the address is none."""
+    try:
+        wanted = ip_address(address)
+    except ValueError:
+        raise UsageError(f"the report's outside address is none: {address[:40]!r}") from None
     best: tuple[int, Provider] | None = None
     for number, line in enumerate(_lines(table), 1):
         first, last, asn, country, name = _fields(line, table, number)

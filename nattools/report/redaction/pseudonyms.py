@@ -24,6 +24,8 @@ _STANDARD = ("10.88.", "10.0.2.", "172.20.10.", "192.168.42.", "192.168.43.", "1
 them, and they stay."""
 _PUBLIC4, _PUBLIC6 = 11, 0x2A10
 """11.0.0.0/8 and 2a10::/16, as in the lab: software takes them for public."""
+_LOCAL_USE = "64:ff9b:1:"
+"""How prefixes of NAT64s begin that everybody may use (RFC 8215)."""
 _BLOCK = 2048
 _TRIES = 4096
 Form = Callable[[int], str]
@@ -47,7 +49,7 @@ class Pseudonyms:
         self._salt = None if salt is None else salt.encode("utf-8", "surrogatepass")
         self._keep_private = keep_private
         self._taken = taken
-        self._prefixes = prefixes
+        self._prefixes = tuple(each for each in prefixes if _may_be_nat64(each))
         self._given: dict[tuple[str, str], int] = {}
         self._used: set[tuple[str, int]] = set()
         self._counts: Counter[str] = Counter()
@@ -57,14 +59,13 @@ class Pseudonyms:
     def name(self, original: str) -> str:
         """For a name or a token: `name-1`; for one with dots, `name-1.example` (RFC 2606)."""
         key = original.lower()
-        number = self._pick("name", key, 10**9, form=lambda place: f"name-{place + 1}")
-        return f"name-{number + 1}.example" if "." in key.strip(".") else f"name-{number + 1}"
+        end = ".example" if "." in key.strip(".") else ""
+        number = self._pick("name", key, 10**9, form=lambda place: f"name-{place + 1}{end}")
+        return f"name-{number + 1}{end}"
 
     def mac(self, original: str) -> str:
         """A locally administered MAC address (IEEE 802)."""
-        key = original.lower().replace("-", ":")
-        low = self._pick("mac", key, 2**40).to_bytes(5, "big")
-        return ":".join(f"{byte:02x}" for byte in (2, *low))
+        return _mac(self._pick("mac", plain_mac(original), 2**40, form=_mac))
 
     def port(self, original: int) -> int:
         """The same port, or where ports are changed, one whose neighbours stay its neighbours: blocks of 2048
@@ -124,35 +125,41 @@ class Pseudonyms:
         value = int(address)
         if kind == "translated":
             return self._translated(value)
-        host = self._interface_id(value)
         if kind == "link-local":
-            return str(IPv6Address((0xFE80 << 112) | host))
+            return self._interface(value, 0xFE80 << 112)
         site, subnet = value >> 80, (value >> 64) & 0xFFFF
-        if kind == "private":
-            top = (0xFD << 40) | self._pick("ula", f"{site:x}", 2**40)
-        else:
-            top = (_PUBLIC6 << 32) | self._pick("site", f"{site:x}", 2**32, form=_site)
+        top = self._site(site, kind)
         if subnet:
             subnet = 1 + self._pick(f"site {site:x}", f"{subnet:x}", 2**16 - 1)
-        return str(IPv6Address((top << 80) | (subnet << 64) | host))
+        return self._interface(value, (top << 80) | (subnet << 64))
+
+    def _site(self, site: int, kind: str | None) -> int:
+        """The upper 48 bits of an address, of a unique local one (RFC 4193) if it is "private"."""
+        first, size = (0xFD << 40, 2**40) if kind == "private" else (_PUBLIC6 << 32, 2**32)
+        space = "ula" if kind == "private" else "site"
+        return first | self._pick(space, f"{site:x}", size, form=lambda number: _site(first | number))
 
     def _prefix(self, prefix: Nat64Prefix) -> Nat64Prefix:
         """A network's own NAT64 prefix: its site changed, the rest as it is."""
         value = int(IPv6Address(prefix.network))
         site, rest = value >> 80, value & ((1 << 80) - 1)
-        top = (_PUBLIC6 << 32) | self._pick("site", f"{site:x}", 2**32, form=_site)
-        if kind_of(prefix.network) not in ("public", "reserved"):
+        if prefix.network.startswith(_LOCAL_USE):
             return prefix
+        top = self._site(site, kind_of(prefix.network))
         kept = 128 - prefix.length
         made = ((top << 80) | rest) >> kept << kept
         return Nat64Prefix(str(IPv6Address(made)), prefix.length)
 
     def _translated(self, value: int) -> str:
-        """6to4 has an IPv4 address behind 2002, Teredo its server's and, inverted, the client's."""
+        """6to4 has an IPv4 address behind 2002, Teredo its server's and, inverted, the client's; a NAT64
+        whose prefix the report does not tell has one at the end."""
         if value >> 112 == 0x2002:
             inner = self.address(str(IPv4Address((value >> 80) & 0xFFFFFFFF)))
             head = 0x2002 << 112 | int(IPv4Address(inner)) << 80
-            return str(IPv6Address(head | self._interface_id(value)))
+            return self._interface(value, head)
+        if value >> 112 == 0x64:
+            prefix = Nat64Prefix(str(IPv6Address(value >> 32 << 32)))
+            return prefix.embed(self.address(str(IPv4Address(value & 0xFFFFFFFF))))
         server, client = (value >> 64) & 0xFFFFFFFF, ~value & 0xFFFFFFFF
         outer = int(IPv4Address(self.address(str(IPv4Address(server)))))
         inner_value = int(IPv4Address(self.address(str(IPv4Address(client)))))
@@ -161,17 +168,20 @@ class Pseudonyms:
         made = (0x20010000 << 96) | outer << 64 | flags << 48 | port << 32 | (~inner_value & 0xFFFFFFFF)
         return str(IPv6Address(made))
 
-    def _interface_id(self, value: int) -> int:
-        """The lower half: 0 to 255, which many routers and servers have, are numbered anew; one that is made
-        of a MAC address still looks so (RFC 4291 2.5.1)."""
+    def _interface(self, value: int, head: int) -> str:
+        """The address behind the upper half `head`: 0 to 255, which many routers and servers have, are
+        numbered anew; one that is made of a MAC address still looks so (RFC 4291 2.5.1)."""
         network, host = value >> 64, value & ((1 << 64) - 1)
         if host == 0:
-            return 0
+            return str(IPv6Address(head))
         if (host >> 24) & 0xFFFF == 0xFFFE:
-            mac = self._pick("mac", f"{host:x}", 2**40)
-            return 0x02 << 56 | (mac >> 24) << 40 | 0xFFFE << 24 | (mac & 0xFFFFFF)
+            mac = self._pick("mac", f"{host:x}", 2**40, form=_mac)
+            return str(IPv6Address(head | 0x02 << 56 | (mac >> 24) << 40 | 0xFFFE << 24 | (mac & 0xFFFFFF)))
         size = 2**16 - 1 if self._salt is None else 2**62
-        return 1 + self._pick(f"host {network:x}", f"{host:x}", size)
+        place = self._pick(
+            f"host {network:x}", f"{host:x}", size, form=lambda number: str(IPv6Address(head | 1 + number))
+        )
+        return str(IPv6Address(head | 1 + place))
 
     def _pick(self, space: str, original: str, size: int, form: Form | None = None) -> int:
         """The number of an original in its space of `size`: the next free one, or by the salt. What another
@@ -200,14 +210,35 @@ def _third(first: int) -> Form:
     return lambda number: f"{first}.{number >> 8}.{number & 255}"
 
 
-def _site(number: int) -> str:
-    return f"{_PUBLIC6:x}:{number >> 16:x}:{number & 0xFFFF:x}"
+def _may_be_nat64(prefix: Nat64Prefix) -> bool:
+    """Or is it a network of another kind?"""
+    return prefix.network.startswith(_LOCAL_USE) or kind_of(prefix.network) in (
+        "public",
+        "private",
+        "reserved",
+    )
+
+
+def _site(top: int) -> str:
+    """The network of the upper 48 bits of an IPv6 address."""
+    return str(IPv6Address(top << 80))
+
+
+def _mac(number: int) -> str:
+    return ":".join(f"{byte:02x}" for byte in (2, *number.to_bytes(5, "big")))
+
+
+def plain_mac(original: str) -> str:
+    """A MAC address in one of its forms."""
+    return original.lower().replace("-", ":")
 
 
 def taken_by(address: str) -> tuple[str, ...]:
-    """What an original address takes from the pseudonyms: itself, and the beginning that stands for its
-    network."""
+    """What an original address takes from the pseudonyms: itself, the beginning that stands for its network,
+    and the MAC address that it is made of."""
     parsed = ip_address(address)
     if isinstance(parsed, IPv4Address):
         return address, address.rpartition(".")[0]
-    return address, _site((int(parsed) >> 80) & 0xFFFFFFFF)
+    taken = (address, _site(int(parsed) >> 80))
+    host = parsed.packed[8:]
+    return (*taken, (host[:3] + host[5:]).hex(":")) if host[3:5] == b"\xff\xfe" else taken

@@ -16,18 +16,19 @@ from nattools.model.provider import Provider
 from nattools.model.report import Report
 from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
 from nattools.report.redaction.ownwords import constants, is_own
-from nattools.report.redaction.pseudonyms import Pseudonyms, taken_by
+from nattools.report.redaction.pseudonyms import Pseudonyms, plain_mac, taken_by
 from nattools.wording.texts import with_texts
 
 _TOKEN = re.compile(
     r"""
     (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))
-    |(?P<mac>(?<![\w:.-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![\w:-]))
+    |(?P<mac>(?<![\w.-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![\w:-]))
     |(?P<address>
-        (?<![\w:.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:|::)[0-9A-Fa-f:.]*[0-9A-Fa-f:]
+        (?<![\w.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:|::)[0-9A-Fa-f:.]*(?:[0-9A-Fa-f]|::)
         |(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\w)
      )(?:/(?P<length>\d{1,3})(?![\w.]))?(?P<port>\]?:\d{1,5}(?![\w.:]))?
     |(?P<word>\w[\w.'-]*)
+    |(?P<sign>[^\x00-\x7f]+)
     """,
     re.VERBOSE,
 )
@@ -107,7 +108,7 @@ class _Search:
         for token in _TOKEN.finditer(text):
             address = _address(token)
             if address is None:
-                self.originals.add(token.group().lower())
+                self.originals.add(plain_mac(token["mac"]) if token["mac"] else _word(token).lower())
                 continue
             self.originals.update(taken_by(address))
             if token["length"]:
@@ -142,7 +143,7 @@ class _Scrubber:
         if token["mac"]:
             self.replaced.add(whole)
             return self._pseudonyms.mac(whole)
-        word = whole.rstrip(".'-")
+        word = _word(token)
         if is_own(word):
             return whole
         self.replaced.add(word)
@@ -164,6 +165,11 @@ class _Scrubber:
         return f"{made}{before}:{self._pseudonyms.port(number) if number < 65536 else number}"
 
 
+def _word(token: re.Match[str]) -> str:
+    """Without the marks that end a sentence."""
+    return token.group().rstrip(".'-")
+
+
 def _address(token: re.Match[str]) -> str | None:
     """The address in canonical form; None for what only looks so."""
     if not token["address"]:
@@ -180,7 +186,7 @@ def _check(report: Report, originals: set[str]) -> None:
 
     def note(text: str) -> str:
         if text not in constants():
-            left.update(token["address"] or token.group().rstrip(".'-") for token in _TOKEN.finditer(text))
+            left.update(token["address"] or _word(token) for token in _TOKEN.finditer(text))
         return text
 
     _walk(msgspec.to_builtins(report), "", note)

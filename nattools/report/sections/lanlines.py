@@ -33,7 +33,8 @@ def _peer(o: seen.BeaconPeer) -> str:
 
 def _echo(o: seen.LanEcho) -> str:
     refused = ", refused a connection" if o.refused else ""
-    return f"echo to the {o.role} {o.address}: {number(o.received)} of {number(o.sent)}{refused}"
+    beyond = ", on another network" if o.beyond else ""
+    return f"echo to the {o.role} {o.address}: {number(o.received)} of {number(o.sent)}{refused}{beyond}"
 
 
 def _yggdrasil(o: seen.YggdrasilHeard) -> str:

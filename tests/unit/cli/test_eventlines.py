@@ -12,7 +12,8 @@ import pytest
 
 from nattools.cli.app import run
 from nattools.cli.outputs import write_secret
-from nattools.errors import CannotRun
+from nattools.cli.punchoptions import checked_code_file
+from nattools.errors import CannotRun, UsageError
 
 
 def events(error: str) -> list[dict[str, Any]]:
@@ -66,6 +67,11 @@ def test_the_code_is_for_nobody_else_to_read(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["code"]
     with pytest.raises(CannotRun, match="cannot write"):
         write_secret(tmp_path / "none" / "code", "x")
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    with pytest.raises(CannotRun, match="it is not a file"):
+        write_secret(link, "x")
+    assert link.is_symlink()
 
 
 def test_a_code_file_needs_machines_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,3 +79,7 @@ def test_a_code_file_needs_machines_of_their_own(tmp_path: Path, capsys: pytest.
     assert "--code-file makes no sense in a scenario" in capsys.readouterr().err
     assert run(["punch", "--code-file", str(tmp_path / "none" / "code")]) == 2
     assert "there is no directory" in capsys.readouterr().err
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "code")
+    with pytest.raises(UsageError, match="it is not a file"):
+        checked_code_file(link)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,23 @@ def test_the_name_of_a_file_does_not_drive_the_terminal(
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err
     assert "\u202e" not in said.out + said.err
+
+
+@pytest.mark.parametrize("command", ["diff", "predict"])
+def test_programs_read_a_name_that_is_no_text(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / os.fsdecode(b"\xff.json")
+    file.write_text(render_json(home_router()), encoding="utf-8")
+    assert run(["report", command, str(file), str(file), "--json"]) == 0
+    assert str(json.loads(capsys.readouterr().out)["a"]).endswith("\\udcff.json")
+
+
+def test_a_table_of_networks_is_for_what_is_kept_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(render_json(home_router()), encoding="utf-8")
+    redact = ["report", "redact", str(file), "-o", str(tmp_path / "b.json"), "--networks", "table.tsv"]
+    assert run(redact) == 2
+    assert "--networks FILE is for --keep asn,country" in capsys.readouterr().err

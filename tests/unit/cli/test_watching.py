@@ -30,6 +30,14 @@ def test_programs_get_a_document_on_each_line_and_files_the_last_report(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["last.json", "m.prom"]
 
 
+def test_metrics_go_through_a_link_and_leave_it(tmp_path: Path) -> None:
+    link, file = tmp_path / "link.prom", tmp_path / "m.prom"
+    link.symlink_to(file)
+    assert run(["nat", *DAY, "--metrics", str(link)]) == 0
+    assert link.is_symlink(), "a device would have been replaced too"
+    assert file.read_text().endswith("# EOF\n")
+
+
 def test_a_person_gets_a_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["nat", *DAY]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import get_args
 
 import pytest
 from simulated import STUN, behind_nat
 
 from nattools.engine import registry
+from nattools.engine.inboundtrial import Ipv6Inbound
 from nattools.engine.options import Event, MeasureOptions
+from nattools.engine.relays import Relays
 from nattools.engine.run import measure, new_run, within_time_limit
+from nattools.engine.tailnets import Tailnets
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Gap, Resolution
-from nattools.model.report import Report
+from nattools.model.report import Command, Report
 from nattools.model.serveruri import parse_server
 from nattools.probes.probe import LaneProbe, MachineContext, MachineProbe, ProbeContext
 from nattools.probes.target import Target
@@ -129,3 +133,24 @@ def test_what_is_waited_for_fits_a_line() -> None:
     """Behind "nattools: waiting: ", as it is said where there is no terminal."""
     probes = (*registry.LANE_PROBES, *registry.MACHINE_PROBES)
     assert [probe.text for probe in probes if len(f"nattools: waiting: {probe.text}") > 80] == []
+
+
+@pytest.mark.parametrize("command", get_args(Command))
+def test_a_command_gets_its_machine_probes_and_no_others(command: Command) -> None:
+    """The registry imports them by the command, which each of them names, too."""
+
+    async def main(lab: SimLab) -> tuple[MachineProbe, ...]:
+        options = MeasureOptions(command=command, servers=())
+        return registry.machine_probes(new_run(lab.network("alice"), options, lambda event: None), None)
+
+    with SimLab(behind_nat()) as lab:
+        entered = lab.run(lambda: main(lab))
+    every: tuple[type[MachineProbe], ...] = (
+        Relays,
+        Ipv6Inbound,
+        Tailnets,
+        *map(type, registry.MACHINE_PROBES),
+    )
+    wanted = {each for each in every if command in each.commands}
+    assert {type(each) for each in entered if command in each.commands} == wanted
+    assert {type(each) for each in entered} <= wanted | set(map(type, registry.MACHINE_PROBES))

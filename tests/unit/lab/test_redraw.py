@@ -48,6 +48,15 @@ def test_texts_of_strangers_stay_texts(text: str) -> None:
     assert all(each.isprintable() for each in written.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("port", "drawn"), [("65534", 65534), ("65535", 3478), ("\u00b2", 3478), ("9" * 5000, 3478)]
+)
+def test_a_port_is_a_number_that_a_port_can_have(port: str, drawn: int) -> None:
+    server = Server(uri=f"stun:stun.example:{port}", address=f"11.9.0.1:{port}", answered=True)
+    (spec,) = parse(redrawn(replace(home_router(), servers=(server,))).toml(), "drawn.toml").server.values()
+    assert spec.port == drawn
+
+
 @given(
     st.recursive(
         st.text() | st.integers() | st.booleans(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from nattools.engine.options import MeasureOptions
+from nattools.engine.run import measure
 from nattools.lab.scenariofiles import parse
 from nattools.lab.sim.simlab import SimLab
+from nattools.model.ipv6 import Nat64Use
 from nattools.model.observation import Gap, Nat64
+from nattools.model.serveruri import parse_server
 from nattools.net.translated import TranslatedNetwork
 from nattools.probes.nat64prefix import GUESS_S, find_nat64
 from nattools.protocols.nat64 import Nat64Prefix
@@ -44,6 +48,22 @@ def test_what_the_name_server_says_is_right() -> None:
     assert found(nat64())[0] == [("64:ff9b::/96", "dns", True, True)]
     own = 'prefix = "2a10:64::/40"'
     assert found(nat64(own))[0] == [("2a10:64::/40", "dns", True, True)]
+
+
+def test_a_router_and_the_name_server_say_the_same() -> None:
+    """Names still lead to addresses that are made with it."""
+    scenario = parse(
+        f'title = "t"\n{nat64("advertised = true")}\n[host.alice]\nbehind = "net"\n'
+        "[server.stun]\nipv6 = false",
+        "t.toml",
+    )
+    with SimLab(scenario) as lab:
+        options = MeasureOptions(command="ipv6", servers=(parse_server("stun:stun:3478"),))
+        report = lab.run(lambda: measure(lab.network("alice"), options, lambda event: None))
+    seen = [each for each in report.observations if isinstance(each, Nat64)]
+    assert [(each.learnt, each.dns64, each.used) for each in seen] == [("router", True, True)]
+    assert report.ipv6 is not None
+    assert report.ipv6.nat64 == Nat64Use(prefix="64:ff9b::/96", dns64=True, works=True)
 
 
 def test_it_says_nothing() -> None:

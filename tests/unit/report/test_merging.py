@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from report_samples import home_router
 from nattools.errors import UsageError
 from nattools.model.nat import NAT_KINDS, NatByTransport
 from nattools.model.provider import Provider
-from nattools.model.report import Report
+from nattools.model.report import Advice, Report
 from nattools.report.fleet import Fleet, merged
 from nattools.report.fleet.fleetpage import fleet_page
 from nattools.report.html import html_page
@@ -130,6 +131,29 @@ def test_texts_of_strangers_stay_texts(tmp_path: Path, text: str) -> None:
         f"SELECT started, provider FROM '{str(table).replace(chr(39), chr(39) * 2)}'"
     ).fetchall()
     assert (text, text) in rows
+
+
+def test_figures_and_names_of_strangers_stop_nothing(tmp_path: Path) -> None:
+    ordinary = report_of("port-restricted", 1, "DE")
+    lane = ordinary.nat.udp4
+    assert lane is not None
+    odd = [
+        replace(ordinary, provider=Provider(asn=2**70, name="many digits")),
+        *(
+            replace(
+                ordinary, started=f"2026-02-0{number}", nat=NatByTransport(udp4=replace(lane, rtt_ms=rtt))
+            )
+            for number, rtt in enumerate((1.7e308, -1.7e308, 20.0), 1)
+        ),
+    ]
+    (tmp_path / os.fsdecode(b"name-\xff.json")).write_text(render_json(ordinary))
+    unheard = render_json(replace(ordinary, advice=Advice(reachable="directly")))
+    (tmp_path / "unheard.json").write_text(unheard.replace('"directly"', '"in a new way"'))
+    (tmp_path / os.fsdecode(b"none-\xff.json")).write_text("nothing")
+    fleet = merge(written(tmp_path, odd))
+    assert (fleet.reports, fleet.faulty) == (5, 2)
+    assert fleet.faults[0].file.endswith("none-\\udcff.json")
+    assert msgspec.json.encode(fleet)
 
 
 def test_groups_have_the_techniques_of_their_own(tmp_path: Path) -> None:

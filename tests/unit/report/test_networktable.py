@@ -33,6 +33,8 @@ def test_the_narrowest_row_counts(tmp_path: Path, compressed: bool) -> None:
     assert provider_of(table, "2a10::1") == Provider(asn=64502, name="SIX", country="FR")
     assert provider_of(table, "11.2.0.2") is None
     assert provider_of(table, "12.0.0.1") is None
+    with pytest.raises(UsageError, match="outside address is none"):
+        provider_of(table, "nowhere")
 
 
 @pytest.mark.parametrize("text", ["no tabs here\n", "a\tb\tc\td\te\n", "\x00" * 10000])

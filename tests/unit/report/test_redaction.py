@@ -152,6 +152,57 @@ def test_networks_hosts_and_families_stay_apart_and_together() -> None:
     assert mapped == f"::ffff:{a}"
 
 
+def warned(text: str, wanted: Redaction) -> str:
+    """What becomes of a text in a report."""
+    report = msgspec.structs.replace(home_router(), warnings=(text,), notices=())
+    return redacted(report, wanted).warnings[0]
+
+
+@pytest.mark.parametrize("wanted", [Redaction(), Redaction(salt="grains")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fe80::5 fe80::2 fe80::1",
+        "fd12:1::7 fd00::1 fd00:0:1::/64",
+        "zyx.org name-2.example name-1.example, zyx Name-1.",
+        "zyx. name-1. name-2. name-3.",
+        "1c:1b:44:11:00:01 02:00:00:00:00:01 02-00-00-00-00-00",
+        "fe80::a00:27ff:fe12:3456 fe80::200:ff:fe00:1 fe80::200:ff:fe00:0",
+    ],
+)
+def test_no_pseudonym_is_the_name_of_another_one(text: str, wanted: Redaction) -> None:
+    once = warned(text, wanted)
+    for one in (once, warned(once, wanted)):
+        assert len({word.lower() for word in one.split()}) == len(text.split())
+    assert not {word.strip(".,") for word in once.lower().split()} & {
+        word.strip(".,") for word in text.lower().split()
+    }
+
+
+def test_an_address_before_a_colon_is_the_same_address() -> None:
+    text = "2a02:8071:1:2::5 2a02:8071:1:2::5: no route, 2a02:8071:1:2::"
+    bare, told, network = warned(text, Redaction()).split(" ", 2)
+    assert told == f"{bare}:"
+    assert network == f"no route, {bare.rpartition(':')[0]}:"
+
+
+@pytest.mark.parametrize("wanted", [Redaction(), Redaction(salt="grains")])
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("MAC:00:11:22:33:44:55", "22:33"),
+        ("host:2a02:8109:1234:5678::5", "1234:5678"),
+        ("fd12:3456:789a::/64 fd12:3456:789a::/96", "3456:789a"),
+        ("fd12:3456:789a::/96 fd12:3456:789a::102:304", "3456:789a"),
+        ("2002:5411:101::/48", "5411"),
+        ("64:ff9b:1:abcd::5411:101", "5411"),
+        ("\N{OCTOPUS}\N{SQUID} at home", "\N{SQUID}"),
+    ],
+)
+def test_a_secret_is_found_whatever_stands_around_it(text: str, secret: str, wanted: Redaction) -> None:
+    assert secret not in warned(text, wanted)
+
+
 def test_what_nattools_says_itself_stays() -> None:
     report = home_router()
     after = redacted(report, Redaction())

@@ -229,6 +229,26 @@ def test_a_dial_that_the_request_has_no_time_for_leaves_no_connection() -> None:
     served(main)
 
 
+def test_who_asks_for_dials_and_says_no_more_keeps_nobody_from_being_dialled() -> None:
+    async def main(site: Site) -> None:
+        async with site.peer(port=4001) as (peer, made):
+            serve_nonces(peer)
+            for _ in range(10):
+                assert await made.open(autonat.DIAL_REQUEST, timeout_s=5.0) is not None
+            assert (await ask_to_dial(made, at(ALICE, 4001), 1)).dial == "ok"
+
+    served(main)
+
+
+def test_a_source_is_dialled_twice_at_a_time() -> None:
+    async def main(site: Site) -> None:
+        async with site.peer(port=4001) as (_, made), asyncio.TaskGroup() as group:
+            asked = [group.create_task(ask_to_dial(made, at("11.1.0.2", 9), each)) for each in range(5)]
+        assert sorted(each.result().status or "" for each in asked) == ["ok"] * 2 + ["rejected"] * 3
+
+    served(main)
+
+
 def test_a_source_is_dialled_so_often_a_minute() -> None:
     async def main(site: Site) -> None:
         async with site.peer(port=4001) as (peer, made):

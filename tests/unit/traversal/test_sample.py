@@ -108,6 +108,21 @@ def test_over_tcp(answer: Answer, closes: bool) -> None:
     run(open_internet(), main)
 
 
+def test_over_tcp_what_is_broken_off_leaves_no_connection() -> None:
+    async def main(lab: SimLab) -> None:
+        there: asyncio.Future[TcpStream] = asyncio.get_running_loop().create_future()
+        listener = await lab.network("bob").listen_tcp(family=4, port=PORT, on_stream=there.set_result)
+        asking = asyncio.ensure_future(where_seen_over_tcp(lab.network("alice"), listener.local))
+        stream = await there
+        assert await stream.read()
+        asking.cancel()
+        await asyncio.sleep(1)
+        assert asking.cancelled()
+        assert stream.over
+
+    run(open_internet(), main)
+
+
 def test_a_closed_port_and_no_socket_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main(lab: SimLab) -> None:
         network, server = lab.network("alice"), Notes(await lab.network("bob").open_udp(family=4)).local

@@ -12,7 +12,7 @@ from nattools.model.host import ConfiguredAddress, ConfiguredRouter, Host, Inter
 from nattools.model.ipv6 import Ipv6
 from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.observation import AnyObservation, Binding, Connection, Opener
-from nattools.model.report import Measurement
+from nattools.model.report import Measurement, Server
 from nattools.net.addresses import is_public
 
 OWN, SERVER, OTHER = "2a10:1:0:1:a5c1:7e09:33d4:2", "[2a10:c9::2]:3478", "[2a10:c9::3]:3479"
@@ -33,6 +33,7 @@ def found_on(
     routers: tuple[ConfiguredRouter, ...] = (ROUTER,),
     disabled: bool | None = False,
     resolvers: tuple[str, ...] = (),
+    servers: tuple[Server, ...] = (),
 ) -> Ipv6:
     setup = Ipv6Setup(addresses=addresses, routers=routers, disabled=disabled, resolvers=resolvers)
     ways = (Way(family=6, interface="eth0", source=OWN),) if routers else ()
@@ -46,6 +47,7 @@ def found_on(
             substrate="sim",
             host=Host(os="Linux", interfaces=(interface,), ipv6=setup, ways=ways),
             families=(4, 6),
+            servers=servers,
             observations=numbered,
         ),
         is_public=is_public,
@@ -77,6 +79,7 @@ def check(transport: str = "udp", **more: Any) -> InboundCheck:
     return InboundCheck(probe="inbound", transport=transport, family=6, **given | more)
 
 
+BOTH = tuple(Server(uri="stun:stun:3478", address=at, answered=True) for at in ("11.201.0.2:3478", SERVER))
 PLENTY = tuple(answered(at_s=0.1 * number) for number in range(40))
 
 
@@ -102,6 +105,7 @@ def codes(found: Ipv6) -> list[str]:
         ((address("2a10:1::216:3eff:fe00:2", stable=True),), {}, True, ["mac-shown"]),
         ((STABLE,), {"routers": (ROUTER, ConfiguredRouter(address="fe80::9", interface="eth0"))}, True,
          ["two-routers"]),
+        ((STABLE,), {"routers": (ROUTER, ConfiguredRouter(address=None, interface="wg0"))}, True, []),
     ],
 )  # fmt: skip
 def test_what_a_machine_has(
@@ -196,12 +200,19 @@ def test_path_mtu(trial: dict[str, Any], expected: tuple[Any, ...]) -> None:
 
 def test_slow_and_preferred() -> None:
     four = answered("11.201.0.2:3478", 4, rtt_s=0.02)
-    slow = found_on(STABLE, seen=(four, answered(rtt_s=0.2)))
+    slow = found_on(STABLE, seen=(four, answered(rtt_s=0.2)), servers=BOTH)
     assert (codes(slow), slow.preferred) == (["slow"], 6)
-    later = found_on(STABLE, seen=(four, answered(rtt_s=0.4)))
+    later = found_on(STABLE, seen=(four, answered(rtt_s=0.4)), servers=BOTH)
     assert later.preferred == 4
-    near = found_on(STABLE, seen=(four, answered(rtt_s=0.03)))
+    near = found_on(STABLE, seen=(four, answered(rtt_s=0.03)), servers=BOTH)
     assert (codes(near), near.preferred, near.latency_ms.ipv6) == ([], 6, 30.0)
+
+
+def test_round_trips_to_different_servers_are_not_compared() -> None:
+    four = answered("11.201.0.2:3478", 4, rtt_s=0.02)
+    far = found_on(STABLE, seen=(four, answered(rtt_s=0.4)))
+    assert (codes(far), far.preferred) == ([], None)
+    assert (far.latency_ms.ipv4, far.latency_ms.ipv6) == (20.0, 400.0)
 
 
 def test_the_address_that_the_system_chooses_counts_though_another_is_answered_first() -> None:

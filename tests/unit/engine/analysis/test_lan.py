@@ -65,6 +65,19 @@ def test_a_named_machine_that_does_not_answer_while_the_router_does_is_kept_apar
     assert lan(silent, SENT, GONE).isolated is None, "this machine may be on no network at all"
 
 
+def test_a_machine_that_was_heard_is_not_kept_apart_though_it_answers_no_echo() -> None:
+    heard = replace(ASKED, responders=(GONE.address,))
+    found = lan(ROUTER, SENT, heard, GONE)
+    assert (found.isolated, found.multicast4, found.mdns.works) == (None, True, True)
+    assert lan(ROUTER, GONE, BeaconPeer(address=GONE.address, came=("multicast4",))).isolated is None
+
+
+def test_a_machine_on_another_network_says_nothing_of_this_one() -> None:
+    found = lan(ROUTER, SENT, replace(GONE, beyond=True))
+    assert passes(found) == [None] * 5
+    assert [each.code for each in found.reason] == ["lan-router-alone", "lan-beyond"]
+
+
 @pytest.mark.parametrize("answer", [{"received": 1}, {"refused": True}])
 def test_a_named_machine_that_answers_in_any_way_is_reached(answer: dict[str, int]) -> None:
     found = lan(ROUTER, replace(GONE, **answer))
@@ -74,8 +87,11 @@ def test_a_named_machine_that_answers_in_any_way_is_reached(answer: dict[str, in
 def test_beacons_prove_what_passes_in_either_direction() -> None:
     whole = lan(SENT, BeaconPeer(address="10.0.1.3", came=ALL, arrived=ALL))
     assert (passes(whole), whole.proven) == ([True, True, True, True, False], True)
-    part = lan(SENT, BeaconPeer(address="10.0.1.3", came=("unicast",), arrived=("broadcast",)))
+    half = BeaconPeer(address="10.0.1.3", came=("unicast",), arrived=("broadcast",), sends=ALL)
+    part = lan(SENT, half)
     assert passes(part) == [True, True, False, False, False]
+    without_ipv6 = lan(SENT, replace(half, sends=ALL[:3]))
+    assert passes(without_ipv6) == [True, True, False, None, False]
     assert part.mdns.works is False
     assert (part.yggdrasil.ready, part.syncthing.ready, part.qaul.ready) == (False, True, False)
     assert lan(SENT, BeaconPeer(address="10.0.1.3", came=("multicast4",))).proven is False
@@ -94,6 +110,19 @@ def test_who_answers_multicast_dns_shows_that_multicast_passes() -> None:
     assert (reached.qaul.ready, reached.casting.ready) == (True, True)
     router = lan(ROUTER, replace(ASKED, responders=("10.0.1.1",)))
     assert router.mdns.works is None, "the router's own answer says nothing of other machines"
+
+
+def test_the_router_is_no_other_machine_whichever_of_its_addresses_answers() -> None:
+    named = lan(ROUTER, SENT, LanEcho(address="10.0.1.1", role="named", sent=1, received=1))
+    assert (passes(named), named.reason[0].code) == ([None] * 5, "lan-router-alone")
+    own = ServiceSeen(
+        source="fe80::1", service="_ssh._tcp", host="r.local", addresses=("10.0.1.1", "fe80::1")
+    )
+    asked = MdnsTrial(family=6, sent=3, responders=("fe80::1",), services=(own,))
+    answers = LanEcho(address="fe80::1", role="neighbour", sent=1, received=1)
+    found = lan(ROUTER, SENT, asked, answers)
+    assert (passes(found), found.mdns.works) == ([None] * 5, None)
+    assert lan(ROUTER, SENT, asked, answers, GONE).isolated is True
 
 
 def test_what_a_reflector_passes_on_is_on_another_network() -> None:

@@ -38,13 +38,13 @@ ME = OverlayStatus(program="tailscale", name="home", addresses=("100.64.0.1",), 
 class Behind:
     """Findings of a machine behind a NAT of that kind."""
 
-    def __init__(self, nat: Nat | None) -> None:
+    def __init__(self, nat: Nat | None, main: int = 4) -> None:
         self._inner = findings_of(host=HOME)
         self._nat = nat
-        self.main = 4
+        self.main = main
 
     def nat(self, transport: str, family: int) -> Nat | None:
-        return self._nat if (transport, family) == ("udp", 4) else None
+        return self._nat if (transport, family) == ("udp", self.main) else None
 
     def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
         return getattr(self._inner, name)
@@ -81,6 +81,16 @@ TWO_PORTS = ("11.3.0.2:2001", "11.3.0.2:2002")
 )
 def test_each_peer_has_its_reason(nat: Nat | None, peer: OverlayPeer, said: list[str]) -> None:
     assert codes(nat, peer) == said
+
+
+@pytest.mark.parametrize("main", [4, 6])
+@pytest.mark.parametrize(
+    ("kind", "helps"), [("firewall", "ts-open-port"), ("port-restricted", "ts-map-port")]
+)
+def test_what_helps_here_follows_from_the_family_that_counts(main: int, kind: str, helps: str) -> None:
+    nat = NAT_KINDS[kind]
+    found = explained(Behind(nat, main), ways_with_kinds(nat), ME, RELAYED)  # type: ignore[arg-type]
+    assert helps in [each.code for each in found.remedy]
 
 
 def test_autonat_is_not_believed_where_the_nat_lets_in_addresses_that_were_written_to() -> None:
@@ -123,6 +133,17 @@ def test_routes_that_overlap_are_named_by_the_narrower_one() -> None:
         ("clash-routes", ("10.8.3.0/24",)),
         ("clash-local", ("192.168.0.0/16",)),
     ]
+
+
+def test_very_many_routes_are_compared_at_once() -> None:
+    many = [f"{network}.{place >> 8}.{place & 255}.0/24" for network in (10, 11) for place in range(1 << 15)]
+    ours, theirs = (tuple(f"{prefix}{each}" for each in many) for prefix in ("1", "2"))
+    one = joined("one", addresses=("10.1.0.1",), peers=(peer(routes=(*ours, "10.8.0.0/16", "2a10::/16")),))
+    two = joined(
+        "two", addresses=("10.2.0.1",), peers=(peer(routes=("10.8.0.0/15", *theirs, "2a10:1::/32")),)
+    )
+    found = overlaps(findings_of(host=Host(os="Linux")), (one, two))
+    assert [each.addresses for each in found] == [("10.8.0.0/16",), ("2a10:1::/32",)]
 
 
 def test_a_providers_network_of_the_same_range_is_named() -> None:

@@ -76,6 +76,11 @@ def seen_over_time(text: str, *at_s: float) -> list[str | None]:
         (event(at_s=10, node="alice", what="moved", to="cafe"), ["11.1.0.2", "11.2.0.2", "11.2.0.2"]),
         (event(at_s=10, node="home", what="restarted", down_s=15), ["11.1.0.2", None, "11.1.0.2"]),
         (
+            event(at_s=5, node="cafe", what="restarted", down_s=60)
+            + event(at_s=10, node="home", what="new-address"),
+            ["11.1.0.2", "11.1.0.3", "11.1.0.3"],
+        ),
+        (
             event(at_s=10, node="stun", what="server-gone") + event(at_s=25, node="stun", what="server-back"),
             ["11.1.0.2", None, "11.1.0.2"],
         ),

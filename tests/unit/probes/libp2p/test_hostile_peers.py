@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from simulated import run
@@ -13,17 +14,19 @@ from nattools.engine.options import MeasureOptions
 from nattools.engine.peersearch import PeerSearch
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import Gap
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import TcpStream
 from nattools.net.libp2p.peerconnection import MuxStream, StreamMessages
 from nattools.net.libp2p.peerhost import PING, PeerHost
+from nattools.probes.libp2p.peervisits import PeerContext, PeerPlace, locate
+from nattools.probes.probe import Recorder
 from nattools.protocols.libp2p import autonat, circuit
 from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.identify import IDENTIFY
-from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
+from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at, parse_multiaddr
 from nattools.protocols.libp2p.uvarint import delimited
 
 EVIL, KEY = Endpoint("11.101.0.2", 4001), HostKey(b"e" * 32)
@@ -210,6 +213,22 @@ def test_what_a_peer_offers_is_seen_among_many_protocols() -> None:
     assert report.libp2p is not None
     (peer,) = report.libp2p.peers
     assert (peer.autonat, peer.relay) == (True, True)
+
+
+def test_a_name_with_very_many_addresses_stands_for_the_first_few() -> None:
+    class ManyAddresses:
+        async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...]:
+            last = tuple(f"11.9.0.{number}" for number in range(1, 200))
+            return (*(f"2a00::{number}" for number in range(1, 200)), *last)
+
+    async def main(lab: SimLab) -> PeerPlace | None:
+        network: Any = ManyAddresses()
+        context = PeerContext(network, Recorder(0.0), KEY)
+        return await locate(context, parse_multiaddr("/dns4/many.example/tcp/4001"))
+
+    place = run(SCENARIO, main)
+    assert place is not None
+    assert [each.host for each in place.endpoints] == ["2a00::1", "2a00::2", "11.9.0.1", "11.9.0.2"]
 
 
 @pytest.mark.parametrize(
