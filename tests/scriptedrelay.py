@@ -8,6 +8,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
+from nattools.protocols.turn.clientallocation import AllocationEvent, ClientAllocation
 
 SERVER = Endpoint("192.0.2.1", 3478)
 RELAYED = Endpoint("198.51.100.1", 50000)
@@ -112,13 +113,13 @@ class ScriptedRelay:
 class Conversation:
     """An allocation and its relay on a clock of numbers; `delivers` False: the network loses everything."""
 
-    def __init__(self, relay: ScriptedRelay, allocation: turn.ClientAllocation) -> None:
+    def __init__(self, relay: ScriptedRelay, allocation: ClientAllocation) -> None:
         self.relay = relay
         self.allocation = allocation
         self.now = 0.0
         self.delivers = True
         self.sent: list[bytes] = []
-        self.events: list[turn.AllocationEvent] = []
+        self.events: list[AllocationEvent] = []
 
     def settle(self) -> None:
         """Until nobody has anything to say."""
@@ -162,7 +163,7 @@ def converse(
     stream: bool = False,
 ) -> Conversation:
     """Ask for an allocation, and let it be answered."""
-    allocation = turn.ClientAllocation(SERVER, credentials, wish or turn.AllocationWish(), stream=stream)
+    allocation = ClientAllocation(SERVER, credentials, wish or turn.AllocationWish(), stream=stream)
     conversation = Conversation(relay or ScriptedRelay(), allocation)
     conversation.settle()
     return conversation

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from nattools.model.endpoint import Family
-from nattools.protocols.libp2p.multiaddr import Multiaddr, parse_multiaddr
+
+if TYPE_CHECKING:
+    from nattools.protocols.libp2p.multiaddr import Multiaddr
 
 MOST_PEERS: Final = 12
 _BOOTSTRAP: Final = (
@@ -42,4 +44,6 @@ class PeerSearch(msgspec.Struct, frozen=True):
 
 def bootstrap_peers() -> tuple[Multiaddr, ...]:
     """Those of the public network that IPFS nodes begin with."""
+    from nattools.protocols.libp2p.multiaddr import parse_multiaddr
+
     return tuple(map(parse_multiaddr, _BOOTSTRAP))

@@ -12,6 +12,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, IcmpHandler, TcpStream, UdpSocket
 from nattools.net.eventloop import TimeLimit
 from nattools.protocols import turn
+from nattools.protocols.turn.clientallocation import AllocationEvent, ClientAllocation
 
 logger = logging.getLogger(__name__)
 
@@ -97,11 +98,11 @@ class TurnDriver:
     allocation is over, but for `close` and `release`. Errors of ICMP about the way to the relay count until
     it has answered; later on they may be forged, or about something that passes."""
 
-    def __init__(self, carrier: Carrier, allocation: turn.ClientAllocation) -> None:
+    def __init__(self, carrier: Carrier, allocation: ClientAllocation) -> None:
         self.carrier = carrier
         self.allocation = allocation
         self.on_data: Callable[[Endpoint, bytes], None] | None = None
-        self.on_event: Callable[[turn.AllocationEvent], None] | None = None
+        self.on_event: Callable[[AllocationEvent], None] | None = None
         self.on_end: Callable[[], None] | None = None
         self.problem: str | None = None
         self._loop = asyncio.get_running_loop()

@@ -19,6 +19,7 @@ from nattools.net.turndriver import Carrier, TurnDriver, TurnStream
 from nattools.net.turnsocket import RelayedSocket
 from nattools.net.turnstreams import RelayedStreams
 from nattools.protocols import turn
+from nattools.protocols.turn.clientallocation import ClientAllocation
 
 OPEN_S: Final = 10.0
 MOST_REDIRECTIONS: Final = 2
@@ -191,7 +192,7 @@ class _Opening:
         return stream if isinstance(stream, StepFailure) else TurnStream(stream)
 
     async def _wait(self, carrier: Carrier, server: Endpoint, patience_s: float) -> TurnDriver:
-        allocation = turn.ClientAllocation(
+        allocation = ClientAllocation(
             server,
             self._credentials,
             self._wish,
@@ -212,7 +213,7 @@ class _Opening:
             self._stands(allocation)
         return driver
 
-    def _stands(self, allocation: turn.ClientAllocation) -> None:
+    def _stands(self, allocation: ClientAllocation) -> None:
         at = allocation.challenged_at
         self.steps.done(
             "authenticate", "it asks for no credentials" if at is None else "", at_once=at is None, at=at

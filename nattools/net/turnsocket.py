@@ -12,6 +12,7 @@ from nattools.net.serversteps import ServerStep
 from nattools.net.turndriver import TurnDriver, TurnStream
 from nattools.protocols import turn
 from nattools.protocols.icmp import error_kind
+from nattools.protocols.turn.clientallocation import LARGEST, AllocationEvent, PeerError
 
 _FAILURES: dict[int, SendFailure] = {403: "prohibited", 443: "unreachable"}
 
@@ -107,7 +108,7 @@ class RelayedSocket:
 
     def _refused(self, data: bytes, to: Endpoint) -> SendFailure | None:
         """Why a datagram never leaves; None: it waits."""
-        if len(data) > turn.LARGEST:
+        if len(data) > LARGEST:
             return "too-big"
         if self.allocation.state != "standing" or all(to.family != each.family for each in self.relayed):
             return "unreachable"
@@ -131,8 +132,8 @@ class RelayedSocket:
             if self._carrier.on_datagram is not None:
                 self._carrier.on_datagram(each, source)
 
-    def _happened(self, event: turn.AllocationEvent) -> None:
-        if not isinstance(event, turn.PeerError) or self.on_icmp is None:
+    def _happened(self, event: AllocationEvent) -> None:
+        if not isinstance(event, PeerError) or self.on_icmp is None:
             return
         kind = error_kind(event.peer.family, event.icmp_type, event.icmp_code)
         mtu = (event.data & (0xFFFF if event.peer.family == 4 else 0xFFFFFFFF)) or None

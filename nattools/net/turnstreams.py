@@ -13,6 +13,7 @@ from nattools.net.eventloop import TimeLimit
 from nattools.net.serversteps import ServerStep, StepFailure
 from nattools.net.turndriver import TurnDriver
 from nattools.protocols import stun, turn
+from nattools.protocols.turn.clientallocation import AllocationEvent, NotConnected, PeerConnected, PeerError
 from nattools.protocols.turn.turnconstants import CONNECT_TIMEOUT_S
 
 AnotherStream = Callable[[float], Awaitable[TcpStream | StepFailure]]
@@ -37,7 +38,7 @@ class RelayedStreams:
         self.on_stream: Callable[[TcpStream, Endpoint], None] | None = None
         self._driver = driver
         self._another = another
-        self._results: dict[Endpoint, turn.PeerConnected | turn.NotConnected] = {}
+        self._results: dict[Endpoint, PeerConnected | NotConnected] = {}
         self._accepting: set[asyncio.Task[None]] = set()
         driver.on_event = self._happened
 
@@ -57,7 +58,7 @@ class RelayedStreams:
         while peer not in self._results and self._driver.allocation.state == "standing":
             await self._driver.change()
         result = self._results.pop(peer, None)
-        if isinstance(result, turn.PeerConnected):
+        if isinstance(result, PeerConnected):
             return await self._bind(result.connection_id)
         why = self.ended if result is None else result.refusal
         return why or turn.TurnRefusal("connect", "abandoned", None, "the allocation is over")
@@ -76,17 +77,17 @@ class RelayedStreams:
         for task in self._accepting:
             task.cancel()
 
-    def _happened(self, event: turn.AllocationEvent) -> None:
-        if isinstance(event, turn.PeerError):
+    def _happened(self, event: AllocationEvent) -> None:
+        if isinstance(event, PeerError):
             return
-        if isinstance(event, turn.NotConnected) or not event.offered:
+        if isinstance(event, NotConnected) or not event.offered:
             self._results[event.peer] = event
         elif self.on_stream is not None and len(self._accepting) < MOST_ACCEPTING:
             task = asyncio.get_running_loop().create_task(self._accept(event))
             self._accepting.add(task)
             task.add_done_callback(self._accepting.discard)
 
-    async def _accept(self, offered: turn.PeerConnected) -> None:
+    async def _accept(self, offered: PeerConnected) -> None:
         stream = await self._bind(offered.connection_id)
         if isinstance(stream, turn.TurnRefusal):
             return

@@ -1,6 +1,7 @@
 """TURN: what a relay and its clients say (RFC 8656, RFC 6062). Its messages are STUN's, and are read there.
 
-Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing else, for any bytes.
+Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing else, for any bytes. A client's
+side is imported from `clientallocation`: a server wants the messages alone.
 """
 
 from nattools.protocols.stun.turnattributes import (
@@ -20,15 +21,6 @@ from nattools.protocols.turn.channeldata import (
     encode_channel_data,
     is_channel_data,
 )
-from nattools.protocols.turn.clientallocation import (
-    LARGEST,
-    AllocationEvent,
-    AllocationState,
-    ClientAllocation,
-    NotConnected,
-    PeerConnected,
-    PeerError,
-)
 from nattools.protocols.turn.credentials import (
     LongTermCredentials,
     expiry,
@@ -36,23 +28,14 @@ from nattools.protocols.turn.credentials import (
     time_limited,
     time_limited_password,
 )
-from nattools.protocols.turn.grants import Permission
 from nattools.protocols.turn.refusal import TurnRefusal, refusal
 from nattools.protocols.turn.requests import AllocationWish
 
 __all__ = [
     "FIRST_CHANNEL",
-    "LARGEST",
     "LAST_CHANNEL",
-    "AllocationEvent",
-    "AllocationState",
     "AllocationWish",
-    "ClientAllocation",
     "LongTermCredentials",
-    "NotConnected",
-    "PeerConnected",
-    "PeerError",
-    "Permission",
     "TurnFramer",
     "TurnRefusal",
     "constants",

@@ -6,6 +6,7 @@ from scriptedrelay import ALICE, MAPPED, PEER, RELAYED, RELAYED6, SERVER, Script
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.turn.clientallocation import ClientAllocation
 from nattools.protocols.turn.turnconstants import REASONS
 
 ELSEWHERE = Endpoint("192.0.2.2", 3478)
@@ -99,7 +100,7 @@ def test_the_list_of_algorithms_cannot_be_taken_away() -> None:
         )
         return stun.encode(stun.Message(request.method, "error", request.transaction_id, attributes))
 
-    allocation = turn.ClientAllocation(SERVER, ALICE)
+    allocation = ClientAllocation(SERVER, ALICE)
     ((data, _),) = allocation.datagrams_to_send(0.0)
     allocation.receive_datagram(bid_down(stun.decode(data)), SERVER, 0.1)
     assert allocation.refusal is not None
@@ -124,7 +125,7 @@ def test_an_unsigned_answer_is_not_believed() -> None:
 
 
 def test_an_answer_from_elsewhere_is_not_believed() -> None:
-    allocation, relay = turn.ClientAllocation(SERVER, ALICE), ScriptedRelay()
+    allocation, relay = ClientAllocation(SERVER, ALICE), ScriptedRelay()
     ((data, _),) = allocation.datagrams_to_send(0.0)
     (answer,) = relay.receive(data)
     assert not allocation.receive_datagram(answer, ELSEWHERE, 0.0)
@@ -133,7 +134,7 @@ def test_an_answer_from_elsewhere_is_not_believed() -> None:
 
 def test_silence() -> None:
     found = converse()
-    silent = turn.ClientAllocation(SERVER, ALICE)
+    silent = ClientAllocation(SERVER, ALICE)
     found.allocation, found.delivers = silent, False
     found.pass_time(40)
     assert silent.refusal == turn.TurnRefusal("allocate", "timed out")
@@ -297,7 +298,7 @@ class TestLife:
         found.settle()
         assert found.allocation.state == "over"
         assert relay.of(c.REFRESH)[-1].lifetime_s == 0
-        unasked = turn.ClientAllocation(SERVER, ALICE)
+        unasked = ClientAllocation(SERVER, ALICE)
         unasked.release(0.0)
         assert unasked.state == "over"
         assert unasked.datagrams_to_send(0.0) == []

@@ -5,6 +5,7 @@ from scriptedrelay import PEER, SERVER, ScriptedRelay, converse
 
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.turn.clientallocation import NotConnected, PeerConnected
 
 
 def test_it_asks_for_tcp() -> None:
@@ -19,7 +20,7 @@ def test_the_relay_connects_to_a_peer() -> None:
     found.allocation.connect(PEER)
     found.settle()
     assert found.relay.of(c.CONNECT)[0].peers == (PEER,)
-    assert found.events == [turn.PeerConnected(PEER, 77, offered=False)]
+    assert found.events == [PeerConnected(PEER, 77, offered=False)]
 
 
 @pytest.mark.parametrize("code", [400, 403, 437, 446, 447, 486, 500, 508])
@@ -28,9 +29,7 @@ def test_or_says_why_not(code: int) -> None:
     found.relay.refuses[c.CONNECT] = code
     found.allocation.connect(PEER)
     found.settle()
-    assert found.events == [
-        turn.NotConnected(PEER, turn.TurnRefusal("connect", "failed", code, "its own words"))
-    ]
+    assert found.events == [NotConnected(PEER, turn.TurnRefusal("connect", "failed", code, "its own words"))]
 
 
 def test_an_answer_without_a_number() -> None:
@@ -41,7 +40,7 @@ def test_an_answer_without_a_number() -> None:
     found.allocation.connect(PEER)
     found.settle()
     (event,) = found.events
-    assert isinstance(event, turn.NotConnected)
+    assert isinstance(event, NotConnected)
     assert "no connection id" in event.refusal.reason
 
 
@@ -53,7 +52,7 @@ def test_a_peer_connects_to_the_relay() -> None:
     )
     data = stun.encode(stun.Message(c.CONNECTION_ATTEMPT, "indication", bytes(12), attributes))
     assert allocation.receive_datagram(data, SERVER, 0.0)
-    assert allocation.take_events() == [turn.PeerConnected(PEER, 9, offered=True)]
+    assert allocation.take_events() == [PeerConnected(PEER, 9, offered=True)]
 
 
 @pytest.mark.parametrize("code", [None, 400, 437, 500])

@@ -7,6 +7,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
+from nattools.protocols.turn.clientallocation import PeerError
 from nattools.protocols.turn.grants import MOST_WAITING
 from nattools.protocols.turn.peers import BUSY_AFTER, MOST_PERMISSIONS
 
@@ -194,7 +195,7 @@ class TestArriving:
         data = indication(c.DATA_METHOD, PEER, (c.ICMP, turn.pack_icmp(3, 4, 1280)))
         assert allocation.unwrap(data) is None
         assert allocation.receive_datagram(data, SERVER, 0.0)
-        assert allocation.take_events() == [turn.PeerError(PEER, 3, 4, 1280)]
+        assert allocation.take_events() == [PeerError(PEER, 3, 4, 1280)]
         assert not allocation.receive_datagram(indication(c.DATA_METHOD, PEER, (c.ICMP, b"?")), SERVER, 0.0)
 
 
