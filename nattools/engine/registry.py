@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
-from nattools.engine.punchplans import plan_birthday, plan_punch
-from nattools.probes.birthday import Birthday
 from nattools.probes.crosscheck import Pystun3
-from nattools.probes.errortrials import ErrorTrials
 from nattools.probes.filtering import FilterAddress, FilterAddressTcp, FilterPort, FilterPortTcp
 from nattools.probes.hairpin import Hairpinning
 from nattools.probes.layers import Layers
 from nattools.probes.lifetime import Lifetime
 from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
-from nattools.probes.pathmtu import PathMtuProbe
 from nattools.probes.probe import LaneProbe, MachineProbe
 from nattools.probes.roundtrip import RoundTrip, RoundTripTcp
-from nattools.probes.tcppunch import TcpPunch
-from nattools.probes.udppunch import UdpPunch
-from nattools.probes.unsolicited import Unsolicited
 
 if TYPE_CHECKING:
     from nattools.engine.measurement import MeasurementRun
@@ -35,19 +29,43 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     Hairpinning(),
     Pooling(),
     Lifetime(),
-    UdpPunch(plan_punch),
     MappingTcp(),
     FilterPortTcp(),
     FilterAddressTcp(),
-    TcpPunch(plan_punch),
-    Unsolicited(),
-    PathMtuProbe(),
     RoundTrip(),
     RoundTripTcp(),
-    ErrorTrials(),
-    Birthday(plan_birthday),
 )
+"""Those of every command that measures with servers. They come first in their lanes."""
 MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
+
+
+def lane_probes(command: Command) -> tuple[LaneProbe, ...]:
+    """Those that this command may run."""
+    return (*LANE_PROBES, *_trials()) if command in _TRYING else LANE_PROBES
+
+
+@cache
+def _trials() -> tuple[LaneProbe, ...]:
+    """What gets in, through, and to whom."""
+    from nattools.engine.punchplans import plan_birthday, plan_punch
+    from nattools.probes.birthday import Birthday
+    from nattools.probes.errortrials import ErrorTrials
+    from nattools.probes.pathmtu import PathMtuProbe
+    from nattools.probes.tcppunch import TcpPunch
+    from nattools.probes.udppunch import UdpPunch
+    from nattools.probes.unsolicited import Unsolicited
+
+    return (
+        UdpPunch(plan_punch),
+        TcpPunch(plan_punch),
+        Unsolicited(),
+        PathMtuProbe(),
+        ErrorTrials(),
+        Birthday(plan_birthday),
+    )
+
+
+_TRYING: frozenset[Command] = frozenset({"diagnose", "ipv6", "pwnat", "tailscale"})
 
 
 def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[MachineProbe, ...]:

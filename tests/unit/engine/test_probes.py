@@ -109,7 +109,7 @@ def test_a_capability_that_is_missing_becomes_a_gap(monkeypatch: pytest.MonkeyPa
 
 
 def test_every_probe_has_a_name_of_its_own_and_a_text() -> None:
-    probes = (*registry.LANE_PROBES, *registry.MACHINE_PROBES)
+    probes = (*registry.lane_probes("diagnose"), *registry.MACHINE_PROBES)
     assert len({probe.name for probe in probes}) == len(probes)
     assert all(probe.text for probe in probes)
     assert all(probe.question and probe.settle for probe in probes if probe.capability == "icmp-errors")
@@ -131,8 +131,15 @@ def test_a_stray_timeout_error_is_not_the_end_of_the_time_given() -> None:
 
 def test_what_is_waited_for_fits_a_line() -> None:
     """Behind "nattools: waiting: ", as it is said where there is no terminal."""
-    probes = (*registry.LANE_PROBES, *registry.MACHINE_PROBES)
+    probes = (*registry.lane_probes("diagnose"), *registry.MACHINE_PROBES)
     assert [probe.text for probe in probes if len(f"nattools: waiting: {probe.text}") > 80] == []
+
+
+@pytest.mark.parametrize("command", get_args(Command))
+def test_a_command_gets_all_lane_probes_that_name_it(command: Command) -> None:
+    """The registry imports them by the command, which each of them names, too."""
+    given = set(registry.lane_probes(command))
+    assert {probe for probe in registry.lane_probes("diagnose") if command in probe.commands} <= given
 
 
 @pytest.mark.parametrize("command", get_args(Command))
