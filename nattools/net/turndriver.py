@@ -13,6 +13,7 @@ from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, IcmpHand
 from nattools.net.eventloop import TimeLimit
 from nattools.protocols import turn
 from nattools.protocols.turn.clientallocation import AllocationEvent, ClientAllocation
+from nattools.protocols.turn.refusal import TurnRefusal
 
 logger = logging.getLogger(__name__)
 
@@ -144,17 +145,17 @@ class TurnDriver:
             self._changed = asyncio.Event()
         await self._changed.wait()
 
-    async def permit(self, host: str) -> turn.TurnRefusal | None:
+    async def permit(self, host: str) -> TurnRefusal | None:
         """Let an address in, until the end; why the relay does not."""
         permission = self.allocation.permit(host, self._loop.time())
         if permission is None:
-            return turn.TurnRefusal("permission", "abandoned", None, "there are too many peers")
+            return TurnRefusal("permission", "abandoned", None, "there are too many peers")
         self.drive()
         while permission.state == "wanted" and self.allocation.state == "standing":
             await self.change()
         if self.allocation.state == "standing":
             return permission.refusal
-        return self.allocation.refusal or turn.TurnRefusal("permission", "abandoned", None, "it is over")
+        return self.allocation.refusal or TurnRefusal("permission", "abandoned", None, "it is over")
 
     async def release(self) -> None:
         """Give the allocation back, wait a little for the answer, and close."""

@@ -10,9 +10,9 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, IcmpHandler, SendFailure
 from nattools.net.serversteps import ServerStep
 from nattools.net.turndriver import TurnDriver, TurnStream
-from nattools.protocols import turn
 from nattools.protocols.icmp import error_kind
 from nattools.protocols.turn.clientallocation import LARGEST, AllocationEvent, PeerError
+from nattools.protocols.turn.refusal import TurnRefusal
 
 _FAILURES: dict[int, SendFailure] = {403: "prohibited", 443: "unreachable"}
 
@@ -56,7 +56,7 @@ class RelayedSocket:
         return self.allocation.mapped
 
     @property
-    def ended(self) -> turn.TurnRefusal | None:
+    def ended(self) -> TurnRefusal | None:
         """Why it is of no use any more."""
         return self.allocation.refusal if self.allocation.done else None
 
@@ -70,7 +70,7 @@ class RelayedSocket:
         self._on_batch = handler
         self._carrier.on_batch = None if handler is None else self._arrived_many
 
-    async def permit(self, peer: Endpoint) -> turn.TurnRefusal | None:
+    async def permit(self, peer: Endpoint) -> TurnRefusal | None:
         """Let this address in, whatever port it sends from, until the end; why the relay does not."""
         return await self._driver.permit(peer.host)
 

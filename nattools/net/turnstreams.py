@@ -12,8 +12,9 @@ from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.net.serversteps import ServerStep, StepFailure
 from nattools.net.turndriver import TurnDriver
-from nattools.protocols import stun, turn
+from nattools.protocols import stun
 from nattools.protocols.turn.clientallocation import AllocationEvent, NotConnected, PeerConnected, PeerError
+from nattools.protocols.turn.refusal import TurnRefusal, refusal
 from nattools.protocols.turn.turnconstants import CONNECT_TIMEOUT_S
 
 AnotherStream = Callable[[float], Awaitable[TcpStream | StepFailure]]
@@ -43,15 +44,15 @@ class RelayedStreams:
         driver.on_event = self._happened
 
     @property
-    def ended(self) -> turn.TurnRefusal | None:
+    def ended(self) -> TurnRefusal | None:
         """Why it is of no use any more."""
         return self._driver.allocation.refusal if self._driver.allocation.done else None
 
-    async def permit(self, peer: Endpoint) -> turn.TurnRefusal | None:
+    async def permit(self, peer: Endpoint) -> TurnRefusal | None:
         """Let this address connect, until the end; why the relay does not."""
         return await self._driver.permit(peer.host)
 
-    async def connect(self, peer: Endpoint) -> TcpStream | turn.TurnRefusal:
+    async def connect(self, peer: Endpoint) -> TcpStream | TurnRefusal:
         """Have the relay connect to a peer; it tries for half a minute."""
         self._driver.allocation.connect(peer)
         self._driver.drive()
@@ -61,7 +62,7 @@ class RelayedStreams:
         if isinstance(result, PeerConnected):
             return await self._bind(result.connection_id)
         why = self.ended if result is None else result.refusal
-        return why or turn.TurnRefusal("connect", "abandoned", None, "the allocation is over")
+        return why or TurnRefusal("connect", "abandoned", None, "the allocation is over")
 
     async def release(self) -> None:
         """Give the allocation back, and wait until the relay has heard of it."""
@@ -89,18 +90,18 @@ class RelayedStreams:
 
     async def _accept(self, offered: PeerConnected) -> None:
         stream = await self._bind(offered.connection_id)
-        if isinstance(stream, turn.TurnRefusal):
+        if isinstance(stream, TurnRefusal):
             return
         if self.on_stream is None:
             stream.abort()
         else:
             self.on_stream(stream, offered.peer)
 
-    async def _bind(self, connection_id: int) -> TcpStream | turn.TurnRefusal:
+    async def _bind(self, connection_id: int) -> TcpStream | TurnRefusal:
         """Take over a peer's connection (RFC 6062 4.3, 4.4)."""
         stream = await self._another(CONNECT_TIMEOUT_S)
         if isinstance(stream, StepFailure):
-            return turn.TurnRefusal("connection-bind", "abandoned", None, stream.detail)
+            return TurnRefusal("connection-bind", "abandoned", None, stream.detail)
         transaction = self._driver.allocation.connection_bind(connection_id)
         try:
             async with TimeLimit(CONNECT_TIMEOUT_S):
@@ -109,10 +110,10 @@ class RelayedStreams:
             stream.abort()
             raise
         transaction.abandon("no answer, or one that is none")
-        refusal = turn.refusal("connection-bind", transaction)
-        if refusal is not None:
+        refused = refusal("connection-bind", transaction)
+        if refused is not None:
             stream.abort()
-            return refusal
+            return refused
         return stream
 
 

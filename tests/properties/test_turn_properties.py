@@ -13,6 +13,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.turn.clientallocation import ClientAllocation
+from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.protocols.turn.turnconstants import REASONS
 
 channels = st.integers(turn.FIRST_CHANNEL, turn.LAST_CHANNEL)
@@ -150,7 +151,7 @@ def test_whatever_a_relay_says(seed: int, stream: bool) -> None:
 @given(st.integers(0, 2**32))
 def test_who_does_not_know_the_password_gives_no_address(seed: int) -> None:
     relay = HostileRelay(seed)
-    relay.credentials = turn.LongTermCredentials("alice", "another")
+    relay.credentials = LongTermCredentials("alice", "another")
     relay.relayed = (RELAYED,)
     found = Victim(relay, ClientAllocation(SERVER, ALICE))
     found.pass_time(100)

@@ -10,6 +10,7 @@ from nattools.protocols.stun.message import Attribute
 from nattools.protocols.turn.clientallocation import PeerError
 from nattools.protocols.turn.grants import MOST_WAITING
 from nattools.protocols.turn.peers import BUSY_AFTER, MOST_PERMISSIONS
+from nattools.protocols.turn.refusal import TurnRefusal
 
 OTHER = Endpoint("203.0.113.50", 9)
 
@@ -58,7 +59,7 @@ def test_a_peer_that_is_refused(code: int) -> None:
     found.relay.refuses[c.CREATE_PERMISSION] = code
     found.send(b"one")
     refusal = found.allocation.peers.refusal(PEER.host)
-    assert refusal == turn.TurnRefusal("permission", "failed", code, "its own words")
+    assert refusal == TurnRefusal("permission", "failed", code, "its own words")
     assert found.send(b"two") is None
     assert found.relay.indications == []
     assert found.allocation.state == "standing"
