@@ -6,17 +6,16 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from nattools.probes.crosscheck import Pystun3
 from nattools.probes.filtering import FilterAddress, FilterAddressTcp, FilterPort, FilterPortTcp
 from nattools.probes.hairpin import Hairpinning
 from nattools.probes.layers import Layers
-from nattools.probes.lifetime import Lifetime
 from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
 from nattools.probes.probe import LaneProbe, MachineProbe
 from nattools.probes.roundtrip import RoundTrip, RoundTripTcp
 
 if TYPE_CHECKING:
     from nattools.engine.measurement import MeasurementRun
+    from nattools.engine.options import MeasureOptions
     from nattools.engine.portmap.journal import Journal
     from nattools.model.report import Command
 
@@ -28,7 +27,6 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     Allocation(),
     Hairpinning(),
     Pooling(),
-    Lifetime(),
     MappingTcp(),
     FilterPortTcp(),
     FilterAddressTcp(),
@@ -36,12 +34,20 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     RoundTripTcp(),
 )
 """Those of every command that measures with servers. They come first in their lanes."""
-MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
+MACHINE_PROBES: tuple[MachineProbe, ...] = ()
+"""The same, without a lane."""
 
 
-def lane_probes(command: Command) -> tuple[LaneProbe, ...]:
-    """Those that this command may run."""
-    return (*LANE_PROBES, *_trials()) if command in _TRYING else LANE_PROBES
+def lane_probes(options: MeasureOptions) -> tuple[LaneProbe, ...]:
+    """Those that may run with these options."""
+    probes = [*LANE_PROBES]
+    if options.lifetime:
+        from nattools.probes.lifetime import Lifetime
+
+        probes.append(Lifetime())
+    if options.command in _TRYING:
+        probes += _trials()
+    return tuple(probes)
 
 
 @cache
@@ -72,6 +78,10 @@ def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[Machin
     """Those without a lane that this command runs. Routers are asked for mappings only where there is a
     journal to note them in."""
     probes = [*MACHINE_PROBES, *(make(run) for make in _OF_COMMANDS.get(run.options.command, ()))]
+    if run.options.cross_check:
+        from nattools.probes.crosscheck import Pystun3
+
+        probes.insert(0, Pystun3())
     if journal is not None:
         from nattools.engine.portmap.trial import RouterMappings
 

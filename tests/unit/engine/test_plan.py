@@ -43,7 +43,7 @@ PLAIN = server(host="11.204.0.2")
 
 def probes(command: Command = "nat", *, lifetime: bool = False) -> list[LaneProbe]:
     options = MeasureOptions(command, (), lifetime=lifetime)
-    return [probe for probe in lane_probes(command) if probe.wanted(options)]
+    return [probe for probe in lane_probes(options) if probe.wanted(options)]
 
 
 def names(lane: Lane, *targets: Target, command: Command = "nat", lifetime: bool = False) -> list[str]:
