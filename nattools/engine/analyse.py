@@ -8,7 +8,6 @@ import msgspec
 
 from nattools import __version__
 from nattools.engine.analysis.advice import advice, measurement_notices
-from nattools.engine.analysis.cross_checks import cross_checks
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
 from nattools.engine.analysis.obstacles import true_mappings
@@ -22,7 +21,7 @@ from nattools.engine.analysis.techniques import techniques
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Interface
 from nattools.model.nat import Nat, PeerKind
-from nattools.model.observation import AnyObservation, Idle
+from nattools.model.observation import AnyObservation, Idle, SecondOpinion
 from nattools.model.report import CrossCheck, Measurement, Report, Server, Tool
 from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
@@ -85,8 +84,12 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
 
 
 def _cross_checks(findings: Findings, conducts: dict[str, Conduct]) -> tuple[CrossCheck, ...]:
-    distrusted = any(each.distrusted for each in conducts.values())
     seen = findings.measurement.observations
+    if not any(isinstance(each, SecondOpinion) for each in seen):
+        return ()
+    from nattools.engine.analysis.cross_checks import cross_checks
+
+    distrusted = any(each.distrusted for each in conducts.values())
     return cross_checks(seen, findings.nat("udp", 4), findings.routers, distrusted)
 
 

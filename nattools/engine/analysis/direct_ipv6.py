@@ -26,7 +26,9 @@ _STOPPED: Final = ("filtered", "rejected", "prohibited")
 
 def direct_ipv6(findings: Findings, by_filtering: Callable[[Findings], Technique]) -> Technique:
     """`by_filtering` says what follows from addresses and from the filtering alone."""
-    base, found = by_filtering(findings), findings.ipv6
+    base, setup = by_filtering(findings), findings.measurement.host.ipv6
+    without = setup is not None and not setup.addresses and not findings.own_addresses(6)
+    found = None if without else findings.ipv6
     if found is None:
         return base
     broken = {each.code: each for each in found.problems}
