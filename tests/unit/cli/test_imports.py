@@ -30,8 +30,8 @@ NAT = {
     "nattools.protocols.turn": """channeldata turnconstants""",
     "nattools.report": """document safetext terminal""",
     "nattools.report.sections": """contents facts nat summary techniques""",
-    "nattools.server": """connections dialbackserver dialling endpoints errortrialserver limits service serving
-        socketerrors stun""",
+    "nattools.server": """connections dialbackserver dialling endpoints errortrialserver limits service
+        serving socketerrors stun""",
     "nattools.traversal": """odds side steps tcp_strategies udp_strategies""",
     "nattools.trials": "labsearches",
 }
