@@ -11,7 +11,7 @@ from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import remedies, true_mappings
 from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
-from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.report import Technique
 from nattools.model.statement import Reason, Statement, statement
 
@@ -60,8 +60,10 @@ def libp2p(findings: Findings) -> Libp2p | None:
     upgrade = upgrades(findings)
     seen = findings.measurement.observations
     relays = _relays([each for each in seen if isinstance(each, PlaceAsked)])
+    names = [bool(each.found) for each in seen if isinstance(each, NameAsked)]
     return Libp2p(
         peers=_peers(seen),
+        names=any(names) if names else None,
         autonat=_addresses([each for each in seen if isinstance(each, DialAsked)]),
         relays=relays,
         relay_reserved=_any(row.reserved for row in relays),
