@@ -10,7 +10,7 @@ from nattools.engine.analysis.directupgrade import upgrades
 from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings
 from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
-from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.statement import Reason, Statement, statement
 
 AUTONAT = "/libp2p/autonat/2/dial-request"
@@ -55,8 +55,10 @@ def libp2p(findings: Findings) -> Libp2p:
     upgrade = upgrades(findings)
     seen = findings.measurement.observations
     relays = _relays([each for each in seen if isinstance(each, PlaceAsked)])
+    names = [bool(each.found) for each in seen if isinstance(each, NameAsked)]
     return Libp2p(
         peers=_peers(seen),
+        names=any(names) if names else None,
         autonat=_addresses([each for each in seen if isinstance(each, DialAsked)]),
         relays=relays,
         relay_reserved=_any(row.reserved for row in relays),
@@ -260,6 +262,3 @@ def _about_upgrade(tried: UpgradeTried) -> Statement:
         return statement(_CALLS.get(tried.relayed, "call-failed"), status=tried.relayed)
     code = _UPGRADES.get(tried.end or "", "upgrade-silent")
     return statement(code, remote=tried.remote, attempts=tried.attempts)
-
-
-# --- the verdict
