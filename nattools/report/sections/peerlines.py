@@ -66,7 +66,7 @@ def _upgrade(o: UpgradeTried) -> str:
     )
 
 
-PEER_WORDS: dict[type, Callable[[Any], str]] = {
+LINES: dict[type, Callable[[Any], str]] = {
     PeerVisit: _visit,
     NameAsked: _name,
     DialAsked: _dial,
