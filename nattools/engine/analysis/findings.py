@@ -27,6 +27,7 @@ from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
 from nattools.model.statement import Reason, Statement
 from nattools.model.tailscale import Tailscale
+from nattools.net.addresses import leaves_link
 
 
 class PathFindings(msgspec.Struct, frozen=True, dict=True):
@@ -308,7 +309,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
             for address in interface.addresses
         ]
         both = dict.fromkeys((*asked_from, *configured))
-        return tuple(a for a in both if (":" in a) == (family == 6) and is_usable(a))
+        return tuple(a for a in both if (":" in a) == (family == 6) and leaves_link(a))
 
 
 def main_family(four: Nat | None, six: Nat | None) -> Family:
@@ -317,12 +318,6 @@ def main_family(four: Nat | None, six: Nat | None) -> Family:
     if six is not None and (four is None or (four.reachable is None and six.reachable)):
         return 6
     return 4
-
-
-def is_usable(address: str) -> bool:
-    """Is it neither loopback nor link-local?"""
-    lowered = address.lower()
-    return lowered not in ("0.0.0.0", "::", "::1") and not lowered.startswith(("127.", "169.254.", "fe80:"))
 
 
 def technique(
