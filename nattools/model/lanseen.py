@@ -12,13 +12,15 @@ from nattools.model.observed import Observation
 
 
 class LanLink(Observation, frozen=True, kw_only=True, tag="lan-link"):
-    """The interface that was looked at, with its addresses and the routers on it."""
+    """The interface that was looked at, with its addresses and the routers on it. `glance`: in a second, by
+    the way."""
 
     interface: str
     type: InterfaceKind
     mtu: int | None = None
     addresses: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
+    glance: bool = False
 
 
 class ServiceSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,11 +36,12 @@ class ServiceSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 class MdnsTrial(Observation, frozen=True, kw_only=True, tag="mdns-trial"):
     """Questions by multicast DNS from port 5353 with the group joined, over one family: who answered, and
-    with what. `detail` says why none could be asked."""
+    with what. `askers`: who else was heard to ask. `detail` says why none could be asked."""
 
     family: Family
     sent: int = 0
     responders: tuple[str, ...] = ()
+    askers: tuple[str, ...] = ()
     services: tuple[ServiceSeen, ...] = ()
     detail: str = ""
 

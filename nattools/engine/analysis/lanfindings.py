@@ -22,6 +22,7 @@ from nattools.model.lanseen import (
 from nattools.model.observed import Observation
 from nattools.model.report import Technique
 from nattools.model.statement import Reason, Statement, statement
+from nattools.net.addresses import is_public
 
 ENOUGH = 4
 """Beacons sent by a way: if none of them came, and others did, that way does not pass."""
@@ -40,6 +41,7 @@ class _Evidence:
     def __init__(self, findings: Findings) -> None:
         self._all = findings.measurement.observations
         self.link = next(iter(self.of(LanLink)), None)
+        self.glance = self.link is not None and self.link.glance
         self.peers = self.of(BeaconPeer)
         self.echoes = self.of(LanEcho)
         self.mdns = self.of(MdnsTrial)
@@ -66,7 +68,7 @@ class _Evidence:
     @property
     def gone(self) -> list[str]:
         """Those that the user says are there, and from which nothing came in any way."""
-        heard = {*self.routers, *self.responders(), *(peer.address for peer in self.peers)}
+        heard = {*self.routers, *self.multicasters(), *(peer.address for peer in self.peers)}
         named = [one for one in self.echoes if one.role == "named" and one.sent and not one.beyond]
         silent = [one.address for one in named if not one.received and not one.refused]
         return [address for address in silent if address not in heard]
@@ -102,6 +104,12 @@ class _Evidence:
                 return False
             found = True
         return found
+
+    def multicasters(self, family: int | None = None) -> list[str]:
+        """Who was heard by multicast DNS, answering or asking, and is no router."""
+        trials = [one for one in self.mdns if family in (None, one.family)]
+        heard = dict.fromkeys(each for one in trials for each in (*one.responders, *one.askers))
+        return [each for each in heard if each not in self.routers]
 
     def responders(self, family: int | None = None) -> list[str]:
         """Who answered multicast DNS, routers among them."""
@@ -148,13 +156,13 @@ def _unicast(seen: _Evidence) -> tuple[bool | None, bool | None]:
 
 
 def _multicast(seen: _Evidence, family: int) -> bool | None:
-    if any(each not in seen.routers for each in seen.responders(family)):
+    if seen.multicasters(family):
         return True
     return seen.passes(f"multicast{family}")
 
 
 def _mdns(seen: _Evidence, isolated: bool | None) -> bool | None:
-    if any(each not in seen.routers for each in seen.responders()):
+    if seen.multicasters():
         return True
     return False if isolated or _multicast(seen, 4) is False else None
 
@@ -291,7 +299,10 @@ def _reason(found: Lan, seen: _Evidence) -> Reason:
         known = [*seen.others, *(peer.address for peer in seen.peers)]
         return (statement("lan-somebody", address=known[0]),)
     if found.mdns.works:
-        return (statement("lan-only-multicast"),)
+        return (statement("lan-only-heard" if seen.glance else "lan-only-multicast"),)
+    silent = sum(one.role == "neighbour" for one in seen.echoes)
+    if seen.alive("gateway") and silent:
+        return (statement("lan-known-silent", count=silent),)
     if seen.alive("gateway"):
         return (statement("lan-router-alone"),)
     return (statement("lan-nobody", interface=found.interface),)
@@ -300,6 +311,8 @@ def _reason(found: Lan, seen: _Evidence) -> Reason:
 def _actions(found: Lan, seen: _Evidence) -> Reason:
     if found.isolated:
         return (statement("lan-allow-clients"),)
+    if seen.glance:
+        return () if found.unicast else (statement("settle-lan"),)
     wanted: list[Statement] = []
     if found.multicast is False or found.multicast4 is False:
         wanted.append(statement("lan-allow-multicast"))
@@ -315,9 +328,19 @@ def lan_verdict(findings: Findings) -> Technique:
     found = lan(findings)
     settle = (statement("settle-lan"),)
     if found is None:
-        return technique("lan", "unknown", 0.0, statement("lan-not-asked"), remedy=settle)
+        return technique("lan", "unknown", 0.0, _not_asked(findings), remedy=settle)
     if found.isolated or found.unicast is False:
         return technique("lan", "fails", 0.8, *found.reason, remedy=found.actions, evidence=found.evidence)
     if found.unicast:
         return technique("lan", "works", 0.9, *found.reason, remedy=found.actions, evidence=found.evidence)
     return technique("lan", "unknown", 0.0, *found.reason, remedy=found.actions, evidence=found.evidence)
+
+
+def _not_asked(findings: Findings) -> Statement:
+    """Why nobody was."""
+    host = findings.measurement.host
+    used = next((each for each in host.interfaces if each.name == host.measured_interface), None)
+    public = [each for each in used.addresses if family_of(each) == 4 and is_public(each)] if used else []
+    if used is not None and public:
+        return statement("lan-strangers", interface=used.name, address=public[0])
+    return statement("lan-not-asked")

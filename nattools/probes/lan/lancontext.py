@@ -13,13 +13,16 @@ from nattools.probes.probe import Recorder
 
 
 class LanContext(msgspec.Struct, frozen=True, dict=True):
-    """`interface`: the one that is looked at, with `own` addresses by family; `listen_s`: for how long."""
+    """`interface`: the one that is looked at, with `own` addresses by family; `listen_s`: for how long.
+    `glance`: somebody waits for other answers, so that less is asked, and of machines that are found nothing
+    is kept but their addresses."""
 
     network: Network
     recorder: Recorder
     interface: Interface
     own: dict[Family, str]
     listen_s: float = 2.0
+    glance: bool = False
 
     @property
     def families(self) -> tuple[Family, ...]:

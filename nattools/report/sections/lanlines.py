@@ -17,8 +17,9 @@ def _link(o: seen.LanLink) -> str:
 
 def _mdns(o: seen.MdnsTrial) -> str:
     who = ", ".join(o.responders[:10]) or "nobody"
+    others = f"; {', '.join(o.askers[:10])} asked, too" if o.askers else ""
     detail = f" ({o.detail})" if o.detail else ""
-    return f"multicast DNS over IPv{o.family}, {number(o.sent)} asked: {who} answered{detail}"
+    return f"multicast DNS over IPv{o.family}, {number(o.sent)} asked: {who} answered{others}{detail}"
 
 
 def _sent(o: seen.BeaconsSent) -> str:
