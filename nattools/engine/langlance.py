@@ -59,10 +59,13 @@ async def _look(run: MeasurementRun, context: LanContext) -> None:
 
 
 def _known(context: LanContext) -> list[str]:
-    """Machines that this system has exchanged packets with."""
+    """Machines that this system has exchanged packets with, and that are not the router."""
     found = [
         each.address
         for each in context.network.link_neighbours()
         if each.interface == context.interface.name and family_of(each.address) in context.own
     ]
-    return [each for each in dict.fromkeys(found) if not context.is_own(each)][:_MOST_KNOWN]
+    others = (
+        each for each in dict.fromkeys(found) if not context.is_own(each) and not context.is_router(each)
+    )
+    return list(others)[:_MOST_KNOWN]

@@ -75,10 +75,11 @@ class Ipv6Setup(msgspec.Struct, frozen=True, kw_only=True):
 
 class LinkNeighbour(msgspec.Struct, frozen=True, kw_only=True):
     """A machine on one of this machine's links that its system has exchanged packets with (ARP, RFC 826;
-    neighbour discovery, RFC 4861)."""
+    neighbour discovery, RFC 4861). `hardware`: its hardware address, in hexadecimal."""
 
     interface: str
     address: str
+    hardware: str = ""
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):

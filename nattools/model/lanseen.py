@@ -69,7 +69,7 @@ class BeaconPeer(Observation, frozen=True, kw_only=True, tag="beacon-peer"):
 class LanEcho(Observation, frozen=True, kw_only=True, tag="lan-echo"):
     """Echo requests to a machine on the local network. `named`: the user says that it is there. `refused`: it
     is alive all the same, for it refused a connection. `beyond`: it is on another network, for a router would
-    have passed the request on."""
+    have passed the request on. `router`: it has a router's hardware address."""
 
     address: str
     role: Literal["gateway", "neighbour", "named"]
@@ -77,6 +77,7 @@ class LanEcho(Observation, frozen=True, kw_only=True, tag="lan-echo"):
     received: int = 0
     refused: bool = False
     beyond: bool = False
+    router: bool = False
 
 
 class YggdrasilHeard(Observation, frozen=True, kw_only=True, tag="yggdrasil-heard"):

@@ -88,7 +88,8 @@ def link_neighbours() -> tuple[LinkNeighbour, ...]:
                 name = names.get(each.link)
                 if name is not None:
                     zone = f"%{name}" if each.address.startswith("fe80:") else ""
-                    found.append(LinkNeighbour(interface=name, address=f"{each.address}{zone}"))
+                    address = f"{each.address}{zone}"
+                    found.append(LinkNeighbour(interface=name, address=address, hardware=each.hardware))
     return tuple(found)
 
 

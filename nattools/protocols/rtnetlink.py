@@ -93,10 +93,12 @@ class KernelAddress(msgspec.Struct, frozen=True):
 
 
 class KernelNeighbour(msgspec.Struct, frozen=True):
-    """A machine on the link with the index `link` that once answered ARP or neighbour discovery."""
+    """A machine on the link with the index `link` that once answered ARP or neighbour discovery. `hardware`:
+    with which hardware address, in hexadecimal."""
 
     link: int
     address: str
+    hardware: str
 
 
 class NetlinkError(msgspec.Struct, frozen=True):
@@ -256,8 +258,9 @@ def _neighbours(body: bytes) -> Iterator[KernelNeighbour]:
         return
     found = _attributes(body[_NEIGHBOUR.size :])
     address = _address(family, found.get(_NEIGHBOUR_ADDRESS))
-    if address is not None and any(found.get(_NEIGHBOUR_HARDWARE, b"")):
-        yield KernelNeighbour(link, address)
+    hardware = found.get(_NEIGHBOUR_HARDWARE, b"")
+    if address is not None and any(hardware):
+        yield KernelNeighbour(link, address, hardware.hex())
 
 
 def _routes(body: bytes) -> Iterator[TableRoute]:

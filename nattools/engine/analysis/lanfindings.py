@@ -50,7 +50,8 @@ class _Evidence:
         self.gateways = () if self.link is None else self.link.gateways
         services = (each for one in self.mdns for each in one.services)
         own = {each.source for each in services if any(at in self.gateways for at in each.addresses)}
-        self.routers = {*self.gateways, *own}
+        known = {one.address for one in self.echoes if one.router}
+        self.routers = {*self.gateways, *own, *known}
         """By all the addresses from which they announce themselves."""
 
     def of(self, kind: type[Seen]) -> list[Seen]:
@@ -300,7 +301,7 @@ def _reason(found: Lan, seen: _Evidence) -> Reason:
         return (statement("lan-somebody", address=known[0]),)
     if found.mdns.works:
         return (statement("lan-only-heard" if seen.glance else "lan-only-multicast"),)
-    silent = sum(one.role == "neighbour" for one in seen.echoes)
+    silent = sum(one.role == "neighbour" and not one.router for one in seen.echoes)
     if seen.alive("gateway") and silent:
         return (statement("lan-known-silent", count=silent),)
     if seen.alive("gateway"):

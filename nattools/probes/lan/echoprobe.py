@@ -68,6 +68,7 @@ async def echo(context: LanContext, address: str, role: Role) -> None:
             received=received,
             refused=refused,
             beyond=beyond,
+            router=role == "neighbour" and context.is_router(address),
         )
     )
 

@@ -33,6 +33,22 @@ class LanContext(msgspec.Struct, frozen=True, dict=True):
         """As `open_udp` takes it: of IPv6 with the interface that it is on."""
         return f"{group}%{self.interface.name}" if ":" in group else group
 
+    def is_router(self, address: str) -> bool:
+        """Has it the hardware address of a router? Then it is one of that router's own addresses, or the
+        router answers for it."""
+        known = {
+            each.address.partition("%")[0]: each.hardware
+            for each in self.network.link_neighbours()
+            if each.interface == self.interface.name
+        }
+        routers = {
+            known.get(each.address.partition("%")[0], "")
+            for each in self.network.gateways()
+            if each.interface == self.interface.name and each.address
+        }
+        own = known.get(address.partition("%")[0], "")
+        return bool(own) and own in routers
+
     @cached_property
     def _addresses(self) -> frozenset[str]:
         """All of this machine's."""

@@ -34,7 +34,7 @@ def _peer(o: seen.BeaconPeer) -> str:
 
 def _echo(o: seen.LanEcho) -> str:
     refused = ", refused a connection" if o.refused else ""
-    beyond = ", on another network" if o.beyond else ""
+    beyond = ", on another network" if o.beyond else ", which is the router" if o.router else ""
     return f"echo to the {o.role} {o.address}: {number(o.received)} of {number(o.sent)}{refused}{beyond}"
 
 

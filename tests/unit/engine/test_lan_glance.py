@@ -96,3 +96,17 @@ def test_a_tunnel_is_not_looked_into() -> None:
 def test_with_a_tunnel_alone_there_is_nothing_to_look_at() -> None:
     found, _ = seen(drawn(), interfaces=lambda all_: tuple(replace(each, kind="vpn") for each in all_))
     assert found == []
+
+
+def test_another_address_of_the_router_is_no_other_machine() -> None:
+    """It has the same hardware address, as one has whom the router answers for."""
+    known = (
+        LinkNeighbour(interface="eth0", address="10.0.1.1", hardware="0201"),
+        LinkNeighbour(interface="eth0", address="10.0.1.9", hardware="0201"),
+        LinkNeighbour(interface="eth0", address=BOB, hardware="0201"),
+    )
+    found, _ = seen(drawn(bob=HostSpec(behind="home")), known)
+    assert answered(found) == {"10.0.1.1": ("gateway", 1)}
+    found, _ = seen(drawn(), known)
+    (echo,) = [one for one in found if isinstance(one, LanEcho) and one.address == BOB]
+    assert echo.router, "it answers multicast DNS, and is the router all the same"

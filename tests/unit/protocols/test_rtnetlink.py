@@ -154,11 +154,11 @@ def neighbour(state: int, *attributes: bytes, family: int = 2) -> bytes:
     [
         (
             neighbour(2, NAMED, HARDWARE),
-            [KernelNeighbour(3, "192.168.1.1")],
+            [KernelNeighbour(3, "192.168.1.1", "020000000001")],
         ),
         (
             neighbour(4, NAMED, HARDWARE),
-            [KernelNeighbour(3, "192.168.1.1")],
+            [KernelNeighbour(3, "192.168.1.1", "020000000001")],
         ),
         (neighbour(0x20, attribute(1, GATEWAY)), []),
         (neighbour(1, attribute(1, GATEWAY)), []),
