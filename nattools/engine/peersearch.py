@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from nattools.model.endpoint import Family
-from nattools.protocols.libp2p.multiaddr import Multiaddr, parse_multiaddr
+
+if TYPE_CHECKING:
+    from nattools.protocols.libp2p.multiaddr import Multiaddr
 
 MOST_PEERS: Final = 12
 _BOOTSTRAP: Final = (
@@ -61,5 +63,7 @@ def _led_to(peers: Sequence[Multiaddr], families: Sequence[Family]) -> list[Mult
 
 def bootstrap_peers() -> PeerSearch:
     """Those of the public network that IPFS nodes begin with."""
+    from nattools.protocols.libp2p.multiaddr import parse_multiaddr
+
     peers, instead = (tuple(map(parse_multiaddr, each)) for each in (_BOOTSTRAP, _WITHOUT_TEXTS))
     return PeerSearch(peers, instead)

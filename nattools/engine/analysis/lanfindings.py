@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.findings import Findings
 from nattools.model.endpoint import family_of
 from nattools.model.lan import Lan, LanMdns, LanNeighbour, LanReadiness
 from nattools.model.lanseen import (
@@ -20,9 +20,7 @@ from nattools.model.lanseen import (
     YggdrasilHeard,
 )
 from nattools.model.observed import Observation
-from nattools.model.report import Technique
 from nattools.model.statement import Reason, Statement, statement
-from nattools.net.addresses import is_public
 
 ENOUGH = 4
 """Beacons sent by a way: if none of them came, and others did, that way does not pass."""
@@ -322,26 +320,3 @@ def _actions(found: Lan, seen: _Evidence) -> Reason:
     if not found.proven:
         wanted.append(statement("lan-run-on-both"))
     return tuple(wanted)
-
-
-def lan_verdict(findings: Findings) -> Technique:
-    """As one of the techniques: do machines here reach each other?"""
-    found = lan(findings)
-    settle = (statement("settle-lan"),)
-    if found is None:
-        return technique("lan", "unknown", 0.0, _not_asked(findings), remedy=settle)
-    if found.isolated or found.unicast is False:
-        return technique("lan", "fails", 0.8, *found.reason, remedy=found.actions, evidence=found.evidence)
-    if found.unicast:
-        return technique("lan", "works", 0.9, *found.reason, remedy=found.actions, evidence=found.evidence)
-    return technique("lan", "unknown", 0.0, *found.reason, remedy=found.actions, evidence=found.evidence)
-
-
-def _not_asked(findings: Findings) -> Statement:
-    """Why nobody was."""
-    host = findings.measurement.host
-    used = next((each for each in host.interfaces if each.name == host.measured_interface), None)
-    public = [each for each in used.addresses if family_of(each) == 4 and is_public(each)] if used else []
-    if used is not None and public:
-        return statement("lan-strangers", interface=used.name, address=public[0])
-    return statement("lan-not-asked")
