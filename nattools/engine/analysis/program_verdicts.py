@@ -8,8 +8,10 @@ from nattools.engine.analysis.directupgrade import open_to_all, upgrades
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import remedies, true_mappings
 from nattools.engine.analysis.tailscalepaths import direct_with
+from nattools.model.endpoint import family_of
 from nattools.model.report import Technique
-from nattools.model.statement import statement
+from nattools.model.statement import Statement, statement
+from nattools.net.addresses import is_public
 
 
 def lan_verdict(findings: Findings) -> Technique:
@@ -17,12 +19,22 @@ def lan_verdict(findings: Findings) -> Technique:
     found = findings.lan
     settle = (statement("settle-lan"),)
     if found is None:
-        return technique("lan", "unknown", 0.0, statement("lan-not-asked"), remedy=settle)
+        return technique("lan", "unknown", 0.0, _not_asked(findings), remedy=settle)
     if found.isolated or found.unicast is False:
         return technique("lan", "fails", 0.8, *found.reason, remedy=found.actions, evidence=found.evidence)
     if found.unicast:
         return technique("lan", "works", 0.9, *found.reason, remedy=found.actions, evidence=found.evidence)
     return technique("lan", "unknown", 0.0, *found.reason, remedy=found.actions, evidence=found.evidence)
+
+
+def _not_asked(findings: Findings) -> Statement:
+    """Why nobody was."""
+    host = findings.measurement.host
+    used = next((each for each in host.interfaces if each.name == host.measured_interface), None)
+    public = [each for each in used.addresses if family_of(each) == 4 and is_public(each)] if used else []
+    if used is not None and public:
+        return statement("lan-strangers", interface=used.name, address=public[0])
+    return statement("lan-not-asked")
 
 
 def libp2p_verdict(findings: Findings) -> Technique:

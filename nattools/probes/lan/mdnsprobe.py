@@ -34,6 +34,7 @@ class _Heard:
     def __init__(self, context: LanContext) -> None:
         self._context = context
         self.records: dict[str, dict[mdns.DnsRecord, None]] = {}
+        self.askers: dict[str, None] = {}
 
     def on_datagram(self, data: bytes, source: Endpoint) -> None:
         if source.port != mdns.PORT or self._context.is_own(source.host):
@@ -42,6 +43,8 @@ class _Heard:
             message = mdns.decode(data)
         except ProtocolError:
             return
+        if not message.response and len(self.askers) < MOST_SOURCES:
+            self.askers[source.host] = None
         if not message.response or (source.host not in self.records and len(self.records) >= MOST_SOURCES):
             return
         known = self.records.setdefault(source.host, {})
@@ -76,7 +79,7 @@ async def ask_mdns(context: LanContext, family: Family) -> None:
     socket.on_datagram = heard.on_datagram
     to = Endpoint(context.group(mdns.GROUPS[family]), mdns.PORT)
     try:
-        for wait_s in (AGAIN_S, AGAIN_S, max(0.3, context.listen_s - 2 * AGAIN_S)):
+        for wait_s in _waits(context):
             names = dict.fromkeys((mdns.ANY_SERVICE, *SERVICES, *heard.kinds()))
             questions = [mdns.DnsQuestion(name, mdns.PTR) for name in names if _is_name(name)]
             if socket.send(mdns.encode_query(questions), to, ttl=255) is None:
@@ -90,9 +93,17 @@ async def ask_mdns(context: LanContext, family: Family) -> None:
                 family=family,
                 sent=sent,
                 responders=tuple(heard.records),
-                services=tuple(services_of(heard.records)),
+                askers=tuple(heard.askers),
+                services=() if context.glance else tuple(services_of(heard.records)),
             )
         )
+
+
+def _waits(context: LanContext) -> tuple[float, ...]:
+    """After each question."""
+    if context.glance:
+        return context.listen_s / 2, context.listen_s / 2
+    return AGAIN_S, AGAIN_S, max(0.3, context.listen_s - 2 * AGAIN_S)
 
 
 def _is_name(name: str) -> bool:
