@@ -19,7 +19,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import Statement, statement
-from nattools.net.addresses import carries_ipv4_over_ipv6
+from nattools.net.addresses import carries_ipv4_over_ipv6, leaves_link
 from nattools.net.base import Network, TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.budget import Budget
