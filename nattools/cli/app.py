@@ -190,8 +190,6 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; nothing leaves as a traceback."""
     try:
         return _called(list(arguments))
-    except BrokenPipeError:
-        return 0  # the reader of our output has enough
     except (KeyboardInterrupt, typer.Abort):
         return _failed("interrupted", "", INTERRUPTED)
     finally:
@@ -214,7 +212,7 @@ def _called(arguments: list[str]) -> int:
         return finished.exit_code
     except UsageProblem as problem:
         return _misused(problem)
-    except (BrokenPipeError, typer.Abort):
+    except typer.Abort:
         raise
     except Exception as error:
         return _ended_by(error)

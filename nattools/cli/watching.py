@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from nattools.cli.outputs import tell, write_out, write_text_at_once
+from nattools.cli.outputs import tell, write_out, write_text
+from nattools.cli.standardstreams import is_read
 from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
 from nattools.net.base import Network
@@ -71,8 +72,8 @@ async def watched(
     as_json: bool,
     interface: str | None,
 ) -> Report:
-    """Watch, and give the last report; `keep` gets it too, also if the watch is interrupted. CannotRun: not
-    one measurement could be made."""
+    """Watch, and give the last report; `keep` gets it too, also if the watch is interrupted. It ends when
+    nobody reads what it tells. CannotRun: not one measurement could be made."""
     simulated = network.substrate == "sim"
     if simulated and wanted.for_s is None:
         raise UsageError("a simulation has no end by itself: --for S says for how long to watch")
@@ -83,11 +84,13 @@ async def watched(
     def told(event: WatchEvent) -> None:
         metrics.event(event)
         write_out(event_line(event, as_json=as_json, wall=network.substrate == "host"))
+        if not is_read():
+            watch.stop()
 
     def seen(report: Report | None) -> None:
         metrics.report(report)
         if wanted.file is not None:
-            write_text_at_once(wanted.file, metrics.text())
+            write_text(wanted.file, metrics.text())
 
     clock = None if simulated else clock_through_sleep
     watch = Watch(
@@ -98,7 +101,7 @@ async def watched(
             await watch.run()
     finally:
         if wanted.file is not None:
-            write_text_at_once(wanted.file, metrics.text())
+            write_text(wanted.file, metrics.text())
         if watch.last is not None:
             keep(watch.last)
     if watch.last is None:
