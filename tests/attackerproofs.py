@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Final
+from typing import Final, cast
 
 from attackplace import SERVER, SERVER6, source
 
@@ -34,8 +34,7 @@ class Asker(asyncio.DatagramProtocol):
         self.answers: asyncio.Queue[bytes] = asyncio.Queue(64)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         with contextlib.suppress(ProtocolError, asyncio.QueueFull):
@@ -128,42 +127,60 @@ async def dial_floods6(port: int) -> None:
     await _flood(port, 32, 6, *_DIALS)
 
 
-async def spenders(port: int) -> None:
-    """Of the relay, with credentials, over UDP: all that an allocation can have, and packets through it."""
-    for number in count():
-        loop = asyncio.get_running_loop()
-        _, asker = await loop.create_datagram_endpoint(
-            Asker, local_addr=(source(33, number), 0), remote_addr=(SERVER, port)
-        )
-        try:
-            with contextlib.suppress(TimeoutError, ProtocolError):
-                await _spend(asker, number)
-        finally:
-            if asker.transport is not None:
-                asker.transport.abort()
+class Spender:
+    """A customer of the relay's, over UDP."""
 
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._login = stun.LongTermAuthentication(*CUSTOMER)
 
-async def _spend(asker: Asker, number: int) -> None:
-    login = stun.LongTermAuthentication(*CUSTOMER)
-
-    async def ask(request: bytes) -> None:
+    async def ask(self, request: bytes) -> None:
+        """TimeoutError, ProtocolError: there is no answer of any use."""
         for _ in range(2):
-            asker.say(login.sign(stun.decode(request)))
+            self._asker.say(self._login.sign(stun.decode(request)))
             async with asyncio.timeout(0.3):
-                answer = stun.decode(await asker.answers.get())
+                answer = stun.decode(await self._asker.answers.get())
             if answer.kind != "error":
                 return
-            login.renew(answer)
+            self._login.renew(answer)
 
-    await ask(requests.allocate(turn.AllocationWish()))
-    peers = [Endpoint(source(34, number + each), 4000 + each) for each in range(40)]
-    for each in peers:
-        await ask(requests.create_permission(each.host))
-    for channel, each in enumerate(peers, 0x4000):
-        await ask(requests.channel_bind(channel, each))
-        asker.say(turn.encode_channel_data(channel, bytes(1200)))
-    for each in peers * 5:
-        asker.say(requests.send_indication(bytes(1200), each))
+    async def spend(self, number: int) -> None:
+        """All that an allocation can have, and packets through it."""
+        await self.ask(requests.allocate(turn.AllocationWish()))
+        peers = [Endpoint(source(34, number + each), 4000 + each) for each in range(40)]
+        for each in peers:
+            await self.ask(requests.create_permission(each.host))
+        for channel, each in enumerate(peers, 0x4000):
+            await self.ask(requests.channel_bind(channel, each))
+            self._asker.say(turn.encode_channel_data(channel, bytes(1200)))
+        for each in peers * 5:
+            self._asker.say(requests.send_indication(bytes(1200), each))
+
+    async def leave(self) -> None:
+        """So that what the server holds afterwards is not what an allocation may last."""
+        with contextlib.suppress(TimeoutError, ProtocolError):
+            await self.ask(requests.refresh(0))
+        if self._asker.transport is not None:
+            self._asker.transport.abort()
+
+
+async def spenders(port: int) -> None:
+    """Of the relay, with credentials, over UDP: all that an allocation can have, as many as there may be."""
+    held: list[Spender] = []
+    try:
+        for number in count():
+            loop = asyncio.get_running_loop()
+            local = (source(33, number), 0)
+            _, asker = await loop.create_datagram_endpoint(
+                Asker, local_addr=local, remote_addr=(SERVER, port)
+            )
+            held.append(Spender(asker))
+            with contextlib.suppress(TimeoutError, ProtocolError):
+                await held[-1].spend(number)
+            if len(held) > 100:
+                await held.pop(number % 100).leave()
+    finally:
+        await asyncio.gather(*(each.leave() for each in held))
 
 
 PROVEN: Final[tuple[Callable[[int], Awaitable[None]], ...]] = (crafted, dial_floods, dial_floods6, spenders)

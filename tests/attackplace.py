@@ -20,6 +20,7 @@ SERVER6: Final = "2a10::2"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _WORLD = """
 ip link set lo up
+echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind
 ip route add local 11.128.0.0/9 dev lo
 ip -6 route add local 2a10:8000::/32 dev lo
 ip link add out type veth peer name site

@@ -182,7 +182,10 @@ def _completed(instruction: str) -> int:
     completions = _completions()
     completions.completion_init()
     group = typer.main.get_command(_application())
-    code: int = completions.shell_complete(group, {}, "nattools", COMPLETE_VARIABLE, instruction)
+    try:
+        code: int = completions.shell_complete(group, {}, "nattools", COMPLETE_VARIABLE, instruction)
+    except (KeyError, ValueError) as error:  # the shell's script sets what it read of the line
+        raise UsageError(f"{COMPLETE_VARIABLE} is for the scripts of --completion: {error}") from None
     return code
 
 
@@ -197,12 +200,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _called(arguments: list[str]) -> int:
-    if instruction := os.environ.get(COMPLETE_VARIABLE):
-        return _completed(instruction)
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     group: Any = typer.main.get_command(_application())
     try:
+        if instruction := os.environ.get(COMPLETE_VARIABLE):
+            return _completed(instruction)
         start_from_environment()
         with group.make_context("nattools", arguments) as context:
             result = group.invoke(context)

@@ -16,6 +16,7 @@ from nattools.protocols import stun
 from nattools.server.relayservice import RelayConfig
 from nattools.server.turnlimits import TurnLimits
 
+_LONGEST_SECRET = 4096
 
 class RelayOptions(NamedTuple):
     """As given."""
@@ -70,15 +71,23 @@ def read_secret(text: str | None) -> str | None:
     if text is None or not text.startswith("@"):
         secret = text
     else:
-        try:
-            lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            why = describe(error) if isinstance(error, OSError) else "it is not text in UTF-8"
-            raise UsageError(f"cannot read the secret in {text[1:]}: {why}") from None
-        secret = lines[0].strip() if lines else ""
+        secret = _first_line(Path(text[1:]))
     if secret == "":
         raise UsageError("the secret of --turn-secret is empty")
     return secret
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST_SECRET + 1)
+        text = data.decode()
+    except (OSError, ValueError) as error:
+        why = describe(error) if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise UsageError(f"cannot read the secret in {path}: {why}") from None
+    if len(data) > _LONGEST_SECRET:
+        raise UsageError(f"cannot read the secret in {path}: it is longer than {_LONGEST_SECRET} bytes")
+    return text.partition("\n")[0].strip()
 
 
 def checked_user(text: str) -> tuple[str, str]:
