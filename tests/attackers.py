@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -203,6 +204,7 @@ ATTACKS: Final[dict[str, Callable[[int], Awaitable[None]]]] = {
 
 async def attack(port: int, seconds: float, names: list[str]) -> None:
     """All of these at once, for so long."""
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of sockets that were reset
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await asyncio.gather(*(ATTACKS[name](port) for name in names))

@@ -18,6 +18,7 @@ from nattools.server.turnlimits import TurnLimits
 
 _LONGEST_SECRET = 4096
 
+
 class RelayOptions(NamedTuple):
     """As given."""
 
@@ -68,10 +69,7 @@ def _check_without_relay(
 
 def read_secret(text: str | None) -> str | None:
     """A secret as given: itself, or the first line of a file after `@`. UsageError: there is none."""
-    if text is None or not text.startswith("@"):
-        secret = text
-    else:
-        secret = _first_line(Path(text[1:]))
+    secret = _first_line(Path(text[1:])) if text is not None and text.startswith("@") else text
     if secret == "":
         raise UsageError("the secret of --turn-secret is empty")
     return secret

@@ -91,7 +91,8 @@ async def _look(run: MeasurementRun, context: LanContext) -> None:
         group.create_task(echo_all(context, dict.fromkeys(gateways), "gateway"))
         group.create_task(echo_all(context, dict.fromkeys(run.options.peers), "named"))
     known = {*gateways, *run.options.peers}
-    await echo_all(context, [each for each in _found(run) if each not in known], "neighbour")
+    others = [each for each in _found(run) if each not in known and context.is_near(each)]
+    await echo_all(context, others[:MOST_NEIGHBOURS], "neighbour")
     run.emit(Event("finished", "lan"))
 
 
@@ -103,4 +104,4 @@ def _found(run: MeasurementRun) -> list[str]:
             found[seen.address] = None
         elif isinstance(seen, MdnsTrial):
             found |= dict.fromkeys(seen.responders)
-    return list(found)[:MOST_NEIGHBOURS]
+    return list(found)
