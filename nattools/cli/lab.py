@@ -113,7 +113,10 @@ def show_scenario(scenario: ScenarioName, as_json: options.Json = False) -> int:
 
 
 PlayEvents = Annotated[
-    bool, typer.Option("--events", help="Measure nothing: play what happens in it, a line an event.")
+    bool,
+    typer.Option(
+        "--events", help="Measure nothing: play what happens in it, and tell what machines see of it."
+    ),
 ]
 
 

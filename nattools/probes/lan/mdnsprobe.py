@@ -11,6 +11,7 @@ from nattools.model.endpoint import Endpoint, Family
 from nattools.model.lanseen import MdnsTrial, ServiceSeen
 from nattools.probes.lan.lancontext import LanContext
 from nattools.protocols import mdns
+from nattools.protocols.dnsreader import encode_name
 
 AGAIN_S: Final = 0.7
 """Answers are held back by up to 120 ms (RFC 6762 6), and multicast is lost on Wi-Fi."""
@@ -35,6 +36,7 @@ class MdnsResponders:
     def __init__(self, context: LanContext) -> None:
         self._context = context
         self.records: dict[str, dict[mdns.DnsRecord, None]] = {}
+        self.askers: dict[str, None] = {}
 
     def on_datagram(self, data: bytes, source: Endpoint) -> None:
         if source.port != mdns.PORT or self._context.is_own(source.host):
@@ -43,6 +45,8 @@ class MdnsResponders:
             message = mdns.decode(data)
         except ProtocolError:
             return
+        if not message.response and len(self.askers) < MOST_SOURCES:
+            self.askers[source.host] = None
         if not message.response or (source.host not in self.records and len(self.records) >= MOST_SOURCES):
             return
         known = self.records.setdefault(source.host, {})
@@ -77,7 +81,7 @@ async def ask_mdns(context: LanContext, family: Family) -> None:
     socket.on_datagram = heard.on_datagram
     to = Endpoint(context.group(mdns.GROUPS[family]), mdns.PORT)
     try:
-        for wait_s in (AGAIN_S, AGAIN_S, max(0.3, context.listen_s - 2 * AGAIN_S)):
+        for wait_s in _waits(context):
             names = dict.fromkeys((mdns.ANY_SERVICE, *SERVICES, *heard.kinds()))
             questions = [mdns.DnsQuestion(name, mdns.PTR) for name in names if _is_name(name)]
             if socket.send(mdns.encode_query(questions), to, ttl=255) is None:
@@ -91,15 +95,23 @@ async def ask_mdns(context: LanContext, family: Family) -> None:
                 family=family,
                 sent=sent,
                 responders=tuple(heard.records),
-                services=tuple(services_of(heard.records)),
+                askers=tuple(heard.askers),
+                services=() if context.glance else tuple(services_of(heard.records)),
             )
         )
+
+
+def _waits(context: LanContext) -> tuple[float, ...]:
+    """After each question."""
+    if context.glance:
+        return context.listen_s / 2, context.listen_s / 2
+    return AGAIN_S, AGAIN_S, max(0.3, context.listen_s - 2 * AGAIN_S)
 
 
 def _is_name(name: str) -> bool:
     """May it be asked for? What others name is theirs to choose."""
     try:
-        mdns.encode_name(name)
+        encode_name(name)
     except ValueError:
         return False
     return name.endswith(".local")
