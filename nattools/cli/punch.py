@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 
 @options.takes(
+    uses=punchoptions.USES,
     relays=OptionGroup(relay_choice),
     request=options.measuring(
         "punch",
@@ -53,20 +54,14 @@ def command(
     manual: punchoptions.Manual = False,
     words: punchoptions.Words = WORDS,
     wait: punchoptions.Wait = WAIT_S,
-    pipe: punchoptions.Pipe = False,
-    forward: punchoptions.ForwardOption = None,
-    reverse: punchoptions.ReverseOption = None,
-    allow: punchoptions.AllowOption = None,
-    bench: punchoptions.Bench = False,
-    keep: punchoptions.Keep = False,
-    hook: punchoptions.Exec = None,
+    *,
+    uses: PunchRequest,
     code_file: punchoptions.CodeFile = None,
     no_map: punchoptions.NoMap = False,
     no_low_ports: options.NoLowPorts = False,
     udp_only: punchoptions.UdpOnly = False,
     tcp_only: punchoptions.TcpOnly = False,
     mailbox: punchoptions.Mailbox = None,
-    *,
     relays: RelayChoice,
     request: Request,
 ) -> int:
@@ -75,7 +70,8 @@ def command(
 
     Exit code 1 if they did not connect; the report says at which stage, and why."""
     asked = (typed := " ".join(code or ()) or None) == punchoptions.ASK
-    wanted = PunchRequest(
+    wanted = replace(
+        uses,
         code=punchoptions.chosen_code(None if asked else typed, words, manual),
         manual=manual,
         mailbox=punchoptions.checked_mailbox(mailbox),
@@ -85,18 +81,13 @@ def command(
         udp=not tcp_only,
         tcp=not udp_only,
         **relays._asdict(),
-        pipe=pipe,
-        forwards=punchoptions.checked_forwards(forward, "--forward"),
-        reverses=punchoptions.checked_forwards(reverse, "--reverse"),
-        allowed=punchoptions.checked_allowed(allow),
-        bench=bench,
-        keep=keep,
-        hook=hook,
         code_file=punchoptions.checked_code_file(code_file),
     )
     backend = request.lab.backend if request.lab else None
     punchoptions.check_together(wanted, as_json=request.as_json, lab=backend)
-    return run(request, replace(wanted, code=ask_code(from_terminal=pipe, say=tell)) if asked else wanted)
+    return run(
+        request, replace(wanted, code=ask_code(from_terminal=uses.pipe, say=tell)) if asked else wanted
+    )
 
 
 def run(request: Request, wanted: PunchRequest) -> int:
