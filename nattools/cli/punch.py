@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -105,8 +103,10 @@ def run(request: Request, wanted: PunchRequest) -> int:
 def deliver(done: CommandResult, request: Request, *, quiet: bool) -> None:
     """Write the report where it was asked for, and show it; `quiet` as of `show_punch`."""
     report = running.shareable(done.report, request)
-    write_files(report, request.outputs, request.detail)
-    show_punch(report, request, quiet=quiet, told=done.told and not request.redact)
+    try:
+        write_files(report, request.outputs, request.detail)
+    finally:
+        show_punch(report, request, quiet=quiet, told=done.told and not request.redact)
 
 
 def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
@@ -116,7 +116,6 @@ def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
     async def work(
         network: Network, measuring: MeasureOptions, progress: ProgressLine, journal: Journal | None
     ) -> Report:
-        end_on_sigterm()
         display = display_on(progress, others_options(wanted, measuring))
         use = PunchSession(wanted, network, display, quiet=request.as_json)
         sides.append((display, use))
@@ -133,13 +132,6 @@ def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
     report = running.run(Invocation(request, work, asks_routers=wanted.ask_router, without_journal=True))
     display, use = sides[0]
     return CommandResult(report, display.told, use.problem, use.interrupted)
-
-
-def end_on_sigterm() -> None:
-    """As on Ctrl-C, so that no mapping stays on the router. A connection in use handles the signal itself."""
-    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
 
 
 def watcher(wanted: PunchRequest, display: PunchDisplay, progress: ProgressLine) -> Watcher:

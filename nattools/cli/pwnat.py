@@ -147,7 +147,6 @@ def _on_host(request: Request, wanted: Wanted) -> CommandResult:
     async def work(
         network: Network, measuring: MeasureOptions, progress: ProgressLine, journal: Journal | None
     ) -> Report:
-        punch.end_on_sigterm()
         display = display_on(progress)
         use = PunchSession(wanted.uses, network, display, quiet=request.as_json)
         sides.append((display, use))
