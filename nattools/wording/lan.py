@@ -13,7 +13,7 @@ SENTENCES = {
     ),
     "lan-isolated": "This network isolates its machines: the router answers, but {address} does not.",
     "lan-proven": "Another machine here runs nattools lan ({address}); {ways:and} pass between the two.",
-    "lan-lost": "Not passed: {ways:and}.",
+    "lan-lost": "Did not pass: {ways:and}.",
     "lan-multicast-lasts": "Multicast still arrives after five minutes.",
     "lan-multicast-dies": (
         "Multicast arrives at first and stops after some minutes: a switch tracks who listens (IGMP "
