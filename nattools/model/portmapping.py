@@ -54,7 +54,7 @@ class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
     `external` is where others reach it. `lifetime_s` None: until it is deleted. `created`: the router has it,
     or had it while it was tried. `verified_inbound`: packets from outside arrived through it; False: they
     did not, though the router said yes, or answers would leave by another way; None: nobody tried.
-    `removed`: it has been taken away again.
+    `arrives_at`: the own endpoint at which they arrived instead. `removed`: it has been taken away again.
     `evidence` are observation ids.
     """
 
@@ -69,4 +69,5 @@ class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
     error: PortMappingError | None = None
     removed: bool = False
     description: str = ""
+    arrives_at: str | None = None
     evidence: tuple[int, ...] = ()

@@ -103,6 +103,11 @@ SENTENCES = {
     ),
     "mapping-without-effect": "The router confirmed the mapping, but nothing arrives from outside.",
     "mapping-false": "The router confirmed {external:or the port}, but nothing arrives there from outside.",
+    "mapping-arrives-elsewhere": (
+        "What comes for {external} arrives at this machine's port {port}, not at {internal}: the router gives"
+        " a port and does not change its number, as VPN providers do."
+    ),
+    "listen-on-port": "Let the program listen on port {port}.",
     "check-firewall": (
         "Look for a firewall on this machine and in the router's settings; if there is none, the router's "
         "answer is wrong: restart it, or forward the port by hand."
