@@ -14,6 +14,7 @@ from nattools.probes.hairpin import Hairpinning
 from nattools.probes.layers import Layers
 from nattools.probes.lifetime import Lifetime
 from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
+from nattools.probes.packetforms import PacketForms
 from nattools.probes.pathmtu import PathMtuProbe
 from nattools.probes.probe import LaneProbe, MachineProbe
 from nattools.probes.roundtrip import RoundTrip, RoundTripTcp
@@ -42,6 +43,7 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     TcpPunch(plan_punch),
     Unsolicited(),
     PathMtuProbe(),
+    PacketForms(),
     RoundTrip(),
     RoundTripTcp(),
     ErrorTrials(),

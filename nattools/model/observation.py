@@ -14,6 +14,7 @@ from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.lanseen import LanObservation
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer, MapTable
 from nattools.model.observed import Observation
+from nattools.model.packetform import FormTrial
 from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.tailnetseen import TailnetObservation
@@ -307,6 +308,7 @@ AnyObservation = (
     | RelayTrial
     | InboundCheck
     | MtuTrial
+    | FormTrial
     | PeerVisit
     | DialAsked
     | PlaceAsked

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.formpassage import form_unknowns, fragments, passage
 from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, punched
 from nattools.engine.analysis.ipv6addresses import described, same_host_part
 from nattools.engine.analysis.ipv6problems import problems
@@ -58,6 +59,8 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         translation=_translation(findings),
         nat64=_nat64(findings, addresses),
         path_mtu=PathMtuByFamily(ipv4=path_mtu(findings, 4), ipv6=path_mtu(findings, 6)),
+        fragments=fragments(findings),
+        extension_headers=passage(findings, 6, "destination-options"),
         latency_ms=latency(findings),
         preferred=preferred(_works(findings, 4), False if capable is False else works, times),
         dns=_dns(findings),
@@ -169,6 +172,7 @@ def _unknowns(
         found["works"] = (statement(code if asked else "ipv6-not-asked"),)
     if not works:
         return found
+    found |= form_unknowns(findings)
     states: dict[str, Literal["open", "filtered", "rejected", "prohibited", "unknown"]] = {
         "udp": came_in.first.udp,
         "tcp": came_in.first.tcp,

@@ -9,6 +9,7 @@ from nattools.model import mappingseen
 from nattools.model import observation as seen
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial
+from nattools.model.packetform import FormTrial
 from nattools.model.portmapping import Refusal
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Report
@@ -241,6 +242,13 @@ def _mtu(o: MtuTrial) -> str:
     return f"{text}, {number(o.sent)} sent"
 
 
+def _form(o: FormTrial) -> str:
+    way = "to" if o.outward else "from"
+    what = {"fragments": f"in fragments, {number(o.size)} bytes", "destination-options": "extension header"}
+    text = f"{what.get(o.form, o.form)}: {way} {o.asked}: {o.outcome}"
+    return f"{text}, {number(o.sent)} sent{_detail(o.detail)}"
+
+
 def _refused(refusal: Refusal | None) -> str:
     return "" if refusal is None else f", {number(refusal.code)} {refusal.name}"
 
@@ -282,6 +290,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.Gap: _gap,
     InboundCheck: _inbound,
     MtuTrial: _mtu,
+    FormTrial: _form,
     mappingseen.MapOffer: _offer,
     mappingseen.MapAttempt: _attempt,
     mappingseen.MapCheck: _check,
