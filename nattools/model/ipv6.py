@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.host import RouteSource
 from nattools.model.packetform import FormPassage, FragmentsByFamily
 from nattools.model.portmapping import MappingProtocol
@@ -15,7 +16,6 @@ AddressUse = Literal["stable", "temporary", "eui-64", "ula", "link-local", "tere
 Inbound = Literal["open", "filtered", "rejected", "prohibited", "unknown"]
 """What becomes of what nobody asked for: it arrives; it vanishes; it is refused; a router or this machine
 says that it is prohibited (RFC 4443 3.1)."""
-DroppedAt = Literal["host", "router", "beyond", "unknown"]
 Translation = Literal["none", "nat66", "nptv6", "unknown"]
 ProblemCode = Literal[
     "no-address",

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.statement import Reason
 
 MappingBehaviour = Literal[
@@ -49,9 +50,10 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     far). `distance_hops`: how many hops away the outermost NAT stands (1: the router next to us).
     `pooling`: which of several external addresses a mapping gets (RFC 4787 4.1): the same for all of this
     machine's, any, or one for each destination, as where two uplinks share the load.
-    `reachable`: False when nothing came back at all. `hairpinning_confidence` is the share of repeated tests
-    that agree. `unknowns` says why a field is not known, in the text of `unknown_reasons`. `evidence` are
-    observation ids.
+    `dropped_at`: who stops what nobody asked for; None: nothing is stopped, as far as is known, or the NAT is
+    reason enough. `reachable`: False when nothing came back at all. `hairpinning_confidence` is the share of
+    repeated tests that agree. `unknowns` says why a field is not known, in the text of `unknown_reasons`.
+    `evidence` are observation ids.
     """
 
     reachable: bool | None = None
@@ -59,6 +61,7 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     mapping: MappingBehaviour = "unknown"
     mapping_depends_on_port: bool | None = None
     filtering: FilteringBehaviour = "unknown"
+    dropped_at: DroppedAt | None = None
     port_allocation: PortAllocation = "unknown"
     port_step: int | None = None
     port_range: tuple[int, int] | None = None

@@ -132,7 +132,8 @@ class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
     """A server sent to (UDP) or connected to (TCP) our external address `target` from `origin`.
 
     `fresh`: the port had sent nothing to `origin` before, so that a filter would have stopped it.
-    `untouched`: it had sent nothing to anybody, so that no NAT had a mapping for it.
+    `untouched`: it had sent nothing to anybody, so that no NAT had a mapping for it. `reached_card`: did it
+    come to this machine's interface, before any firewall of its own? None: nobody looked.
     """
 
     transport: Transport
@@ -146,6 +147,7 @@ class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
     outcome: Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
     sent: int = 1
     local: str | None = None
+    reached_card: bool | None = None
     detail: str = ""
 
 

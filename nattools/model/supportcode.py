@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple, get_args
 
 from msgspec.structs import replace
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.ipv6 import (
     PROBLEMS,
-    DroppedAt,
     Inbound,
     InboundByTransport,
     Ipv6,

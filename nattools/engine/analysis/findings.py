@@ -8,6 +8,7 @@ import msgspec
 
 from nattools.engine.analysis.allocation import AllocationFinding, allocation
 from nattools.engine.analysis.connectivity import LayersFinding, forbidden_here, layers, ports, reachable
+from nattools.engine.analysis.droppedat import dropped_at
 from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence, endpoint
 from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding, external, pooling
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
@@ -15,6 +16,7 @@ from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, li
 from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.engine.analysis.relays import relays
 from nattools.engine.analysis.servers import Conduct
+from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Way
 from nattools.model.nat import Classic, Nat, NatByTransport
@@ -35,6 +37,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
     filtering: FilteringFinding
     allocation: AllocationFinding
     pooling: PoolingFinding
+    dropped_at: Finding[DroppedAt | None]
     hairpin: HairpinFinding
     lifetime: LifetimeFinding
     layers: LayersFinding
@@ -51,6 +54,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             mapping=self.mapping.value,
             mapping_depends_on_port=self.mapping.by_port,
             filtering=self.filtering.value,
+            dropped_at=self.dropped_at.value,
             port_allocation=self.allocation.value,
             port_step=self.allocation.step,
             port_range=self.allocation.port_range,
@@ -93,6 +97,8 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
         }
         if self.pooling.value != "unknown" or len(self.outside.hosts) > 1:
             named["pooling"] = self.pooling
+        if self.dropped_at.value is not None:
+            named["dropped_at"] = self.dropped_at
         if self.present.value is not False:
             named["distance_hops"] = Finding(way.distance_hops, way.evidence, way.reason)
         return named
@@ -133,6 +139,7 @@ def path_findings(
         present=nat,
         mapping=maps,
         filtering=filters,
+        dropped_at=dropped_at(path, twin, nat=nat.value),
         allocation=allocation(path, outside, nat=nat.value, varies=maps.varies),
         pooling=pooling(path, outside, nat.value),
         hairpin=hairpinning(path, nat=nat.value, varies=maps.varies, filtering=filters.value),

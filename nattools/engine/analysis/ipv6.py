@@ -7,10 +7,11 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from nattools.engine.analysis.droppedat import punched
 from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.formpassage import form_unknowns, fragments, passage
-from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, punched
+from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, path_of
 from nattools.engine.analysis.ipv6addresses import described, same_host_part
 from nattools.engine.analysis.ipv6problems import problems
 from nattools.engine.analysis.latency import compared, is_slow, latency, preferred
@@ -50,7 +51,7 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         reachable=came_in.reachable,
         inbound=came_in.first,
         dropped_at=came_in.dropped_at,
-        punched=punched(findings),
+        punched=punched(path_of(findings, 6)),
         addresses=addresses,
         routers=tuple(
             Ipv6Router(address=each.address, interface=each.interface, source=each.source)

@@ -88,7 +88,12 @@ def _opener(o: seen.Opener) -> str:
 
 def _dial_back(o: seen.DialBack) -> str:
     fresh = "" if o.fresh else " (had been written to before)"
-    return f"dial-back: {o.transport} from {o.origin}{fresh} to {o.target}: {o.outcome}{_detail(o.detail)}"
+    text = f"dial-back: {o.transport} from {o.origin}{fresh} to {o.target}: {o.outcome}"
+    card = "" if o.outcome == "arrived" else _CARD[o.reached_card]
+    return f"{text}{card}{_detail(o.detail)}"
+
+
+_CARD = {True: ", came to the interface", False: ", did not come to the interface", None: ""}
 
 
 def _punch_trial(o: seen.PunchTrial) -> str:
@@ -191,8 +196,15 @@ def _check(o: mappingseen.MapCheck) -> str:
     tried = f"{number(o.sent)} sent" if o.transport == "udp" else f"{number(o.sent)} tries"
     return (
         f"{o.protocol}: from outside {o.transport}{by} to {o.target}, behind it {o.internal}: {o.outcome}, "
-        f"{tried}, {seconds(o.waited_s)}{_detail(o.detail)}"
+        f"{tried}, {seconds(o.waited_s)}{_CARD[o.reached_card]}{_OPENED[o.opened_here]}{_detail(o.detail)}"
     )
+
+
+_OPENED = {
+    True: ", but got in once this machine's own firewall was opened for it",
+    False: ", also once this machine's own firewall was opened for it",
+    None: "",
+}
 
 
 def _entry(o: mappingseen.MapEntry) -> str:
@@ -226,9 +238,8 @@ def _relay_trial(o: RelayTrial) -> str:
 def _inbound(o: InboundCheck) -> str:
     text = f"inbound: {o.transport} from {o.origin or '?'} to {o.target}: {o.outcome}"
     text += f", as {o.offender} said" if o.offender else ""
-    card = {True: ", came to the interface", False: ", did not come to the interface", None: ""}
     stopped = o.outcome not in ("arrived", "denied", "error")
-    return f"{text}{card[o.reached_card] if stopped else ''}, {number(o.sent)} sent{_detail(o.detail)}"
+    return f"{text}{_CARD[o.reached_card] if stopped else ''}, {number(o.sent)} sent{_detail(o.detail)}"
 
 
 def _mtu(o: MtuTrial) -> str:

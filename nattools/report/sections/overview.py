@@ -185,6 +185,8 @@ def opening(report: Report) -> str:
     unsure = [terms.TECHNIQUES[one.id] for one in found if one.verdict == "unknown"]
     if unsure:
         return f"opens ports by {' and '.join(unsure)}, not verified"
+    if any(one.dropped_at == "host" for one in report.mappings):
+        return "opens ports, which this machine closes"
     return "opens no ports" if found else ""
 
 

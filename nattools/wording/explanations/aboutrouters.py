@@ -93,6 +93,17 @@ TOPICS = (
         "the way.",
     ),
     Topic(
+        "port-mapping-stopped",
+        "A port is open at the router, and what comes there is stopped",
+        ("mapping-stopped-*", "check-router", "allow-in-own-firewall", "direct-forwarded-stopped"),
+        "A mapping only leads to this machine. Its own firewall decides too, and drops what no rule lets in; "
+        "and some routers confirm a mapping whose packets their own firewall drops.",
+        "A server outside sent to the mapped port. Where it may, this machine looked at its interface before "
+        "its own firewall; else it tried whether a packet that passes no router opens the way.",
+        "Allow the program's port in this machine's firewall, or in the router's where the packets did not "
+        "come to this machine.",
+    ),
+    Topic(
         "port-mapping-left",
         "A mapping that may still be on the router",
         ("mapping-left*", "mapping-may-exist", "mapping-not-listed", "mapping-listed-*"),

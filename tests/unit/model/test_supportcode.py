@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.ipv6 import (
     PROBLEMS,
-    DroppedAt,
     Inbound,
     InboundByTransport,
     Ipv6,
