@@ -20,6 +20,7 @@ from nattools.protocols import dialback, stun
 from nattools.protocols.mailbox import PATH
 from nattools.protocols.mailbox import messages as m
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import LongTermAuthentication
 
 SERVER: Final = "127.0.0.1"
 HANDSHAKE: Final = (
@@ -176,7 +177,7 @@ async def strangers(port: int) -> None:
 async def customers(port: int) -> None:
     """Of the relay, with credentials, over TCP: each takes an allocation and is gone."""
     for number in count():
-        login = stun.LongTermAuthentication(*CUSTOMER)
+        login = LongTermAuthentication(*CUSTOMER)
         with contextlib.suppress(OSError, ProtocolError):
             reader, writer = await connect(port, 19, number)
             try:

@@ -27,7 +27,7 @@ from nattools.model.pwnat import PwnatRole
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network
-from nattools.protocols.pwnat import new_secret
+from nattools.protocols.pwnat.secret import new_secret
 from nattools.wording import sentence
 
 if TYPE_CHECKING:

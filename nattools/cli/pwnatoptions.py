@@ -14,7 +14,7 @@ from nattools.engine.punch.options import WAIT_S
 from nattools.engine.pwnat.knockoptions import PORT
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint
-from nattools.protocols.pwnat import LEAST_SECRET
+from nattools.protocols.pwnat.secret import LEAST_SECRET
 
 ASK = "-"
 LONGEST_SECRET = 200

@@ -12,7 +12,7 @@ from nattools.chance import random_bytes
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
 from nattools.net.oserrors import describe
-from nattools.protocols import stun
+from nattools.protocols.stun.authentication import long_term_key
 from nattools.server.relayservice import RelayConfig
 from nattools.server.turnlimits import TurnLimits
 
@@ -87,7 +87,7 @@ def checked_user(text: str) -> tuple[str, str]:
     if not (name and colon and password):
         raise UsageError("--turn-user takes NAME:PASSWORD, neither of them empty")
     try:
-        stun.long_term_key(name, "", password)
+        long_term_key(name, "", password)
     except ValueError as error:
         # the password is not shown
         raise UsageError(f"--turn-user takes NAME:PASSWORD: {error}") from None

@@ -105,9 +105,7 @@ def _journal(invocation: Invocation) -> Iterator[Journal | None]:
 def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
     from nattools.lab.backend import find_host, open_lab
     from nattools.lab.scenariofiles import load
-    from nattools.trials.labpeers import peers_of_lab
-    from nattools.trials.labrelays import relays_of_lab
-    from nattools.trials.labtailnets import tailnets_of_lab
+    from nattools.trials.labsearches import with_searches
 
     request = invocation.request
     scenario = load(choice.scenario)
@@ -116,12 +114,7 @@ def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
         network = lab.network(host)
         uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
         chosen = measure_options(request, network, Servers(uris), f"{scenario.name}:{host}", lab.seed)
-        chosen = replace(
-            chosen,
-            relays=relays_of_lab(lab),
-            libp2p=peers_of_lab(lab),
-            tailnets=tailnets_of_lab(lab),
-        )
+        chosen = with_searches(chosen, lab)
         journal = _journal_in_lab() if invocation.asks_routers else None
         return lab.run(lambda: _worked(invocation, network, chosen, journal))
 

@@ -244,6 +244,10 @@ class Network(Protocol):
 
         An address in text form resolves to itself."""
 
+    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
+        """The texts (TXT records) of a name, whatever they are, or a text that says why there are none. Takes
+        at most 5 s. They are what anybody may have written there."""
+
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         """The prefixes of a NAT64 that routers on this machine's links advertise (RFC 8781); within a second,
         or three where no router is heard. None: the system does not let us ask."""

@@ -279,6 +279,9 @@ class TracedNetwork:
             self.trace.names[name] = tuple(dict.fromkeys(known + answer))
         return answer
 
+    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
+        return await self._inner.resolve_texts(name)
+
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         return await self._inner.advertised_nat64()
 

@@ -103,6 +103,9 @@ class TranslatedNetwork:
         wanted = tuple(each for each in plain if family in (None, 6 if ":" in each else 4))
         return wanted or f"{name} has no IPv{family} address"
 
+    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
+        return await self.inner.resolve_texts(name)
+
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         return await self.inner.advertised_nat64()
 

@@ -136,7 +136,7 @@ class StunClient:
     def send(self, question: Question) -> None:
         """Send one more copy now."""
         old = question.asked in self.context.estimate.old_servers
-        if old and not (question.change_address or question.change_port):
+        if old and question.form == "whole" and not (question.change_address or question.change_port):
             self.send_legacy(question)
             return
         copy = len(question.sent_at)

@@ -11,7 +11,7 @@ from nattools.model.observation import DialBack
 from nattools.probes.arrivallook import came, looking
 from nattools.probes.dialbacks import InboundListener, InboundTrial, open_inbound_listener
 from nattools.probes.layers import HERE, NEXT_ROUTER, opener
-from nattools.probes.portmap.gateway import OwnAddress
+from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.target import Target
 

@@ -14,16 +14,21 @@ from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
-from nattools.engine.analysis.relays import relays
 from nattools.engine.analysis.servers import Conduct
 from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Way
+from nattools.model.ipv6 import Ipv6
+from nattools.model.lan import Lan
+from nattools.model.lanseen import LanLink
+from nattools.model.libp2p import Libp2p
 from nattools.model.nat import Classic, Nat, NatByTransport
 from nattools.model.observation import Binding, Connection, DialBack, Portal, Resolution
 from nattools.model.relay import Relay
+from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
 from nattools.model.statement import Reason, Statement
+from nattools.model.tailscale import Tailscale
 
 
 class PathFindings(msgspec.Struct, frozen=True, dict=True):
@@ -174,7 +179,8 @@ _CONES: dict[str, Classic] = {
 
 
 class Findings(msgspec.Struct, frozen=True, dict=True):
-    """A measurement with its findings by transport and family."""
+    """A measurement with its findings by transport and family. What only some commands ask for is analysed by
+    modules that are imported with it."""
 
     measurement: Measurement
     by_path: dict[tuple[Transport, Family], PathFindings]
@@ -199,7 +205,47 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def relays(self) -> tuple[Relay, ...]:
         """Those that were tried, the best first."""
+        if not any(isinstance(each, RelayTrial) for each in self.measurement.observations):
+            return ()
+        from nattools.engine.analysis.relays import relays
+
         return relays(self.measurement.observations)
+
+    @cached_property
+    def ipv6(self) -> Ipv6 | None:
+        """None: the report is of a version that did not look."""
+        if self.measurement.host.ipv6 is None:
+            return None
+        from nattools.engine.analysis.ipv6 import ipv6
+
+        return ipv6(self)
+
+    @cached_property
+    def lan(self) -> Lan | None:
+        """None: nobody looked at the local network."""
+        if not any(isinstance(each, LanLink) for each in self.measurement.observations):
+            return None
+        from nattools.engine.analysis.lanfindings import lan
+
+        return lan(self)
+
+    @cached_property
+    def libp2p(self) -> Libp2p | None:
+        """None: the command was about something else."""
+        if self.measurement.command not in ("diagnose", "libp2p"):
+            return None
+        from nattools.engine.analysis.libp2p import libp2p
+
+        return libp2p(self)
+
+    @cached_property
+    def tailscale(self) -> Tailscale | None:
+        """None: the command asked nothing that would tell."""
+        if self.measurement.command not in ("diagnose", "tailscale"):
+            return None
+        from nattools.engine.analysis.tailnetfindings import tailscale
+
+        return tailscale(self)
 
     @property
     def main(self) -> Family:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.findings import Findings
 from nattools.model.endpoint import family_of
 from nattools.model.lan import Lan, LanMdns, LanNeighbour, LanReadiness
 from nattools.model.lanseen import (
@@ -20,7 +20,6 @@ from nattools.model.lanseen import (
     YggdrasilHeard,
 )
 from nattools.model.observed import Observation
-from nattools.model.report import Technique
 from nattools.model.statement import Reason, Statement, statement
 
 ENOUGH = 4
@@ -308,16 +307,3 @@ def _actions(found: Lan, seen: _Evidence) -> Reason:
     if not found.proven:
         wanted.append(statement("lan-run-on-both"))
     return tuple(wanted)
-
-
-def lan_verdict(findings: Findings) -> Technique:
-    """As one of the techniques: do machines here reach each other?"""
-    found = lan(findings)
-    settle = (statement("settle-lan"),)
-    if found is None:
-        return technique("lan", "unknown", 0.0, statement("lan-not-asked"), remedy=settle)
-    if found.isolated or found.unicast is False:
-        return technique("lan", "fails", 0.8, *found.reason, remedy=found.actions, evidence=found.evidence)
-    if found.unicast:
-        return technique("lan", "works", 0.9, *found.reason, remedy=found.actions, evidence=found.evidence)
-    return technique("lan", "unknown", 0.0, *found.reason, remedy=found.actions, evidence=found.evidence)

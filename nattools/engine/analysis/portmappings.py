@@ -15,7 +15,7 @@ from nattools.model.endpoint import Endpoint, Family
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError, listed_lifetime
-from nattools.wording.refusals import no_answer
+from nattools.wording.noanswer import no_answer
 
 _Key = tuple[str, ...]
 Contradiction = Literal["not listed", "lifetime"]

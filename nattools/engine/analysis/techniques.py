@@ -7,15 +7,17 @@ from functools import partial
 
 from nattools.engine.analysis.direct_ipv6 import direct_ipv6
 from nattools.engine.analysis.findings import Findings, technique
-from nattools.engine.analysis.lanfindings import lan_verdict
-from nattools.engine.analysis.libp2p import libp2p_works
 from nattools.engine.analysis.obstacles import obstacle, remedies
 from nattools.engine.analysis.portmap_verdicts import port_mapping
+from nattools.engine.analysis.program_verdicts import lan_verdict, libp2p_verdict, tailscale_verdict
 from nattools.engine.analysis.punching import tcp_punch, udp_birthday, udp_punch
 from nattools.engine.analysis.pwnat_verdicts import pwnat_verdict
 from nattools.engine.analysis.relay_verdicts import relayed
+<<<<<<< HEAD
 from nattools.engine.analysis.tailnetfindings import tailscale_verdict
 from nattools.model.droppedat import DroppedAt
+=======
+>>>>>>> main
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat
 from nattools.model.report import TECHNIQUE_IDS, Technique, TechniqueId
@@ -171,7 +173,7 @@ _MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
     "pwnat": pwnat_verdict,
     "relay-turn": partial(relayed, kind="turn"),
     "relay-derp": partial(relayed, kind="derp"),
-    "libp2p": libp2p_works,
+    "libp2p": libp2p_verdict,
     "lan": lan_verdict,
     "tailscale": tailscale_verdict,
 }

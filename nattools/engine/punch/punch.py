@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -41,7 +42,6 @@ from nattools.engine.punch.token_signaling import (
 )
 from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
 from nattools.errors import CannotRun, UsageError
-from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network, UdpSocket
@@ -242,14 +242,17 @@ async def _told(run: MeasurementRun, bases: list[Base]) -> StepSockets:
     """A socket for the steps over UDP, and a connection whose port they use over TCP."""
     hosts = [base.socket.local.host for base in bases if base.socket.local.family == 4]
     udp_server = server_of(run, "udp", 4)
-    udp: tuple[UdpSocket, Endpoint] | None = None
-    if udp_server is not None and hosts:
+    if udp_server is None or not hosts:
+        return StepSockets(None, await seen_over_tcp(run, 4))
+    with contextlib.ExitStack() as closing:
         socket = await open_path_socket(run.network, family=4, host=hosts[0], interface=run.options.interface)
+        closing.callback(socket.close)
         seen = await where_seen(socket, udp_server)
-        udp = None if seen is None else (socket, seen)
+        tcp = await seen_over_tcp(run, 4)
         if seen is None:
-            socket.close()
-    return StepSockets(udp, await seen_over_tcp(run, 4))
+            return StepSockets(None, tcp)
+        closing.pop_all()
+    return StepSockets((socket, seen), tcp)
 
 
 def _token(introduction: Introduction, public: bytes, told: StepSockets) -> Token:

@@ -12,7 +12,10 @@ from nattools.errors import ProtocolError
 from nattools.model.statement import Statement, statement
 from nattools.net.base import IcmpError
 from nattools.protocols import pwnat
-from nattools.protocols.pwnat import Knock, KnockFilter, SharedKeys, original
+from nattools.protocols.pwnat import original
+from nattools.protocols.pwnat.knock import Knock, decode_knock, looks_like_knock
+from nattools.protocols.pwnat.replay import KnockFilter
+from nattools.protocols.pwnat.secret import SharedKeys
 
 MOST_WAITING: Final = 64
 PAUSE_S: Final = 1.0
@@ -53,11 +56,11 @@ class Hearing:
         """Count it, and keep it if it is a knock to follow."""
         counts = self._counts
         counts.errors += 1
-        if not self.about_beacon(error) or not pwnat.looks_like_knock(error.quoted):
+        if not self.about_beacon(error) or not looks_like_knock(error.quoted):
             counts.foreign += 1
             return
         try:
-            knock = pwnat.decode(error.quoted, self._keys.knock)
+            knock = decode_knock(error.quoted, self._keys.knock)
         except ProtocolError:
             counts.forged += 1
             return

@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.backend import Backend
 from nattools.lab.layout import plan
-from nattools.lab.names import names_at
+from nattools.lab.names import names_at, texts_at
 from nattools.lab.nat.engine import Side
 from nattools.lab.nat.portalpage import engine_of
 from nattools.lab.netns import namespaces, nft, processes, tayga, wiring
@@ -103,7 +103,9 @@ class NetnsLab:
         """The network as the named host (or server, or router) sees it. Names are those of the servers."""
         servers = {server: self._addresses(server) for server in self.scenario.server}
         names, spec = names_at(self.scenario, node, servers), self.scenario.host.get(node)
-        return HostNetwork(self.network_path(node), names, spec.runs_in if spec is not None else None)
+        runs_in = spec.runs_in if spec is not None else None
+        texts = texts_at(self.scenario, node, self.layout)
+        return HostNetwork(self.network_path(node), names, runs_in, texts)
 
     def network_path(self, node: str) -> str:
         """The path of a node's namespace, for this process and its forked children."""

@@ -282,6 +282,9 @@ class SimNetwork:
         answer = resolve.from_table(name, self._node.net.topology.names(self._node.plan.name), family)
         return f"{name} does not resolve" if answer is None else answer
 
+    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
+        return resolve.texts_from_table(name, self._node.net.topology.texts(self._node.plan.name))
+
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         spec = nat64_of(self._node.net.topology.scenario, self._node.plan.name)
         return (parse_prefix(spec.prefix),) if spec is not None and spec.advertised else ()

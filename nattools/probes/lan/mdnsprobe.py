@@ -11,6 +11,7 @@ from nattools.model.endpoint import Endpoint, Family
 from nattools.model.lanseen import MdnsTrial, ServiceSeen
 from nattools.probes.lan.lancontext import LanContext
 from nattools.protocols import mdns
+from nattools.protocols.dnsreader import encode_name
 
 AGAIN_S: Final = 0.7
 """Answers are held back by up to 120 ms (RFC 6762 6), and multicast is lost on Wi-Fi."""
@@ -97,7 +98,7 @@ async def ask_mdns(context: LanContext, family: Family) -> None:
 def _is_name(name: str) -> bool:
     """May it be asked for? What others name is theirs to choose."""
     try:
-        mdns.encode_name(name)
+        encode_name(name)
     except ValueError:
         return False
     return name.endswith(".local")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.wording.terms import number, seconds
 
 
@@ -19,6 +19,13 @@ def _visit(o: PeerVisit) -> str:
         return f"{text}: connected, and it does not say who it is"
     ping = "" if o.rtt_s is None else f", ping {seconds(o.rtt_s)}"
     return f"{text}: {o.agent or 'no name'}, sees us as {o.observed or '?'}{ping}"
+
+
+def _name(o: NameAsked) -> str:
+    asked = f"{number(len(o.asked))} name{'' if len(o.asked) == 1 else 's'} asked"
+    refused = f", {number(o.refused)} refused" if o.refused else ""
+    found = ", ".join(o.found) or f"no address ({o.detail})"
+    return f"libp2p: {o.address}, {asked}{refused}: {found}"
 
 
 def _dial(o: DialAsked) -> str:
@@ -61,6 +68,7 @@ def _upgrade(o: UpgradeTried) -> str:
 
 PEER_WORDS: dict[type, Callable[[Any], str]] = {
     PeerVisit: _visit,
+    NameAsked: _name,
     DialAsked: _dial,
     PlaceAsked: _place,
     QuicAsked: _quic,
