@@ -12,13 +12,8 @@ from nattools.model.endpoint import Family
 from nattools.model.host import ConfiguredAddress
 from nattools.probes.arrivallook import looking
 from nattools.probes.inbound import InboundTry
-<<<<<<< HEAD
 from nattools.probes.layers import HERE, NEXT_ROUTER, opener
-from nattools.probes.portmap.gateway import OwnAddress
-=======
-from nattools.probes.layers import opener
 from nattools.probes.ownaddress import OwnAddress
->>>>>>> main
 from nattools.probes.probe import MachineContext, MachineProbe, ProbeContext
 from nattools.probes.target import Lane, Target
 from nattools.protocols.dialback import DialTransport

@@ -10,11 +10,6 @@ from nattools.probes.filtering import FilterAddress, FilterAddressTcp, FilterPor
 from nattools.probes.hairpin import Hairpinning
 from nattools.probes.layers import Layers
 from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
-<<<<<<< HEAD
-from nattools.probes.packetforms import PacketForms
-from nattools.probes.pathmtu import PathMtuProbe
-=======
->>>>>>> main
 from nattools.probes.probe import LaneProbe, MachineProbe
 from nattools.probes.roundtrip import RoundTrip, RoundTripTcp
 
@@ -35,13 +30,6 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     MappingTcp(),
     FilterPortTcp(),
     FilterAddressTcp(),
-<<<<<<< HEAD
-    TcpPunch(plan_punch),
-    Unsolicited(),
-    PathMtuProbe(),
-    PacketForms(),
-=======
->>>>>>> main
     RoundTrip(),
     RoundTripTcp(),
 )
@@ -68,6 +56,7 @@ def _trials() -> tuple[LaneProbe, ...]:
     from nattools.engine.punchplans import plan_birthday, plan_punch
     from nattools.probes.birthday import Birthday
     from nattools.probes.errortrials import ErrorTrials
+    from nattools.probes.packetforms import PacketForms
     from nattools.probes.pathmtu import PathMtuProbe
     from nattools.probes.tcppunch import TcpPunch
     from nattools.probes.udppunch import UdpPunch
@@ -78,6 +67,7 @@ def _trials() -> tuple[LaneProbe, ...]:
         TcpPunch(plan_punch),
         Unsolicited(),
         PathMtuProbe(),
+        PacketForms(),
         ErrorTrials(),
         Birthday(plan_birthday),
     )

@@ -15,18 +15,12 @@ from nattools.model.report import Substrate
 from nattools.net import (
     addresses,
     arrivals,
-<<<<<<< HEAD
     formedsending,
-=======
->>>>>>> main
     hosticmp,
     hosttcp,
     hostudp,
     linux,
-<<<<<<< HEAD
-=======
     nameservers,
->>>>>>> main
     resolve,
     routeradverts,
 )

@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container
 from dataclasses import dataclass
-<<<<<<< HEAD
 from typing import Any, Literal, cast
-=======
-from typing import TYPE_CHECKING, Any, Literal
->>>>>>> main
 
 import msgspec
 
@@ -19,19 +15,12 @@ from nattools.model.endpoint import Endpoint, Transport
 from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.eventloop import TimedEvent, TimeLimit
-<<<<<<< HEAD
-from nattools.probes.portmap.gateway import OwnAddress
-=======
 from nattools.probes.ownaddress import OwnAddress
->>>>>>> main
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import StunClient
 from nattools.probes.target import Target
 from nattools.protocols import dialback, stun
 from nattools.protocols.provenrequest import NO_COOKIE
-
-if TYPE_CHECKING:
-    from nattools.probes.portmap import GatewayContext, Granted
 
 CONNECT_S = 3.0
 NONCE_S = 5.0

@@ -10,16 +10,18 @@ has one.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.mappingseen import MapCheck
 from nattools.probes.arrivallook import came, looking
 from nattools.probes.dialbacks import InboundListener, InboundTrial
 from nattools.probes.ownfirewall import opened_here
-from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.portmap.mapper import Granted
 from nattools.probes.probe import ProbeContext
 from nattools.probes.target import Target
+
+if TYPE_CHECKING:
+    from nattools.probes.portmap import GatewayContext, Granted
 
 
 async def verify(

@@ -9,13 +9,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from nattools.engine.analysis.findings import Findings, technique
-<<<<<<< HEAD
-from nattools.engine.analysis.ipv6 import ipv6
 from nattools.model.droppedat import DroppedAt
 from nattools.model.ipv6 import Ipv6, ProblemCode
-=======
-from nattools.model.ipv6 import DroppedAt, Ipv6, ProblemCode
->>>>>>> main
 from nattools.model.report import Technique
 from nattools.model.statement import Statement, statement
 

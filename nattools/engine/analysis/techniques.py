@@ -13,11 +13,7 @@ from nattools.engine.analysis.program_verdicts import lan_verdict, libp2p_verdic
 from nattools.engine.analysis.punching import tcp_punch, udp_birthday, udp_punch
 from nattools.engine.analysis.pwnat_verdicts import pwnat_verdict
 from nattools.engine.analysis.relay_verdicts import relayed
-<<<<<<< HEAD
-from nattools.engine.analysis.tailnetfindings import tailscale_verdict
 from nattools.model.droppedat import DroppedAt
-=======
->>>>>>> main
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat
 from nattools.model.report import TECHNIQUE_IDS, Technique, TechniqueId
