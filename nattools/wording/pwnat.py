@@ -23,6 +23,7 @@ SENTENCES = {
         "it is an old one sent again, or one of the two clocks is wrong."
     ),
     "pwnat-busy": "Another caller knocks; one at a time is let in.",
+    "pwnat-next-caller": "The caller before has not got through; the next one is let in.",
     "pwnat-private-caller": (
         "The caller knocks, but its packet left with the private address {place}, and it does not know its "
         "public one: let it name a server with --server."

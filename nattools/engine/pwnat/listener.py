@@ -29,6 +29,9 @@ QUIET_S: Final = 6.0
 """A caller that is still there knocks at least every 2 s."""
 LATER_S: Final = 30.0
 """How long one attempt waits for the caller of a connection that was lost."""
+MOST_CALLERS: Final = 100
+CALLER_S: Final = 5.0
+"""So long a caller that has answered may take to secure the path, and keeps others out meanwhile."""
 CHECKS: Final = 400
 """Packets that go where knocks say that the caller is, beside what a plan takes."""
 
@@ -59,6 +62,7 @@ class KnockListener(PathFinder):
         self._counts = counts
         self._refusal: Statement | None = None
         self._loop = asyncio.get_running_loop()
+        self._until = self._loop.time() + options.wait_s
 
     @property
     def signaling(self) -> KnockSession:
@@ -67,6 +71,18 @@ class KnockListener(PathFinder):
     @property
     def leads(self) -> bool:
         return True
+
+    @property
+    def first_paths(self) -> int:
+        """Whoever knows the secret may answer and then leave; the next one is waited for all the same."""
+        return MOST_CALLERS
+
+    @property
+    def secure_s(self) -> float:
+        return CALLER_S
+
+    def secured(self) -> None:
+        self._hearing.settled = True
 
     @property
     def peer(self) -> Endpoint | None:
@@ -98,7 +114,6 @@ class KnockListener(PathFinder):
         self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
     ) -> SelectedPath | NoPath:
         """Wait for knocks, and follow them."""
-        first = self._session.name is None
         self._forget_path()
         socket = await self.open()
         await self._source.open(self.own.run.network, socket)
@@ -106,7 +121,7 @@ class KnockListener(PathFinder):
         if self._beacons.failure is not None:
             return NoPath((statement("pwnat-no-beacon", failure=self._beacons.failure),))
         self.timeline.note("beacon", self._source.told(socket.local.port))
-        wait_s = self._options.wait_s if first else LATER_S
+        wait_s = LATER_S if self._hearing.settled else max(0.0, self._until - self._loop.time())
         failed: NoPath | None = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
@@ -157,8 +172,8 @@ class KnockListener(PathFinder):
         if place is None:
             return None
         knock = heard.knock
-        if self._session.name is None:
-            self._session.begin(knock.session)
+        if self._session.name != knock.session:
+            self._turn_to(knock)
         self._session.attempt = self._session.heard_of = max(self._session.attempt, knock.attempt)
         known = "pwnat-called" if self._options.compat else "pwnat-knocked"
         self.timeline.note("knock", statement(known, place=str(place)), ok=True)
@@ -179,10 +194,27 @@ class KnockListener(PathFinder):
         self.timeline.note("nomination", met.nominated, ok=True)
         return path
 
+    def _turn_to(self, knock: Knock) -> None:
+        """The first caller, or another one: the one before has not got through and makes room. The port
+        stays, for it is the one that callers know."""
+        if self._met is not None:
+            self.timeline.note("knock", statement("pwnat-next-caller"))
+            self.sent += self._met.sent
+            self._met.driver.part_with(self._met.socket)
+            self._met.driver.close()
+            self._met = None
+        self._session.begin(knock.session)
+        self._session.attempt = self._session.heard_of = knock.attempt
+        self._done.clear()
+        self._hearing.begin_turn(knock)
+
     async def _follow(self, met: Meeting, heard: Heard) -> None:
-        """Send to where each knock says, until there is none for a while."""
+        """Send to where each knock says, until there is none for a while, or another caller's turn."""
         with contextlib.suppress(TimeoutError):
             while True:
+                if heard.knock.session != self._session.name:
+                    self._hearing.put_back(heard)
+                    return
                 place = self._place(heard)
                 if place is not None and heard.knock.attempt == self._session.attempt:
                     self._source.greet(met.socket, place, self.budget)
@@ -197,6 +229,7 @@ class KnockListener(PathFinder):
         if not 0 < knock.step <= len(steps) or knock.step in self._done:
             return
         self._done.add(knock.step)
+        self._hearing.hold(steps[knock.step - 1].seconds or 0.0)
         await met.carry_out(self.own.run, self.timeline, steps[knock.step - 1], met.socket, first=True)
 
     def _place(self, heard: Heard) -> Endpoint | None:
