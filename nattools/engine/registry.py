@@ -16,6 +16,7 @@ from nattools.probes.lifetime import Lifetime
 from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
 from nattools.probes.pathmtu import PathMtuProbe
 from nattools.probes.probe import LaneProbe, MachineProbe
+from nattools.probes.quotedchecksums import QuotedChecksums
 from nattools.probes.roundtrip import RoundTrip, RoundTripTcp
 from nattools.probes.tcppunch import TcpPunch
 from nattools.probes.udppunch import UdpPunch
@@ -44,6 +45,7 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     PathMtuProbe(),
     RoundTrip(),
     RoundTripTcp(),
+    QuotedChecksums(),
     ErrorTrials(),
     Birthday(plan_birthday),
 )

@@ -15,6 +15,7 @@ from nattools.model.lanseen import LanObservation
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer, MapTable
 from nattools.model.observed import Observation
 from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.quotedchecksumseen import QuotedChecksum
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.tailnetseen import TailnetObservation
 
@@ -293,6 +294,7 @@ AnyObservation = (
     | PunchTrial
     | BirthdayTrial
     | ErrorTrial
+    | QuotedChecksum
     | Connection
     | Resolution
     | Nat64

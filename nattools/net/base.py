@@ -39,6 +39,15 @@ class IcmpError(msgspec.Struct, frozen=True):
     sequence: int | None = None
 
 
+class QuotedError(msgspec.Struct, frozen=True):
+    """An ICMP or ICMPv6 error that has reached this machine, whatever it is about. `quote`: the packet that
+    it quotes, from its IP header on, as it stands there."""
+
+    kind: ErrorKind
+    offender: str
+    quote: bytes
+
+
 class EchoReply(msgspec.Struct, frozen=True):
     """An answer to an echo request (RFC 792, RFC 4443 4.2). `ttl`: what was left of it on arrival, None if
     the system does not tell."""
@@ -77,6 +86,7 @@ class UdpSocket(Protocol):
 
 
 EchoHandler = Callable[[EchoReply], None]
+QuoteHandler = Callable[[QuotedError], None]
 
 
 class IcmpSocket(Protocol):
@@ -84,12 +94,13 @@ class IcmpSocket(Protocol):
     Set the handlers right after opening; they are called from the event loop and must not raise.
 
     `local`: the address that it is bound to, or that the default route would use. `identifier`: that of its
-    requests, before any NAT."""
+    requests, before any NAT. `on_quote`, of a raw socket alone, gets every error that reaches the machine."""
 
     local: str
     identifier: int
     on_reply: EchoHandler | None
     on_icmp: IcmpHandler | None
+    on_quote: QuoteHandler | None
 
     def send_echo(
         self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
@@ -247,10 +258,15 @@ class Network(Protocol):
         """Listen. CannotRun as in `open_udp`, or because another socket listens there."""
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
         """A socket for echo requests, without privileges where the system has that (ping sockets). With an
-        `identifier` of the caller's choice it takes the privilege for raw sockets.
+        `identifier` of the caller's choice, or `raw`, it takes the privilege for raw sockets.
 
         CannotRun: no such address, no privilege (see `missing("icmp")`), or the identifier is in use."""
 

@@ -152,11 +152,16 @@ class HostNetwork:
             return bound_socket(socket.SOCK_STREAM, self._zones, family=family, shared=True, **end)
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
         """A ping socket if this system gives one to this process, else a raw one; see `Network.open_icmp`."""
         with entered(self._netns):
-            sock, local = hosticmp.open_socket(self._zones, family, host, raw=identifier is not None)
+            sock, local = hosticmp.open_socket(self._zones, family, host, raw=raw or identifier is not None)
         return hosticmp.HostIcmpSocket(sock, local, self._zones, identifier)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:

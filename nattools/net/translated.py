@@ -26,6 +26,7 @@ from nattools.net.base import (
     IcmpSocket,
     LocalEnd,
     Network,
+    QuoteHandler,
     SendFailure,
     StreamHandler,
     TcpFailure,
@@ -145,11 +146,16 @@ class TranslatedNetwork:
         return _ListenerThrough(await self.inner.listen_tcp(family=6, on_stream=accepted, **six))
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
-        prefix = self._for(family, host)
+        prefix = None if raw else self._for(family, host)
         if prefix is None:
-            return await self.inner.open_icmp(family=family, host=host, identifier=identifier)
+            return await self.inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
         return _IcmpThrough(await self.inner.open_icmp(family=6, identifier=identifier), prefix)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
@@ -263,6 +269,7 @@ class _IcmpThrough(_Through):
         self.local = OWN
         self.identifier = inner.identifier
         self.on_reply: EchoHandler | None = None
+        self.on_quote: QuoteHandler | None = None  # of raw sockets, which are never translated
         self._socket = inner
         inner.on_reply = self._reply
 

@@ -13,11 +13,12 @@ from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
+from nattools.engine.analysis.quotedchecksums import quoted_checksum
 from nattools.engine.analysis.relays import relays
 from nattools.engine.analysis.servers import Conduct
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Way
-from nattools.model.nat import Classic, Nat, NatByTransport
+from nattools.model.nat import Classic, Nat, NatByTransport, QuotedChecksumKind
 from nattools.model.observation import Binding, Connection, DialBack, Portal, Resolution
 from nattools.model.relay import Relay
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
@@ -36,6 +37,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
     allocation: AllocationFinding
     pooling: PoolingFinding
     hairpin: HairpinFinding
+    quotes: Finding[QuotedChecksumKind | None]
     lifetime: LifetimeFinding
     layers: LayersFinding
 
@@ -58,6 +60,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             port_mask=self.allocation.mask,
             hairpinning=self.hairpin.value,
             hairpinning_confidence=self.hairpin.confidence,
+            quoted_checksum=self.quotes.value,
             binding_lifetime_s=self.lifetime.value,
             binding_lifetime_bounds_s=self.lifetime.bounds,
             refreshed_by_inbound=self.lifetime.refreshed_by_inbound,
@@ -93,6 +96,8 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
         }
         if self.pooling.value != "unknown" or len(self.outside.hosts) > 1:
             named["pooling"] = self.pooling
+        if self.quotes.value is not None:
+            named["quoted_checksum"] = self.quotes
         if self.present.value is not False:
             named["distance_hops"] = Finding(way.distance_hops, way.evidence, way.reason)
         return named
@@ -126,6 +131,7 @@ def path_findings(
     maps = mapping(path, outside, nat.value)
     filters = filtering(path, conducts)
     way = beside.layers if beside is not None and beside.present.value == nat.value else None
+    layered = way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value)
     return PathFindings(
         path=path,
         outside=outside,
@@ -136,8 +142,9 @@ def path_findings(
         allocation=allocation(path, outside, nat=nat.value, varies=maps.varies),
         pooling=pooling(path, outside, nat.value),
         hairpin=hairpinning(path, nat=nat.value, varies=maps.varies, filtering=filters.value),
+        quotes=quoted_checksum(path, nat.value, layered.distance_hops),
         lifetime=lifetime(path),
-        layers=way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value),
+        layers=layered,
     )
 
 

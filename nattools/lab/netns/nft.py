@@ -107,6 +107,7 @@ def _behaviour_gap(spec: NatSpec) -> str | None:
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",
         "it holds a limited number of mappings": spec.session_limit is not None,
         "an ICMP error ends its mappings": spec.icmp_ends_mapping,
+        "it does not restore the checksums that ICMP errors quote": spec.quotes != "restored",
         "other hosts use its ports in between": spec.foreign_sessions > 0,
     }
     return next((why for why, found in behaviours.items() if found), None)

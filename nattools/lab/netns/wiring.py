@@ -25,6 +25,7 @@ from nattools.net.namespace import entered
 
 WIRES = "(wires)"
 """The pseudo node in whose namespace the ends of impaired wires lie."""
+NOWHERE = "nowhere"
 DEFAULT_MTU = 1500
 
 
@@ -112,6 +113,7 @@ def wire_up(layout: Layout) -> Wiring:
     draft = _Draft()
     for segment in layout.segments:
         draft.join(segment)
+    draft.lead_nowhere()
     return draft.wiring
 
 
@@ -119,6 +121,13 @@ class _Draft:
     def __init__(self) -> None:
         self.wiring = Wiring()
         self._count = 0
+
+    def lead_nowhere(self) -> None:
+        """A bridge without ports: where the internet sends what is for nobody. It is passed on to there, so
+        that its TTL counts, and is lost."""
+        self._count += 1
+        mac = f"02:00:00:00:{self._count >> 8:02x}:{self._count & 255:02x}"
+        self.wiring.bridges.append(NetworkDevice(INTERNET, NOWHERE, mac))
 
     def join(self, segment: Segment) -> None:
         """Plug one segment together."""
@@ -187,6 +196,7 @@ def _mtu(segment: Segment, port: Port | None) -> int:
 
 
 _IFA_F_NODAD = 2
+_IFF_NOARP = 0x80
 _MAIN_TABLE = 254
 _FIRST_TABLE = 100
 _FIRST_METRIC = 100
@@ -257,7 +267,7 @@ def set_up(
         if route.node == node and not any(family == _family(route.via) for _, family in without):
             _route(batch, route.network, route.via)
     if node == INTERNET:
-        _add_catch_all_routes(batch)
+        _add_catch_all_routes(batch, index[NOWHERE])
     batch.send(namespace)
 
 
@@ -343,11 +353,15 @@ def _own_table(batch: NetlinkBatch, port: Port, index: int, position: int) -> No
         )
 
 
-def _add_catch_all_routes(batch: NetlinkBatch) -> None:
-    """As in the simulator, the internet is silent about public addresses that nobody has, and says of private
-    ones that it has no route ("throw": as if the table had none)."""
-    for network in ("0.0.0.0/0", "::/0"):
-        batch.append(f"be silent about {network}", "route", dst=network, type="blackhole")
+def _add_catch_all_routes(batch: NetlinkBatch, nowhere: int) -> None:
+    """As in the simulator, the internet is silent about public addresses that nobody has, unless the TTL of
+    what it would send there is over, and says of private ones that it has no route ("throw": as if the table
+    had none)."""
+    batch.append(
+        "ask nobody where that is", "link", "set", index=nowhere, flags=_IFF_NOARP, change=_IFF_NOARP
+    )
+    for network in _ALL.values():
+        _route(batch, network, oif=nowhere)
     for network in _NOT_ROUTED:
         batch.append(f"have no route to {network}", "route", dst=network, type="throw")
 
