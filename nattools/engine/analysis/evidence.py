@@ -26,8 +26,8 @@ from nattools.model.observation import (
     Opener,
     Portal,
     PunchTrial,
-    QuotedChecksum,
 )
+from nattools.model.quotedchecksumseen import QuotedChecksum
 from nattools.model.statement import Reason, Statement, statement
 from nattools.net.outsideview import as_ipv4, why_impossible
 

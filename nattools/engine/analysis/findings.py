@@ -13,7 +13,7 @@ from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
-from nattools.engine.analysis.quotedchecksums import quoted_checksum
+from nattools.engine.analysis.quotefindings import quoted_checksum
 from nattools.engine.analysis.relays import relays
 from nattools.engine.analysis.servers import Conduct
 from nattools.model.endpoint import Family, Transport

@@ -28,6 +28,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network
+from nattools.protocols.pwnat import Outside, parse_outside
+from nattools.traversal.side import moving
 
 RAW_ADVICE = (
     "The caller sends one kind of packet that needs CAP_NET_RAW. Run it with sudo; or give that alone to a "
@@ -44,7 +46,8 @@ async def listen(
     wall: Callable[[], float] = time.time,
 ) -> Report:
     """Wait for a caller, use the connection, and report. `watcher.code` is told where callers have to knock:
-    an address and port, or ":" and the port where nobody knows the address.
+    an address and port, or ":" and the port where nobody knows the address; behind a space, what was read of
+    its outside ports, if it was (`protocols.pwnat.Outside`). It is told again when that has changed.
 
     CannotRun: this system does not report ICMP errors, or the port is taken."""
     missing = network.missing("icmp-errors")
@@ -101,8 +104,22 @@ async def _listening(
     try:
         socket = await listener.open()
         seen = await reached_at(own.run, socket)
-        watcher.code(f":{socket.local.port}" if seen is None else str(seen))
-        await connect_and_use(state, listener, use)
+        place = f":{socket.local.port}" if seen is None else str(seen)
+        known = own.nat.udp4 is not None and moving(own.nat.udp4) is False
+        outside = None if known else await listener.look_outside()
+        if outside is not None:
+            state.tell_outside(outside)
+        watcher.code(place if outside is None else f"{place} {outside}")
+
+        def changed(now: Outside) -> None:
+            if not listener.settled:
+                state.tell_outside(now)
+                watcher.code(f"{place} {now}")
+
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(listener.outside.follow(socket.local.port, changed))
+            await connect_and_use(state, listener, use)
+            following.cancel()
     finally:
         listener.close()
 
@@ -159,9 +176,12 @@ async def both(
             told.set_result(place)
 
     async def call() -> Report:
-        place = await told
+        place, _, word = (await told).partition(" ")
         to = calling[1].listener or (outside or _endpoint)(place)
-        return await connect(calling[0], replace(calling[1], listener=to), calling[2], uses[1], wall=wall)
+        read = parse_outside(word) if word else None
+        to = to if read is None else Endpoint(to.host, read.port(to.host))
+        chosen = replace(calling[1], listener=to, outside=read)
+        return await connect(calling[0], chosen, calling[2], uses[1], wall=wall)
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -14,6 +14,7 @@ from nattools.errors import ProtocolError
 from nattools.model.statement import Statement, statement
 from nattools.net.base import IcmpError
 from nattools.protocols import pwnat
+from nattools.protocols.outsidesum import MARK
 from nattools.protocols.pwnat import Knock, KnockFilter, SharedKeys, original
 
 MOST_WAITING: Final = 64
@@ -66,8 +67,10 @@ class Hearing:
         return error.destination in pwnat.TARGETS
 
     def take(self, error: IcmpError) -> None:
-        """Count it, and keep it if it is a knock to follow."""
+        """Count it, and keep it if it is a knock to follow. What we have let expire ourselves is no news."""
         counts = self._counts
+        if error.quoted.startswith(MARK):
+            return
         counts.errors += 1
         if not self.about_beacon(error) or not pwnat.looks_like_knock(error.quoted):
             counts.foreign += 1

@@ -18,10 +18,11 @@ from nattools.engine.pwnat.hearing import Heard, Hearing
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import PLAN_TIMES, KnockSession, planned
 from nattools.engine.pwnat.meeting import Meeting
+from nattools.engine.pwnat.outsideports import OutsidePorts
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import UdpSocket
-from nattools.protocols.pwnat import Knock, keys_of
+from nattools.protocols.pwnat import Knock, Outside, keys_of
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
 
@@ -56,13 +57,14 @@ class KnockListener(PathFinder):
         self._beacons = Beacons(counts, interval_s(None if nat is None else nat.binding_lifetime_s))
         self._source: BeaconSource = (EchoBeacons if options.compat else UdpBeacons)(self._hearing)
         self._socket: UdpSocket | None = None
+        self.outside = OutsidePorts(own.run.network, self._source.send)
         self._port = options.port
         self._met: Meeting | None = None
         self._done: set[int] = set()
         self._counts = counts
         self._refusal: Statement | None = None
         self._loop = asyncio.get_running_loop()
-        self._until = self._loop.time() + options.wait_s
+        self._until: float | None = None
 
     @property
     def signaling(self) -> KnockSession:
@@ -85,6 +87,11 @@ class KnockListener(PathFinder):
         self._hearing.settled = True
 
     @property
+    def settled(self) -> bool:
+        """Has there been a connection?"""
+        return self._hearing.settled
+
+    @property
     def peer(self) -> Endpoint | None:
         """Where the caller says that it is."""
         return None if self._met is None else self._met.place
@@ -99,6 +106,12 @@ class KnockListener(PathFinder):
             )
             self._port = self._socket.local.port
         return self._socket
+
+    async def look_outside(self) -> Outside | None:
+        """The outside port of the beacons, where it is not the own one and routers give it away; it takes the
+        privilege for raw sockets."""
+        socket = await self.open()
+        return None if self._options.compat else await self.outside.look(socket)
 
     def close(self) -> None:
         """Idempotent."""
@@ -121,7 +134,7 @@ class KnockListener(PathFinder):
         if self._beacons.failure is not None:
             return NoPath((statement("pwnat-no-beacon", failure=self._beacons.failure),))
         self.timeline.note("beacon", self._source.told(socket.local.port))
-        wait_s = LATER_S if self._hearing.settled else max(0.0, self._until - self._loop.time())
+        wait_s = self._wait_s()
         failed: NoPath | None = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
@@ -130,9 +143,16 @@ class KnockListener(PathFinder):
                     if isinstance(path, SelectedPath):
                         return path
                     failed = path or failed
-        failed = failed or NoPath(self._why_nobody(wait_s), (statement("pwnat-test"),))
+        failed = failed or NoPath(self._why_nobody(wait_s), self._remedies(socket.local.port))
         self._close_meeting()
         return failed
+
+    def _wait_s(self) -> float:
+        """For all first callers together, then for each time that the one is lost."""
+        now = self._loop.time()
+        if self._until is None:
+            self._until = now + self._options.wait_s
+        return LATER_S if self._hearing.settled else max(0.0, self._until - now)
 
     def _why_nobody(self, wait_s: float) -> tuple[Statement, ...]:
         """Nobody was let in: did anybody try?"""
@@ -146,6 +166,12 @@ class KnockListener(PathFinder):
         if self._counts.foreign:
             return nobody, statement("pwnat-foreign", count=self._counts.foreign)
         return (nobody,)
+
+    def _remedies(self, port: int) -> tuple[Statement, ...]:
+        """What would tell more."""
+        blind = self.outside.lacks is not None and not self._counts.errors
+        look = (statement("pwnat-look-as-root", port=port),) if blind else ()
+        return (*look, statement("pwnat-test"))
 
     def _forget_path(self) -> None:
         """The path of the attempt before is lost, and its port is needed again."""
@@ -225,7 +251,7 @@ class KnockListener(PathFinder):
 
     async def _step(self, met: Meeting, knock: Knock) -> None:
         """The plan's step that begins now, unless it has."""
-        steps = planned(knock.nat) * PLAN_TIMES
+        steps = planned(knock.nat, knock.listener) * PLAN_TIMES
         if not 0 < knock.step <= len(steps) or knock.step in self._done:
             return
         self._done.add(knock.step)
@@ -253,4 +279,5 @@ class KnockListener(PathFinder):
 
 
 def _packets(knock: Knock) -> int:
-    return sum(step.packets[0] for step in planned(knock.nat) if step.packets is not None)
+    steps = planned(knock.nat, knock.listener)
+    return sum(step.packets[0] for step in steps if step.packets is not None)
