@@ -15,7 +15,7 @@ from nattools.model.host import ConfiguredAddress
 from nattools.net.base import ArrivalWatch
 from nattools.probes.inbound import InboundTry
 from nattools.probes.layers import opener
-from nattools.probes.portmap.gateway import OwnAddress
+from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import MachineContext, MachineProbe, ProbeContext
 from nattools.probes.target import Lane, Target
 from nattools.protocols.dialback import DialTransport

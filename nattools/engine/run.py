@@ -151,7 +151,8 @@ async def put_questions(
     CannotRun, perhaps in a group: no server's name resolves."""
     from nattools.engine import registry
 
-    wanted = [probe for probe in registry.LANE_PROBES if probe.wanted(run.options)]
+    probes = registry.lane_probes(run.options)
+    wanted = [probe for probe in probes if probe.wanted(run.options)]
     async with asyncio.TaskGroup() as group:
         for probe in registry.machine_probes(run, journal):
             if probe.wanted(run.options):

@@ -236,10 +236,12 @@ class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class Libp2pSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A libp2p peer at the server's port over TCP, as `nattools serve --libp2p` is one: it dials from its
-    second address, if it has two. `relay`: it relays, and gives `places` to each source."""
+    second address, if it has two. `relay`: it relays, and gives `places` to each source. `name`: it is known
+    by a name alone, as `/dnsaddr/NAME`, of which name servers have its addresses (TXT records)."""
 
     relay: bool = True
     places: int = 8
+    name: str | None = None
 
 
 class ServerSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.lanseen import LanObservation
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer, MapTable
 from nattools.model.observed import Observation
-from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.quotedchecksumseen import QuotedChecksum
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.tailnetseen import TailnetObservation
@@ -310,6 +310,7 @@ AnyObservation = (
     | InboundCheck
     | MtuTrial
     | PeerVisit
+    | NameAsked
     | DialAsked
     | PlaceAsked
     | QuicAsked

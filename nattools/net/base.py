@@ -13,7 +13,7 @@ from typing import Literal, Protocol, Required, TypedDict, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.protocols.icmp import ErrorKind
 from nattools.protocols.nat64 import Nat64Prefix
@@ -235,6 +235,10 @@ class Network(Protocol):
 
         An address in text form resolves to itself."""
 
+    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
+        """The texts (TXT records) of a name, whatever they are, or a text that says why there are none. Takes
+        at most 5 s. They are what anybody may have written there."""
+
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         """The prefixes of a NAT64 that routers on this machine's links advertise (RFC 8781); within a second,
         or three where no router is heard. None: the system does not let us ask."""
@@ -282,6 +286,10 @@ class Network(Protocol):
 
     def ipv6_setup(self) -> Ipv6Setup:
         """This machine's IPv6 addresses and default routers, as its system has them."""
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        """The machines on its links that this machine has exchanged packets with, as far as its system
+        tells. Sends nothing."""
 
     def runs_in(self) -> Surroundings | None:
         """What this system runs in, as far as it says, and that may stand between it and its network."""

@@ -9,9 +9,19 @@ from typing import Unpack
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.report import Substrate
-from nattools.net import addresses, arrivals, hosticmp, hosttcp, hostudp, linux, resolve, routeradverts
+from nattools.net import (
+    addresses,
+    arrivals,
+    hosticmp,
+    hosttcp,
+    hostudp,
+    linux,
+    nameservers,
+    resolve,
+    routeradverts,
+)
 from nattools.net import interfaces as system
 from nattools.net.base import (
     ArrivalWatch,
@@ -32,6 +42,7 @@ from nattools.net.namespace import entered
 from nattools.net.routes import Route, RouteCache
 from nattools.net.sockets import Zones, bound_socket, default_source, source_address
 from nattools.net.surroundings import surroundings
+from nattools.protocols import dnstexts
 from nattools.protocols.nat64 import Nat64Prefix
 
 _REFUSED = {
@@ -47,7 +58,8 @@ class HostNetwork:
     `netns` is the path of a Linux network namespace (as `/run/netns/NAME`): every socket is opened and every
     question about interfaces is asked inside it. There, names come from the table `names` (lower case, no
     final dot) alone: a system resolver may ask a local service over a Unix socket, which does not follow the
-    namespace, and the question would leave by the machine's own network. `runs_in` is what it runs in there.
+    namespace, and the question would leave by the machine's own network. So do TXT records, from `texts`.
+    `runs_in` is what it runs in there.
     """
 
     def __init__(
@@ -55,11 +67,13 @@ class HostNetwork:
         netns: str | None = None,
         names: Mapping[str, tuple[str, ...]] | None = None,
         runs_in: Surroundings | None = None,
+        texts: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.substrate: Substrate = "host" if netns is None else "netns"
         self._netns = netns
         self._runs_in = runs_in
         self._names: Mapping[str, tuple[str, ...]] = names or {}
+        self._texts: Mapping[str, tuple[str, ...]] = texts or {}
         self._zones = Zones(netns)
         self._routes = RouteCache(netns)
 
@@ -110,6 +124,12 @@ class HostNetwork:
         if self._netns is not None:
             return f"there is no host {name} in this lab"
         return await resolve.look_up(name, family)
+
+    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
+        if self._netns is not None:
+            return resolve.texts_from_table(name, self._texts)
+        servers = [Endpoint(host, dnstexts.PORT) for host in nameservers.name_servers()]
+        return await nameservers.look_up_texts(self, name, servers)
 
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         links = [each.name for each in self.interfaces() if each.up and each.kind != "loopback"]
@@ -176,6 +196,10 @@ class HostNetwork:
     def ipv6_setup(self) -> Ipv6Setup:
         with entered(self._netns):
             return ipv6_setup(resolvers=self._netns is None)
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        with entered(self._netns):
+            return system.link_neighbours()
 
     def runs_in(self) -> Surroundings | None:
         return surroundings() if self._netns is None else self._runs_in

@@ -8,7 +8,7 @@ from typing import Literal, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net.base import (
     ArrivalWatch,
@@ -279,6 +279,9 @@ class TracedNetwork:
             self.trace.names[name] = tuple(dict.fromkeys(known + answer))
         return answer
 
+    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
+        return await self._inner.resolve_texts(name)
+
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         return await self._inner.advertised_nat64()
 
@@ -340,6 +343,9 @@ class TracedNetwork:
 
     def ipv6_setup(self) -> Ipv6Setup:
         return self._inner.ipv6_setup()
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        return self._inner.link_neighbours()
 
     def runs_in(self) -> Surroundings | None:
         return self._inner.runs_in()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, Unpack
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import (
@@ -102,6 +102,9 @@ class TranslatedNetwork:
         wanted = tuple(each for each in plain if family in (None, 6 if ":" in each else 4))
         return wanted or f"{name} has no IPv{family} address"
 
+    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
+        return await self.inner.resolve_texts(name)
+
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         return await self.inner.advertised_nat64()
 
@@ -166,6 +169,9 @@ class TranslatedNetwork:
 
     def ipv6_setup(self) -> Ipv6Setup:
         return self.inner.ipv6_setup()
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        return self.inner.link_neighbours()
 
     def runs_in(self) -> Surroundings | None:
         return self.inner.runs_in()

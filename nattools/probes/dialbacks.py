@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -23,13 +23,15 @@ from nattools.model.mappingseen import MapCheck
 from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.eventloop import TimedEvent, TimeLimit
-from nattools.probes.portmap.gateway import GatewayContext, OwnAddress
-from nattools.probes.portmap.mapper import Granted
+from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import StunClient
 from nattools.probes.target import Target
 from nattools.protocols import dialback, stun
 from nattools.protocols.provenrequest import NO_COOKIE
+
+if TYPE_CHECKING:
+    from nattools.probes.portmap import GatewayContext, Granted
 
 CONNECT_S = 3.0
 NONCE_S = 5.0

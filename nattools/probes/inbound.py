@@ -12,7 +12,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.ipv6trial import InboundCheck, InboundOutcome, tried
 from nattools.net.base import ArrivalWatch
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener, order_dial_back
-from nattools.probes.portmap.gateway import OwnAddress
+from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import ProbeContext
 from nattools.probes.target import Target
 from nattools.protocols import dialback

@@ -12,8 +12,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network
 from nattools.net.expiring import CONTENTS, ExpiringDatagrams
 from nattools.protocols.outsidesum import MODULUS, sum_behind, sum_of
-from nattools.protocols.pwnat import ListenerPorts
-from nattools.protocols.pwnat.outside import LARGEST_STEP
+from nattools.protocols.pwnat.outside import LARGEST_STEP, ListenerPorts
 
 TTLS: Final = range(1, 6)
 WAIT_S: Final = 0.5

@@ -9,7 +9,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.observation import DialBack
 from nattools.probes.dialbacks import InboundListener, InboundTrial, open_inbound_listener
-from nattools.probes.portmap.gateway import OwnAddress
+from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.target import Target
 

@@ -55,6 +55,7 @@ FIELDS = {
     "lan.qaul.ready": "ready for qaul",
     "lan.syncthing.ready": "ready for Syncthing",
     "lan.casting.ready": "ready for casting",
+    "libp2p.names": "names of libp2p peers (TXT records)",
     "libp2p.relay_reserved": "a relay gave a reservation",
     "libp2p.dcutr": "upgrade to a direct connection (DCUtR)",
 }

@@ -19,18 +19,10 @@ from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.nat import Nat
 from nattools.model.statement import Statement, statement
 from nattools.net.base import SendFailure, UdpSocket
-from nattools.protocols.pwnat import (
-    TARGETS,
-    CallerNat,
-    Knock,
-    ListenerPorts,
-    encode,
-    keys_of,
-    original,
-    prepare,
-    time_exceeded,
-)
-from nattools.protocols.pwnat.knock import SESSION_SIZE
+from nattools.protocols.pwnat import TARGETS, original, prepare, time_exceeded
+from nattools.protocols.pwnat.knock import SESSION_SIZE, CallerNat, Knock, encode_knock
+from nattools.protocols.pwnat.outside import ListenerPorts
+from nattools.protocols.pwnat.secret import keys_of
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
 from nattools.traversal.side import side_of
@@ -193,7 +185,7 @@ class KnockCaller(PathFinder):
                 nat=self._nat,
                 listener=self._moves,
             )
-            data = encode(knock, self._keys.knock)
+            data = encode_knock(knock, self._keys.knock)
             packet = time_exceeded(socket.local.host, self._listener, target, data)
             self._sent(network.send_packet(packet))
 

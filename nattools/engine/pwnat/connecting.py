@@ -13,6 +13,7 @@ import msgspec
 
 from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
 from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.bothsides import both_sides
 from nattools.engine.punch.local_side import LocalSide, behaviour, may_bind_low_ports
 from nattools.engine.punch.options import Use, Watcher, echoing
 from nattools.engine.punch.state import connect_and_use
@@ -28,7 +29,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network
-from nattools.protocols.pwnat import Outside, parse_outside
+from nattools.protocols.pwnat.outside import Outside, parse_outside
 from nattools.traversal.side import moving
 
 RAW_ADVICE = (
@@ -105,23 +106,31 @@ async def _listening(
         socket = await listener.open()
         seen = await reached_at(own.run, socket)
         place = f":{socket.local.port}" if seen is None else str(seen)
-        known = own.nat.udp4 is not None and moving(own.nat.udp4) is False
-        outside = None if known else await listener.look_outside()
-        if outside is not None:
-            state.tell_outside(outside)
-        watcher.code(place if outside is None else f"{place} {outside}")
-
-        def changed(now: Outside) -> None:
-            if not listener.settled:
-                state.tell_outside(now)
-                watcher.code(f"{place} {now}")
-
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(listener.outside.follow(socket.local.port, changed))
+            telling = group.create_task(_tell_place(state, listener, watcher, place))
             await connect_and_use(state, listener, use)
-            following.cancel()
+            telling.cancel()
+    except BaseExceptionGroup as errors:
+        raise primary_error(errors) from None
     finally:
         listener.close()
+
+
+async def _tell_place(state: PwnatState, listener: KnockListener, watcher: Watcher, place: str) -> None:
+    """Where to knock, once it is known, and again when it changes before somebody has come."""
+    nat = listener.own.nat.udp4
+    outside = None if nat is not None and moving(nat) is False else await listener.look_outside()
+
+    def tell(now: Outside) -> None:
+        if not listener.settled:
+            state.tell_outside(now)
+            watcher.code(f"{place} {now}")
+
+    if outside is None:
+        watcher.code(place)
+    else:
+        tell(outside)
+        await listener.outside.follow((await listener.open()).local.port, tell)
 
 
 async def _calling(
@@ -167,31 +176,18 @@ async def both(
 ) -> tuple[Report, Report]:
     """Both sides in one process, as in a lab: the caller begins once the listener says where to knock, which
     `outside` may complete. Errors are those of `listen` and `connect`."""
-    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    network, options, watcher = listening
 
-    def tell(place: str) -> None:
-        watcher.code(place)
-        if not told.done():
-            told.set_result(place)
-
-    async def call() -> Report:
-        place, _, word = (await told).partition(" ")
+    async def call(told: str) -> Report:
+        place, _, word = told.partition(" ")
         to = calling[1].listener or (outside or _endpoint)(place)
         read = parse_outside(word) if word else None
         to = to if read is None else Endpoint(to.host, read.port(to.host))
         chosen = replace(calling[1], listener=to, outside=read)
         return await connect(calling[0], chosen, calling[2], uses[1], wall=wall)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            first = group.create_task(
-                listen(network, options, replace(watcher, code=tell), uses[0], wall=wall)
-            )
-            second = group.create_task(call())
-    except BaseExceptionGroup as errors:
-        raise primary_error(errors) from None
-    return first.result(), second.result()
+    return await both_sides(
+        listening[2], lambda watcher: listen(listening[0], listening[1], watcher, uses[0], wall=wall), call
+    )
 
 
 def _endpoint(place: str) -> Endpoint:

@@ -15,7 +15,10 @@ from nattools.model.statement import Statement, statement
 from nattools.net.base import IcmpError
 from nattools.protocols import pwnat
 from nattools.protocols.outsidesum import MARK
-from nattools.protocols.pwnat import Knock, KnockFilter, SharedKeys, original
+from nattools.protocols.pwnat import original
+from nattools.protocols.pwnat.knock import Knock, decode_knock, looks_like_knock
+from nattools.protocols.pwnat.replay import KnockFilter
+from nattools.protocols.pwnat.secret import SharedKeys
 
 MOST_WAITING: Final = 64
 PAUSE_S: Final = 1.0
@@ -72,11 +75,11 @@ class Hearing:
         if error.quoted.startswith(MARK):
             return
         counts.errors += 1
-        if not self.about_beacon(error) or not pwnat.looks_like_knock(error.quoted):
+        if not self.about_beacon(error) or not looks_like_knock(error.quoted):
             counts.foreign += 1
             return
         try:
-            knock = pwnat.decode(error.quoted, self._keys.knock)
+            knock = decode_knock(error.quoted, self._keys.knock)
         except ProtocolError:
             counts.forged += 1
             return

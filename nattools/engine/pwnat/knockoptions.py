@@ -8,7 +8,7 @@ from typing import Final
 from nattools.engine.punch.options import PunchOptions
 from nattools.model.endpoint import Endpoint
 from nattools.model.pwnat import RefusedErrors
-from nattools.protocols.pwnat import Outside
+from nattools.protocols.pwnat.outside import Outside
 
 PORT: Final = 2222
 """Of the listener, if nothing else is said: the original's."""

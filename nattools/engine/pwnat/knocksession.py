@@ -13,7 +13,9 @@ from nattools.engine.punch.signaling import PeerConversation
 from nattools.model.nat import Nat
 from nattools.model.statement import Statement, statement
 from nattools.protocols.ice import Credentials
-from nattools.protocols.pwnat import CallerNat, ListenerPorts, SharedKeys
+from nattools.protocols.pwnat.knock import CallerNat
+from nattools.protocols.pwnat.outside import ListenerPorts
+from nattools.protocols.pwnat.secret import SharedKeys
 from nattools.traversal.side import Side, side_of
 from nattools.traversal.steps import Step
 from nattools.traversal.udp_strategies import udp_steps

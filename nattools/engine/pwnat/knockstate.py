@@ -13,7 +13,7 @@ from nattools.engine.pwnat.listener import KnockListener
 from nattools.model.pwnat import Pwnat, PwnatRole
 from nattools.model.report import Report
 from nattools.model.statement import Statement, statement
-from nattools.protocols.pwnat import Outside
+from nattools.protocols.pwnat.outside import Outside
 from nattools.traversal.path import SelectedPath
 
 

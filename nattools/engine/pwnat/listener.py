@@ -22,7 +22,9 @@ from nattools.engine.pwnat.outsideports import OutsidePorts
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import UdpSocket
-from nattools.protocols.pwnat import Knock, Outside, keys_of
+from nattools.protocols.pwnat.knock import Knock
+from nattools.protocols.pwnat.outside import Outside
+from nattools.protocols.pwnat.secret import keys_of
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
 

@@ -11,7 +11,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, UdpSocket
 from nattools.probes.quotedsums import QuotedSums, moves_of
 from nattools.protocols.outsidesum import MODULUS
-from nattools.protocols.pwnat import TARGETS, Outside
+from nattools.protocols.pwnat import TARGETS
+from nattools.protocols.pwnat.outside import Outside
 from nattools.traversal.icedriver import open_path_socket
 
 LOOK_S: Final = 10.0
@@ -31,14 +32,12 @@ class OutsidePorts:
         self.lacks: str | None = None
 
     async def look(self, socket: UdpSocket) -> Outside | None:
-        """Of this socket's beacons; it takes a second or three."""
+        """Of this socket's beacons; it takes half a second, or three where there is something to be read."""
         try:
-            sums = await QuotedSums.open(self._network)
+            with await QuotedSums.open(self._network) as sums:
+                self.found = await self._looked(sums, socket.local.port)
         except CannotRun as why:
             self.lacks = str(why)
-            return None
-        with sums:
-            self.found = await self._looked(sums, socket.local.port)
         return self.found
 
     async def _looked(self, sums: QuotedSums, port: int) -> Outside | None:
@@ -63,7 +62,7 @@ class OutsidePorts:
         return seen[0] is not None and (seen[0] - total - other.local.port + port) % MODULUS == 0
 
     async def follow(self, port: int, changed: Callable[[Outside], None]) -> None:
-        """Look again and again, and tell what has changed."""
+        """Look again and again, and tell what has changed. CannotRun as `QuotedSums.open`."""
         if self.found is None:
             return
         with await QuotedSums.open(self._network) as sums:

@@ -114,7 +114,7 @@ def looks_like_knock(quoted: bytes) -> bool:
     return quoted.startswith(MAGIC[:3])
 
 
-def encode(knock: Knock, key: bytes) -> bytes:
+def encode_knock(knock: Knock, key: bytes) -> bytes:
     """88 bytes. ValueError: a field is out of range."""
     nat, ports = knock.nat, knock.nat.ports or (0, 0)
     if len(knock.session) != SESSION_SIZE:
@@ -143,7 +143,7 @@ def encode(knock: Knock, key: bytes) -> bytes:
     return fields + hmac.digest(key, fields, "sha256")
 
 
-def decode(quoted: bytes, key: bytes) -> Knock:
+def decode_knock(quoted: bytes, key: bytes) -> Knock:
     """What stands behind the quoted header. ProtocolError: it is no knock, cut short, or by somebody who does
     not know the key."""
     if not quoted.startswith(MAGIC):

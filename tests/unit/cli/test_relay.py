@@ -15,7 +15,7 @@ from nattools.engine.relays import turn_asks
 from nattools.engine.relaysearch import RelaySearch
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
-from nattools.protocols.turn import LongTermCredentials
+from nattools.protocols.turn.credentials import LongTermCredentials
 
 
 @pytest.fixture(autouse=True)

@@ -19,11 +19,12 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.pwnat import Pwnat
 from nattools.model.report import Report
 from nattools.protocols import pwnat
-from nattools.protocols.pwnat import Knock
+from nattools.protocols.pwnat.knock import CallerNat, Knock, encode_knock
+from nattools.protocols.pwnat.secret import keys_of
 
 SECRET = "the same on both sides"
 LISTENER = Endpoint("11.1.0.2", 2222)
-KEYS = pwnat.keys_of(SECRET)
+KEYS = keys_of(SECRET)
 
 
 def run(main: Callable[[SimLab], Awaitable[Any]]) -> Any:
@@ -94,13 +95,13 @@ def test_the_same_person_calls_again(after_s: float, host: str) -> None:
 
 def knock(now: float, number: int, session: bytes, **more: Any) -> bytes:
     fields: dict[str, Any] = {"caller": "11.101.0.2", "port": 4000, "sent_ms": int(now * 1000)}
-    return pwnat.encode(Knock(session=session, number=number, **fields | more), KEYS.knock)
+    return encode_knock(Knock(session=session, number=number, **fields | more), KEYS.knock)
 
 
 @pytest.mark.parametrize("step", [0, 1])
 def test_a_knock_and_then_silence(step: int) -> None:
     """Also by somebody who tells of a NAT that takes a plan."""
-    nat = pwnat.CallerNat("address-and-port-dependent", "address-and-port-dependent", "random")
+    nat = CallerNat("address-and-port-dependent", "address-and-port-dependent", "random")
 
     async def main(lab: SimLab) -> None:
         async def knocks() -> None:

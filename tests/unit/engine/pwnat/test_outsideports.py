@@ -22,7 +22,8 @@ from nattools.model.report import Report
 from nattools.net.base import Capability
 from nattools.net.trace import Trace, TracedNetwork
 from nattools.probes.quotedsums import moves_of
-from nattools.protocols.pwnat import BEACON, ListenerPorts, Outside, parse_outside
+from nattools.protocols.pwnat import BEACON
+from nattools.protocols.pwnat.outside import ListenerPorts, Outside, parse_outside
 
 APD = "address-and-port-dependent"
 OUTSIDE = "11.1.0.2"
