@@ -101,6 +101,12 @@ def _ipv6_inbound(run: MeasurementRun) -> MachineProbe:
     return Ipv6Inbound(run)
 
 
+def _lan(run: MeasurementRun) -> MachineProbe:
+    from nattools.engine.langlance import LanGlance
+
+    return LanGlance(run)
+
+
 def _tailnets(run: MeasurementRun) -> MachineProbe:
     from nattools.engine.tailnets import Tailnets
 
@@ -108,7 +114,7 @@ def _tailnets(run: MeasurementRun) -> MachineProbe:
 
 
 _OF_COMMANDS: dict[Command, tuple[Callable[[MeasurementRun], MachineProbe], ...]] = {
-    "diagnose": (_relays, _ipv6_inbound),
+    "diagnose": (_relays, _ipv6_inbound, _lan),
     "ipv6": (_ipv6_inbound,),
     "tailscale": (_tailnets,),
 }

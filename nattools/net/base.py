@@ -13,7 +13,7 @@ from typing import Literal, Protocol, Required, TypedDict, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.protocols.icmp import ErrorKind
 from nattools.protocols.nat64 import Nat64Prefix
@@ -270,6 +270,10 @@ class Network(Protocol):
 
     def ipv6_setup(self) -> Ipv6Setup:
         """This machine's IPv6 addresses and default routers, as its system has them."""
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        """The machines on its links that this machine has exchanged packets with, as far as its system
+        tells. Sends nothing."""
 
     def runs_in(self) -> Surroundings | None:
         """What this system runs in, as far as it says, and that may stand between it and its network."""

@@ -9,7 +9,7 @@ from typing import Unpack
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net import (
     addresses,
@@ -191,6 +191,10 @@ class HostNetwork:
     def ipv6_setup(self) -> Ipv6Setup:
         with entered(self._netns):
             return ipv6_setup(resolvers=self._netns is None)
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        with entered(self._netns):
+            return system.link_neighbours()
 
     def runs_in(self) -> Surroundings | None:
         return surroundings() if self._netns is None else self._runs_in

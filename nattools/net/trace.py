@@ -8,7 +8,7 @@ from typing import Literal, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net.base import (
     ArrivalWatch,
@@ -332,6 +332,9 @@ class TracedNetwork:
 
     def ipv6_setup(self) -> Ipv6Setup:
         return self._inner.ipv6_setup()
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        return self._inner.link_neighbours()
 
     def runs_in(self) -> Surroundings | None:
         return self._inner.runs_in()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, Unpack
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import (
@@ -163,6 +163,9 @@ class TranslatedNetwork:
 
     def ipv6_setup(self) -> Ipv6Setup:
         return self.inner.ipv6_setup()
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        return self.inner.link_neighbours()
 
     def runs_in(self) -> Surroundings | None:
         return self.inner.runs_in()

@@ -32,7 +32,7 @@ from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import topology_of
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
 from nattools.net.base import (
@@ -352,6 +352,10 @@ class SimNetwork:
 
     def ipv6_setup(self) -> Ipv6Setup:
         return ipv6_setup_of(self._node.plan)
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        """None: a simulated machine keeps no list of them."""
+        return ()
 
     def runs_in(self) -> Surroundings | None:
         return self._runs_in

@@ -88,8 +88,10 @@ class Stack:
         broadcast: bool = False,
     ) -> SimUdpSocket:
         """A bound UDP socket. One without an address of its own hears all groups, and what is sent to all;
-        to whom it may send is not looked at."""
+        to whom it may send is not looked at. With a group it sends by the interface that has `host`."""
         place = self.place(family, host if group is None else None, interface)
+        if group is not None and host is not None and len(self.plan.ports) > 1 and host in self.plan.owns:
+            place = place._replace(routes=self._routes_by(self.plan.owns[host]))
         key = (place.host, port or self._free_port())
         if port and self._taken(key, family, self._udp):
             raise CannotRun(f"port {port} is in use by another program", "Stop it, or choose another port.")
