@@ -268,7 +268,7 @@ def _losses(path: PathEvidence) -> list[tuple[int, int]]:
         lost = 0 if binding.received >= binding.sent else binding.sent - max(0, binding.received)
         if binding.purpose in _PACED and read_endpoint(binding.asked) in alive:
             found.append((binding.sent, lost))
-        elif binding.outcome == "answered" and _first_answered(binding):
+        elif binding.outcome == "answered" and (_first_answered(binding) or _in_old_words(binding)):
             found.append((1, 0))
         elif binding.outcome == "answered":
             found.append((min(binding.sent, 2), min(lost, 1)))
@@ -278,6 +278,11 @@ def _losses(path: PathEvidence) -> list[tuple[int, int]]:
 def _first_answered(binding: Binding) -> bool:
     """Did the answer to the first copy end the question? Later copies were then under way, not lost."""
     return binding.rtt_s is not None and 0 < binding.waited_s <= binding.rtt_s + 0.02
+
+
+def _in_old_words(binding: Binding) -> bool:
+    """Was it answered as RFC 3489 has it, by a server that may not have understood the copies before?"""
+    return binding.purpose == "reach" and binding.mapped is not None and binding.unmasked == binding.mapped
 
 
 def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObservation) -> None:

@@ -17,17 +17,12 @@ from nattools.engine.analysis.quotefindings import quoted_checksum
 from nattools.engine.analysis.servers import Conduct
 from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way
-from nattools.model.ipv6 import Ipv6
-from nattools.model.lan import Lan
-from nattools.model.lanseen import LanLink
-from nattools.model.libp2p import Libp2p
 from nattools.model.nat import Classic, Nat, NatByTransport, QuotedChecksumKind
 from nattools.model.observation import Binding, Connection, DialBack, Portal, Resolution
 from nattools.model.relay import Relay
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
 from nattools.model.statement import Reason, Statement
-from nattools.model.tailscale import Tailscale
 from nattools.net.addresses import leaves_link
 
 
@@ -180,8 +175,7 @@ _CONES: dict[str, Classic] = {
 
 
 class Findings(msgspec.Struct, frozen=True, dict=True):
-    """A measurement with its findings by transport and family. What only some commands ask for is analysed by
-    modules that are imported with it."""
+    """A measurement with its findings by transport and family."""
 
     measurement: Measurement
     by_path: dict[tuple[Transport, Family], PathFindings]
@@ -211,42 +205,6 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
         from nattools.engine.analysis.relays import relays
 
         return relays(self.measurement.observations)
-
-    @cached_property
-    def ipv6(self) -> Ipv6 | None:
-        """None: the report is of a version that did not look."""
-        if self.measurement.host.ipv6 is None:
-            return None
-        from nattools.engine.analysis.ipv6 import ipv6
-
-        return ipv6(self)
-
-    @cached_property
-    def lan(self) -> Lan | None:
-        """None: nobody looked at the local network."""
-        if not any(isinstance(each, LanLink) for each in self.measurement.observations):
-            return None
-        from nattools.engine.analysis.lanfindings import lan
-
-        return lan(self)
-
-    @cached_property
-    def libp2p(self) -> Libp2p | None:
-        """None: the command was about something else."""
-        if self.measurement.command not in ("diagnose", "libp2p"):
-            return None
-        from nattools.engine.analysis.libp2p import libp2p
-
-        return libp2p(self)
-
-    @cached_property
-    def tailscale(self) -> Tailscale | None:
-        """None: the command asked nothing that would tell."""
-        if self.measurement.command not in ("diagnose", "tailscale"):
-            return None
-        from nattools.engine.analysis.tailnetfindings import tailscale
-
-        return tailscale(self)
 
     @property
     def main(self) -> Family:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from nattools.engine.analysis.areas import AreaFindings
 from nattools.engine.analysis.direct_ipv6 import direct_ipv6
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import obstacle, remedies
@@ -130,7 +131,7 @@ def _open(nat: Nat | None) -> bool | None:
     return False if known else None
 
 
-_MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
+_MEASURED: dict[TechniqueId, Callable[[AreaFindings], Technique]] = {
     "direct-ipv4": partial(direct, family=4),
     "direct-ipv6": partial(direct_ipv6, by_filtering=partial(direct, family=6)),
     "upnp-igd": partial(port_mapping, protocol="upnp-igd"),
@@ -158,7 +159,7 @@ _OWN: dict[Command, tuple[TechniqueId, ...]] = {
 """Of commands that are about some of them alone."""
 
 
-def techniques(findings: Findings) -> tuple[Technique, ...]:
+def techniques(findings: AreaFindings) -> tuple[Technique, ...]:
     """All of them, or the command's own."""
     asked = _OWN.get(findings.measurement.command, TECHNIQUE_IDS)
     if findings.measurement.command == "map" and findings.measurement.action != "probe":
