@@ -58,6 +58,7 @@ def _trials() -> tuple[LaneProbe, ...]:
     from nattools.probes.errortrials import ErrorTrials
     from nattools.probes.packetforms import PacketForms
     from nattools.probes.pathmtu import PathMtuProbe
+    from nattools.probes.quotedchecksums import QuotedChecksums
     from nattools.probes.tcppunch import TcpPunch
     from nattools.probes.udppunch import UdpPunch
     from nattools.probes.unsolicited import Unsolicited
@@ -68,6 +69,7 @@ def _trials() -> tuple[LaneProbe, ...]:
         Unsolicited(),
         PathMtuProbe(),
         PacketForms(),
+        QuotedChecksums(),
         ErrorTrials(),
         Birthday(plan_birthday),
     )
@@ -103,6 +105,12 @@ def _ipv6_inbound(run: MeasurementRun) -> MachineProbe:
     return Ipv6Inbound(run)
 
 
+def _lan(run: MeasurementRun) -> MachineProbe:
+    from nattools.engine.langlance import LanGlance
+
+    return LanGlance(run)
+
+
 def _tailnets(run: MeasurementRun) -> MachineProbe:
     from nattools.engine.tailnets import Tailnets
 
@@ -110,7 +118,7 @@ def _tailnets(run: MeasurementRun) -> MachineProbe:
 
 
 _OF_COMMANDS: dict[Command, tuple[Callable[[MeasurementRun], MachineProbe], ...]] = {
-    "diagnose": (_relays, _ipv6_inbound),
+    "diagnose": (_relays, _ipv6_inbound, _lan),
     "ipv6": (_ipv6_inbound,),
     "tailscale": (_tailnets,),
 }

@@ -86,7 +86,9 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `errors_in`: which ICMP errors from outside get in: about a packet of a session ("strict"), about any
     packet that may have come from a port in use ("lax"), or none. `errors_out`: what becomes of an ICMP
     error from inside that is about no packet of a session. `echo_ids`: are the identifiers of echo requests
-    kept where they can be, or always others?
+    kept where they can be, or always others? `quotes`: what becomes of the UDP datagram that an ICMP error
+    quotes when the inside address and port are put back: its checksum is corrected ("restored"), left as it
+    was outside ("translated"), or 0 ("zero"); or no more than 28 bytes are quoted ("short").
     `udp`: "blocked" drops all UDP from inside; `open_ports`: destination ports let out (None: all),
     as "udp/53" or "tcp/443". `reserved_wan`: its outside address is not public though nothing else says so.
     `ttl`: what it does to the TTL of what it passes on from inside: "kept" makes it no hop, "reset" hides all
@@ -129,6 +131,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     errors_in: ErrorsIn = "strict"
     errors_out: ErrorsOut = "dropped"
     echo_ids: Literal["kept", "rewritten"] = "kept"
+    quotes: Literal["restored", "translated", "zero", "short"] = "restored"
     udp: Literal["open", "blocked"] = "open"
     open_ports: tuple[str, ...] | None = None
     answers_ttl: bool = True

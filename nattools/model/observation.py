@@ -16,6 +16,7 @@ from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer,
 from nattools.model.observed import Observation
 from nattools.model.packetform import FormTrial
 from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.quotedchecksumseen import QuotedChecksum
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.tailnetseen import TailnetObservation
 
@@ -296,6 +297,7 @@ AnyObservation = (
     | PunchTrial
     | BirthdayTrial
     | ErrorTrial
+    | QuotedChecksum
     | Connection
     | Resolution
     | Nat64

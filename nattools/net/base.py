@@ -13,7 +13,7 @@ from typing import Literal, Protocol, Required, TypedDict, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.protocols.icmp import ErrorKind
@@ -48,6 +48,15 @@ class IcmpError(msgspec.Struct, frozen=True):
     quoted: bytes = b""
     mtu: int | None = None
     sequence: int | None = None
+
+
+class QuotedError(msgspec.Struct, frozen=True):
+    """An ICMP or ICMPv6 error that has reached this machine, whatever it is about. `quote`: the packet that
+    it quotes, from its IP header on, as it stands there."""
+
+    kind: ErrorKind
+    offender: str
+    quote: bytes
 
 
 class EchoReply(msgspec.Struct, frozen=True):
@@ -97,6 +106,7 @@ class MachineSocket(UdpSocket, Protocol):
 
 
 EchoHandler = Callable[[EchoReply], None]
+QuoteHandler = Callable[[QuotedError], None]
 
 
 class IcmpSocket(Protocol):
@@ -104,12 +114,13 @@ class IcmpSocket(Protocol):
     Set the handlers right after opening; they are called from the event loop and must not raise.
 
     `local`: the address that it is bound to, or that the default route would use. `identifier`: that of its
-    requests, before any NAT."""
+    requests, before any NAT. `on_quote`, of a raw socket alone, gets every error that reaches the machine."""
 
     local: str
     identifier: int
     on_reply: EchoHandler | None
     on_icmp: IcmpHandler | None
+    on_quote: QuoteHandler | None
 
     def send_echo(
         self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
@@ -271,10 +282,15 @@ class Network(Protocol):
         """Listen. CannotRun as in `open_udp`, or because another socket listens there."""
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
         """A socket for echo requests, without privileges where the system has that (ping sockets). With an
-        `identifier` of the caller's choice it takes the privilege for raw sockets.
+        `identifier` of the caller's choice, or `raw`, it takes the privilege for raw sockets.
 
         CannotRun: no such address, no privilege (see `missing("icmp")`), or the identifier is in use."""
 
@@ -290,6 +306,10 @@ class Network(Protocol):
 
     def ipv6_setup(self) -> Ipv6Setup:
         """This machine's IPv6 addresses and default routers, as its system has them."""
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        """The machines on its links that this machine has exchanged packets with, as far as its system
+        tells. Sends nothing."""
 
     def runs_in(self) -> Surroundings | None:
         """What this system runs in, as far as it says, and that may stand between it and its network."""

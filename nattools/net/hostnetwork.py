@@ -9,7 +9,7 @@ from typing import Final, Unpack
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.net import (
@@ -178,11 +178,16 @@ class HostNetwork:
             return bound_socket(socket.SOCK_STREAM, self._zones, family=family, shared=True, **end)
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
         """A ping socket if this system gives one to this process, else a raw one; see `Network.open_icmp`."""
         with entered(self._netns):
-            sock, local = hosticmp.open_socket(self._zones, family, host, raw=identifier is not None)
+            sock, local = hosticmp.open_socket(self._zones, family, host, raw=raw or identifier is not None)
         return hosticmp.HostIcmpSocket(sock, local, self._zones, identifier)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
@@ -197,6 +202,10 @@ class HostNetwork:
     def ipv6_setup(self) -> Ipv6Setup:
         with entered(self._netns):
             return ipv6_setup(resolvers=self._netns is None)
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        with entered(self._netns):
+            return system.link_neighbours()
 
     def runs_in(self) -> Surroundings | None:
         return surroundings() if self._netns is None else self._runs_in

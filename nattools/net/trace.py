@@ -8,7 +8,7 @@ from typing import Literal, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.net.base import (
@@ -25,6 +25,8 @@ from nattools.net.base import (
     LocalEnd,
     MachineSocket,
     Network,
+    QuotedError,
+    QuoteHandler,
     SendFailure,
     StreamHandler,
     TcpFailure,
@@ -169,8 +171,13 @@ class TracedIcmpSocket(_TracedSocket):
         self.local = inner.local
         self.identifier = inner.identifier
         self.on_reply: EchoHandler | None = None
+        self.on_quote: QuoteHandler | None = None  # the sockets that they are about record such errors
         self._inner = inner
-        inner.on_reply = self._reply
+        inner.on_reply, inner.on_quote = self._reply, self._quote
+
+    def _quote(self, error: QuotedError) -> None:
+        if self.on_quote is not None:
+            self.on_quote(error)
 
     def _reply(self, reply: EchoReply) -> None:
         remote = Endpoint(reply.source, 0)
@@ -322,11 +329,15 @@ class TracedNetwork:
         return await self._inner.listen_tcp(family=family, on_stream=accepted, **end)
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
-        return TracedIcmpSocket(
-            await self._inner.open_icmp(family=family, host=host, identifier=identifier), self.trace
-        )
+        inner = await self._inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
+        return TracedIcmpSocket(inner, self.trace)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         failure = self._inner.send_packet(packet)
@@ -339,6 +350,9 @@ class TracedNetwork:
 
     def ipv6_setup(self) -> Ipv6Setup:
         return self._inner.ipv6_setup()
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        return self._inner.link_neighbours()
 
     def runs_in(self) -> Surroundings | None:
         return self._inner.runs_in()

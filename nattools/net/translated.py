@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, Unpack
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.net.addresses import FAR_AWAY
@@ -28,6 +28,7 @@ from nattools.net.base import (
     LocalEnd,
     MachineSocket,
     Network,
+    QuoteHandler,
     SendFailure,
     StreamHandler,
     TcpFailure,
@@ -150,11 +151,16 @@ class TranslatedNetwork:
         return _ListenerThrough(await self.inner.listen_tcp(family=6, on_stream=accepted, **six))
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
-        prefix = self._for(family, host)
+        prefix = None if raw else self._for(family, host)
         if prefix is None:
-            return await self.inner.open_icmp(family=family, host=host, identifier=identifier)
+            return await self.inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
         return _IcmpThrough(await self.inner.open_icmp(family=6, identifier=identifier), prefix)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
@@ -165,6 +171,9 @@ class TranslatedNetwork:
 
     def ipv6_setup(self) -> Ipv6Setup:
         return self.inner.ipv6_setup()
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        return self.inner.link_neighbours()
 
     def runs_in(self) -> Surroundings | None:
         return self.inner.runs_in()
@@ -271,6 +280,7 @@ class _IcmpThrough(_Through):
         self.local = OWN
         self.identifier = inner.identifier
         self.on_reply: EchoHandler | None = None
+        self.on_quote: QuoteHandler | None = None  # of raw sockets, which are never translated
         self._socket = inner
         inner.on_reply = self._reply
 

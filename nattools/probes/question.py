@@ -135,8 +135,7 @@ class StunClient:
 
     def send(self, question: Question) -> None:
         """Send one more copy now."""
-        old = question.asked in self.context.estimate.old_servers
-        if old and question.form == "whole" and not (question.change_address or question.change_port):
+        if question.asked in self.context.estimate.old_servers and question.form == "whole":
             self.send_legacy(question)
             return
         copy = len(question.sent_at)
@@ -151,11 +150,15 @@ class StunClient:
             self._fail(question, "error" if failure == "too-big" else failure)
 
     def send_legacy(self, question: Question) -> None:
-        """Send a copy as RFC 3489 wrote it: no magic cookie, no attributes. Some servers know only that."""
+        """Send a copy as RFC 3489 wrote it: no magic cookie, no attributes but CHANGE-REQUEST. Some servers
+        know only that."""
         copy = len(question.sent_at)
         question.sent_at.append(self._loop.time())
         identity = b"nat\x00" + question.base + bytes((copy & 0xFF,))
-        self.socket.send(b"\x00\x01\x00\x00" + identity, question.asked)
+        change_address, change_port = question.change_address, question.change_port
+        changes = stun.binding_request(bytes(12), change_address=change_address, change_port=change_port)[20:]
+        head = b"\x00\x01" + len(changes).to_bytes(2, "big")
+        self.socket.send(head + identity + changes, question.asked, ttl=question.ttl)
 
     def send_opener(self, towards: Endpoint, ttl: int | None = None) -> None:
         """A packet that nobody answers, to open the own NATs and firewalls for answers from there."""
@@ -256,6 +259,8 @@ class StunClient:
             return
         estimate = self.context.estimate
         estimate.answered(question.rtt_s)
+        if question.answer.legacy and question.purpose == "reach":
+            return  # an old server did not understand the copies before
         overdue = self._loop.time() - 2 * question.rtt_s - 0.05
         first = min(question.answered_copies)
         estimate.missed(sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue))

@@ -21,8 +21,10 @@ class Packet(msgspec.Struct, gc=False):
     """Addresses in canonical text form. For "icmp", `source_port` and `destination_port` are both the
     identifier of a query (echo), or 0 for an error; an error carries the packet it is about in `about`.
 
-    TCP: `flags`, `seq`, `ack`, `window` and raw `options`. `payload` is the transport payload. `form`: does
-    it travel in fragments, or with an extension header?
+    TCP: `flags`, `seq`, `ack`, `window` and raw `options`. `payload` is the transport payload. `checksum`: of
+    a quoted UDP or TCP packet, what stands in its header; None: the right one for these addresses.
+    `quoted_size`: so many bytes of it an error quotes; None: as many as it may. `form`: does it travel in
+    fragments, or with an extension header?
     """
 
     protocol: Protocol
@@ -43,6 +45,8 @@ class Packet(msgspec.Struct, gc=False):
     icmp_rest: int = 0
     about: Packet | None = None
     form: PacketForm = "whole"
+    checksum: int | None = None
+    quoted_size: int | None = None
 
     @property
     def size(self) -> int:

@@ -38,6 +38,7 @@ FIELDS = {
     "pwnat.mtu.up.black_hole": "large packets to the peer vanish without a word",
     "pwnat.mtu.down.black_hole": "large packets from the peer vanish without a word",
     "pwnat.role": "role",
+    "pwnat.port_read": "outside ports read from quoted checksums",
     "pwnat.listener": "this network as the listener's",
     "pwnat.caller": "this network as the caller's",
     "lan.unicast": "packets to one machine arrive",

@@ -56,25 +56,35 @@ class NatRouter(Node):
         self._outside = next(i for i, port in enumerate(plan.ports) if port.layout.uplink)
         self._inside = 1 - self._outside
         inside, outside = plan.ports[self._inside], plan.ports[self._outside]
-        self.spec = spec
         self._sides = inside.prefixes[4], outside.address(4) or "", inside.address(4) or ""
+        self._take_on(spec)
         nat = spec if isinstance(spec, NatSpec) else NatSpec()
-        self._answers_ttl, self._ttl, self._says_too_big = nat.answers_ttl, nat.ttl, spec.says_too_big
-        self._odd = nat.ttl != "lowered" or nat.portal is not None
         self._translator = None if nat.nat64 is None else Translator(parse_prefix(nat.nat64.prefix))
         self._engine4 = self._engine(spec)
         topology = net.topology
         self._engine4.forwards.everything = topology.layout.dmz_address(topology.scenario, plan.name)
         self._engine6: Ipv6Engine | None = None
         if spec.ipv6 is not None and 6 in inside.prefixes:
-            self._engine6 = ipv6_engine(
-                spec,
-                inside=inside.prefixes[6],
-                outside_address=outside.address(6) or "",
-                inside_address=inside.address(6) or "",
-                outside=outside_network6(topology.scenario, plan.name),
-                rng=net.rng,
-            )
+            self._engine6 = self._of_ipv6(spec, None)
+
+    def _take_on(self, spec: RouterSpec) -> None:
+        """What it does itself, beside its engines."""
+        nat = spec if isinstance(spec, NatSpec) else NatSpec()
+        self.spec = spec
+        self._answers_ttl, self._ttl, self._says_too_big = nat.answers_ttl, nat.ttl, spec.says_too_big
+        self._odd = nat.ttl != "lowered" or nat.portal is not None
+
+    def _of_ipv6(self, spec: RouterSpec, forwards: Forwards | None) -> Ipv6Engine:
+        inside, outside = self.plan.ports[self._inside], self.plan.ports[self._outside]
+        return ipv6_engine(
+            spec,
+            inside=inside.prefixes[6],
+            outside_address=outside.address(6) or "",
+            inside_address=inside.address(6) or "",
+            outside=outside_network6(self.net.topology.scenario, self.plan.name),
+            forwards=forwards,
+            rng=self.net.rng,
+        )
 
     def forget(self) -> None:
         """Restart: all bindings and flows are lost. Forwardings stay."""
@@ -97,8 +107,10 @@ class NatRouter(Node):
         self._engine4.next_address()
 
     def behave(self, spec: RouterSpec) -> None:
-        """From now on translate and filter IPv4 like this; all bindings are lost, forwardings stay."""
-        self.spec = spec
+        """From now on translate and filter like this; all bindings and flows are lost, forwardings stay."""
+        self._take_on(spec)
+        if self._engine6 is not None:
+            self._engine6 = self._of_ipv6(spec, self._engine6.forwards)
         before, self._engine4 = self._engine4, self._engine(spec)
         self._engine4.follow(before)
 

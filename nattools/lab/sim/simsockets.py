@@ -15,10 +15,13 @@ from nattools.net.base import (
     EchoReply,
     IcmpError,
     IcmpHandler,
+    QuotedError,
+    QuoteHandler,
     SendFailure,
     StreamHandler,
     TcpFailure,
 )
+from nattools.protocols import ip
 from nattools.protocols.icmp import ECHO_REQUEST, error_kind
 from nattools.protocols.packet import Packet
 
@@ -138,6 +141,7 @@ class SimIcmpSocket(SimSocket):
         self.key = (family, identifier)
         self.on_reply: EchoHandler | None = None
         self.on_icmp: IcmpHandler | None = None
+        self.on_quote: QuoteHandler | None = None
         self._routes = place.routes
         self._source = "" if place.host in ("0.0.0.0", "::") else place.host
 
@@ -167,6 +171,14 @@ class SimIcmpSocket(SimSocket):
                 replace(_icmp_error(error, about, Endpoint(about.destination, 0)), sequence=sequence)
             )
 
+    def quote(self, error: Packet, about: Packet) -> None:
+        """Any ICMP error that has reached the node, to a raw socket."""
+        if self.on_quote is not None and family_of(error.source) == self.family:
+            kind = error_kind(self.family, error.icmp_type, error.icmp_code)
+            self.on_quote(
+                QuotedError(kind, error.source, ip.build(about)[: about.quoted_size or QUOTED_BYTES + 28])
+            )
+
 
 def _icmp_error(error: Packet, about: Packet, destination: Endpoint) -> IcmpError:
     """An ICMP error as a socket reports it."""
@@ -177,7 +189,7 @@ def _icmp_error(error: Packet, about: Packet, destination: Endpoint) -> IcmpErro
         icmp_code=error.icmp_code,
         offender=error.source,
         destination=destination,
-        quoted=about.payload[:QUOTED_BYTES],
+        quoted=about.payload[: QUOTED_BYTES if about.quoted_size is None else about.quoted_size - 28],
         mtu=error.icmp_rest if kind == "too-big" and error.icmp_rest else None,
     )
 

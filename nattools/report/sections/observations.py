@@ -11,12 +11,12 @@ from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.packetform import FormTrial
 from nattools.model.portmapping import Refusal
+from nattools.model.quotedchecksumseen import QuotedAs, QuotedChecksum
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Report
 from nattools.report.document import Cell, Section, Table, View
 from nattools.report.safetext import safe
-from nattools.report.sections import lanlines, tailnetlines
-from nattools.report.sections.peerobservations import PEER_WORDS
+from nattools.report.sections import lanlines, peerlines, tailnetlines
 from nattools.wording.terms import number, seconds
 
 PURPOSES: dict[seen.Purpose, str] = {
@@ -279,6 +279,22 @@ def _error_trial(o: ErrorTrial) -> str:
     return text + (echoed if o.outcome == "missing" else "") + _detail(o.detail)
 
 
+def _quoted_checksum(o: QuotedChecksum) -> str:
+    where = f"{o.local} ({o.mapped} outside) to {o.asked}, TTL {number(o.ttl)}"
+    if not o.quoted:
+        return f"checksums quoted, {where}: nobody reported it, {number(o.sent)} sent"
+    told = ", ".join(_QUOTED[each] for each in o.quoted)
+    return f"checksums quoted, {where}: {told}, by {o.source}"
+
+
+_QUOTED: dict[QuotedAs, str] = {
+    "as-sent": "as sent",
+    "as-mapped": "as outside",
+    "none": "none",
+    "other": "another",
+}
+
+
 def _detail(text: str) -> str:
     return f" ({text})" if text else ""
 
@@ -293,6 +309,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.PunchTrial: _punch_trial,
     seen.BirthdayTrial: _birthday_trial,
     ErrorTrial: _error_trial,
+    QuotedChecksum: _quoted_checksum,
     seen.Connection: _connection,
     seen.Resolution: _resolution,
     seen.Nat64: _nat64,
@@ -308,7 +325,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     mappingseen.MapEntry: _entry,
     mappingseen.MapTable: _table,
     RelayTrial: _relay_trial,
-    **PEER_WORDS,
+    **peerlines.LINES,
     **tailnetlines.LINES,
     **lanlines.LINES,
 }

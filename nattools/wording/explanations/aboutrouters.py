@@ -311,6 +311,18 @@ TOPICS = (
         "several ways out, choose one with --interface.",
     ),
     Topic(
+        "quoted-checksum",
+        "A NAT that gives its ports away",
+        ("quoted-checksum-*",),
+        "Routers quote a datagram that expired. The NAT puts the inside address and port back into the "
+        "quote, and should correct the checksum too (RFC 5508 REQ-4 a). Where it does not, the outside "
+        "port follows from that, also where ports are drawn at random.",
+        "Datagrams with two contents were let expire beyond the NAT, and the checksums in the errors about "
+        "them compared with those that they had inside and outside.",
+        "As root, nattools pwnat listen uses it: no server has to tell its port. It is no danger to what is "
+        "behind the NAT; the router's maker would have to correct it.",
+    ),
+    Topic(
         "requirements",
         "What the RFCs ask of a NAT",
         (

@@ -11,6 +11,7 @@ from simulated import STUN, behind_nat
 
 from nattools.engine import registry
 from nattools.engine.inboundtrial import Ipv6Inbound
+from nattools.engine.langlance import LanGlance
 from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.relays import Relays
 from nattools.engine.run import measure, new_run, within_time_limit
@@ -161,6 +162,7 @@ def test_a_command_gets_its_machine_probes_and_no_others(command: Command) -> No
         Relays,
         Ipv6Inbound,
         Tailnets,
+        LanGlance,
         *map(type, registry.MACHINE_PROBES),
     )
     wanted = {each for each in every if command in each.commands}
