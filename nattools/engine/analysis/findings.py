@@ -8,7 +8,6 @@ import msgspec
 
 from nattools.engine.analysis.allocation import AllocationFinding, allocation
 from nattools.engine.analysis.connectivity import LayersFinding, forbidden_here, layers, ports, reachable
-from nattools.engine.analysis.droppedat import dropped_at
 from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence
 from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding, external, pooling
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
@@ -16,6 +15,7 @@ from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, li
 from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.engine.analysis.quotefindings import quoted_checksum
 from nattools.engine.analysis.servers import Conduct
+from nattools.engine.analysis.whostops import dropped_at
 from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way

@@ -7,7 +7,6 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from nattools.engine.analysis.droppedat import punched
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.formpassage import form_unknowns, fragments, passage
 from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, path_of
@@ -15,6 +14,7 @@ from nattools.engine.analysis.ipv6addresses import described, same_host_part
 from nattools.engine.analysis.ipv6problems import problems
 from nattools.engine.analysis.latency import compared, is_slow, latency, preferred
 from nattools.engine.analysis.pathmtu import path_mtu
+from nattools.engine.analysis.whostops import punched
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.endpoint import Family, parse_address, read_endpoint
 from nattools.model.ipv6 import (
