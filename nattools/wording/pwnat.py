@@ -72,6 +72,10 @@ SENTENCES = {
         "A stranger's ICMP error about what this machine sent gets in, so it can listen (nattools pwnat "
         "listen)."
     ),
+    "pwnat-listener-reads-port": (
+        "It can listen as root (nattools pwnat listen): the NAT gives each destination another port, and "
+        "gives that port away in the checksums that ICMP errors quote."
+    ),
     "pwnat-listener-id-rewritten": (
         "It cannot listen: the NAT gives each destination another port, so no caller knows which one to "
         "quote."

@@ -271,6 +271,7 @@ def _quirks(quirks: tuple[str, ...]) -> str:
 def _error_trial(o: ErrorTrial) -> str:
     whose = f"from {o.asked}, about" if o.direction == "in" else f"to {o.asked}, about"
     what = "a beacon" if o.quotes == "beacon" else "what was sent there"
+    what += f" at the port that was read, {o.mapped}" if o.read else ""
     came = f", as from {o.source}" if o.source else ""
     echoed = {True: "; echo requests are answered", False: "; nor are echo requests answered", None: ""}[
         o.echoed
