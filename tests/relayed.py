@@ -19,11 +19,11 @@ from nattools.net.serversteps import StepFailure
 from nattools.net.serverstream import Security
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
-from nattools.protocols import turn
+from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.server.relayservice import RelayConfig
 from nattools.server.serving import ServeConfig, serve
 
-ALICE = turn.LongTermCredentials("alice", "wonderland")
+ALICE = LongTermCredentials("alice", "wonderland")
 HOST = STUN.host
 UNCHECKED = Security(HOST, unchecked=True)
 URIS = (f"turn:{HOST}", f"turn:{HOST}?transport=tcp", f"turns:{HOST}:3478")

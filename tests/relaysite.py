@@ -10,6 +10,7 @@ from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.net.addresses import is_public
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import LongTermAuthentication
 from nattools.protocols.stun.message import Attribute
 from nattools.protocols.turn import turnconstants as t
 from nattools.server.relayallocation import ForwardedData, RelayAllocation
@@ -131,7 +132,7 @@ class RelayClient:
         self.client = Client(transport, SERVER6 if ":" in remote.host else SERVER, remote)
         self.said: list[bytes] = []
         self.user, self.password = user, password
-        self.login = stun.LongTermAuthentication(user, password)
+        self.login = LongTermAuthentication(user, password)
 
     @property
     def allocation(self) -> RelayAllocation | None:

@@ -7,14 +7,18 @@ from collections.abc import Callable
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import long_term_key, make_nonce
 from nattools.protocols.stun.message import Attribute
+from nattools.protocols.turn.clientallocation import AllocationEvent, ClientAllocation
+from nattools.protocols.turn.credentials import LongTermCredentials
+from nattools.protocols.turn.requests import AllocationWish
 
 SERVER = Endpoint("192.0.2.1", 3478)
 RELAYED = Endpoint("198.51.100.1", 50000)
 RELAYED6 = Endpoint("2001:db8:1::1", 50001)
 MAPPED = Endpoint("203.0.113.7", 40000)
 PEER = Endpoint("203.0.113.99", 7000)
-ALICE = turn.LongTermCredentials("alice", "wonderland")
+ALICE = LongTermCredentials("alice", "wonderland")
 
 Answer = Callable[[stun.Message], bytes | None]
 
@@ -23,10 +27,10 @@ class ScriptedRelay:
     """Grants whatever is asked for with the right password, unless `refuses` has an error code, or `answers`
     an answer, for a method. Challenges once, as a real one, and again when `nonce` was changed."""
 
-    def __init__(self, credentials: turn.LongTermCredentials | None = ALICE, *, sha256: bool = False) -> None:
+    def __init__(self, credentials: LongTermCredentials | None = ALICE, *, sha256: bool = False) -> None:
         self.credentials = credentials
         self.sha256 = sha256
-        self.nonce = stun.make_nonce(b"first", password_algorithms=sha256)
+        self.nonce = make_nonce(b"first", password_algorithms=sha256)
         self.realm = "north"
         self.refuses: dict[int, int] = {}
         self.answers: dict[int, Answer] = {}
@@ -69,7 +73,7 @@ class ScriptedRelay:
     def _key(self) -> bytes:
         assert self.credentials is not None
         algorithm = c.SHA256 if self.sha256 else c.MD5
-        return stun.long_term_key(self.credentials.username, self.realm, self.credentials.password, algorithm)
+        return long_term_key(self.credentials.username, self.realm, self.credentials.password, algorithm)
 
     def challenge(self, request: stun.Message, code: int) -> bytes:
         """401 or 438."""
@@ -112,13 +116,13 @@ class ScriptedRelay:
 class Conversation:
     """An allocation and its relay on a clock of numbers; `delivers` False: the network loses everything."""
 
-    def __init__(self, relay: ScriptedRelay, allocation: turn.ClientAllocation) -> None:
+    def __init__(self, relay: ScriptedRelay, allocation: ClientAllocation) -> None:
         self.relay = relay
         self.allocation = allocation
         self.now = 0.0
         self.delivers = True
         self.sent: list[bytes] = []
-        self.events: list[turn.AllocationEvent] = []
+        self.events: list[AllocationEvent] = []
 
     def settle(self) -> None:
         """Until nobody has anything to say."""
@@ -156,13 +160,13 @@ class Conversation:
 
 def converse(
     relay: ScriptedRelay | None = None,
-    wish: turn.AllocationWish | None = None,
-    credentials: turn.LongTermCredentials | None = ALICE,
+    wish: AllocationWish | None = None,
+    credentials: LongTermCredentials | None = ALICE,
     *,
     stream: bool = False,
 ) -> Conversation:
     """Ask for an allocation, and let it be answered."""
-    allocation = turn.ClientAllocation(SERVER, credentials, wish or turn.AllocationWish(), stream=stream)
+    allocation = ClientAllocation(SERVER, credentials, wish or AllocationWish(), stream=stream)
     conversation = Conversation(relay or ScriptedRelay(), allocation)
     conversation.settle()
     return conversation

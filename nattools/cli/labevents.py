@@ -1,44 +1,39 @@
-"""`nattools lab run --events`: what happens in a scenario, as it happens."""
+"""`nattools lab run --events`: what happens in a scenario, as it happens, and what its machines see of it."""
 
 from __future__ import annotations
 
-import asyncio
-
 from nattools.cli.outputs import write_out
-from nattools.errors import CannotRun
 from nattools.lab.backend import Backend
 from nattools.lab.scenario import Scenario
-from nattools.lab.scenarioevents import ScheduledEvent
-from nattools.lab.sim.simlab import SimLab
 from nattools.report.safetext import safe, untied
+from nattools.trials.happenings import Happening, Onlooker, end_s, still_lab
 from nattools.wording import terms
 
 MOST = 200
 
 
 def play_events(scenario: Scenario, backend: Backend, seed: int | None) -> None:
-    """Play them on the simulator, a line for each, until each has happened and those that are repeated
-    once more. CannotRun: network namespaces play none."""
-    if backend != "sim":
-        raise CannotRun("network namespaces play no events", "The simulator plays them: --backend sim.")
+    """Play them, a line for each and one for each thing that a machine sees of it, until each has happened
+    and those that are repeated once more."""
     if not scenario.event:
         write_out("nothing happens in this scenario: it has no [[event]]\n")
         return
+    with still_lab(scenario, backend, seed or 0) as lab:
+        lab.run(lambda: _tell_all(Onlooker(lab), end_s(scenario)))
+
+
+async def _tell_all(onlooker: Onlooker, until_s: float) -> None:
     told = 0
-
-    def happened(moment: ScheduledEvent) -> None:
-        nonlocal told
+    async for happening in onlooker.happenings(until_s):
+        if told == MOST:
+            write_out(f"{'':>14}  and more, until {untied(terms.seconds(until_s))}\n")
+            return
         told += 1
-        if told <= MOST:
-            write_out(f"{untied(terms.seconds(moment.at_s)):>14}  {safe(moment.text, 120)}\n")
-
-    with SimLab(scenario, seed=seed or 0) as lab:
-        lab.happened = happened
-        lab.run(lambda: asyncio.sleep(_end(scenario)))
-    if told > MOST:
-        write_out(f"{'':>14}  and {told - MOST:,} more\n")
+        _tell(happening)
 
 
-def _end(scenario: Scenario) -> float:
-    """When all of them have happened, those that are repeated at least once more."""
-    return max(each.at_s + (each.every_s or 0.0) + each.down_s for each in scenario.event) + 1.0
+def _tell(happening: Happening) -> None:
+    first = untied(terms.seconds(happening.at_s)) if happening.text else "at first"
+    lines = [*([happening.text] if happening.text else []), *happening.news]
+    times = [first, *[""] * len(lines)]
+    write_out("".join(f"{time:>14}  {safe(line, 120)}\n" for time, line in zip(times, lines, strict=False)))

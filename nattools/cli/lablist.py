@@ -8,10 +8,13 @@ from itertools import groupby
 from typing import Final
 
 from nattools.errors import UsageError
+from nattools.lab.impairment import Impairment
 from nattools.lab.scenario import Scenario
+from nattools.lab.scenarioevents import ScheduledEvent
 from nattools.lab.scenariofiles import available, file_of, load
-from nattools.report.safetext import safe, wrap
+from nattools.report.safetext import safe, untied, wrap
 from nattools.report.terminal import terminal_columns
+from nattools.wording import terms
 
 
 def _behind(scenario: Scenario) -> bool:
@@ -30,6 +33,7 @@ GROUPS: Final[tuple[tuple[str, Callable[[Scenario], bool]], ...]] = (
     ("No router", lambda _: True),
 )
 """Each scenario is in the first group that it belongs to."""
+_MOST_EVENTS = 20
 
 
 def group_of(scenario: Scenario) -> int:
@@ -75,19 +79,64 @@ def shown(scenario: Scenario, columns: int | None = None) -> str:
     lines = wrap(safe(scenario.title), columns - 2)
     description = " ".join(scenario.description.split())
     lines += ["", *wrap(safe(description), columns - 2)] if description else []
-    lines += ["", *_drawing(scenario)]
+    lines += ["", *_drawing(scenario, columns)]
     lines += ["", f"  File: {safe(str(file_of(scenario.name)))}" if scenario.name in available() else ""]
     lines += ["", f"nattools lab run {scenario.name}"]
+    if scenario.event:
+        lines.append(f"nattools lab run {scenario.name} --events")
     if len(scenario.host) > 1:
         lines.append(f"nattools punch --lab {scenario.name}")
     return "".join(f"{line}\n" for line in lines)
 
 
-def _drawing(scenario: Scenario) -> Iterator[str]:
+def _drawing(scenario: Scenario, columns: int) -> Iterator[str]:
+    """A line a node, and below it what its uplink does to packets."""
     for kind, nodes in (("host", scenario.host), ("NAT", scenario.nat), ("firewall", scenario.firewall)):
         for name, node in nodes.items():
             behind = (node.behind,) if isinstance(node.behind, str) else node.behind
             place = f"behind {' and '.join(behind)}" if behind else "on the internet"
             yield f"  {kind:8}  {name:12}  {place}"
+            yield from _uplink(node, columns)
     for name, server in scenario.server.items():
         yield f"  {'server':8}  {name:12}  {server.kind}"
+        yield from _uplink(server, columns)
+    for event in scenario.event[:_MOST_EVENTS]:
+        again = "" if event.every_s is None else f", and every {untied(terms.seconds(event.every_s))}"
+        text = ScheduledEvent(event.at_s, 0, event).text
+        yield from _indented(f"after {untied(terms.seconds(event.at_s))}{again}: {text}", columns, "event")
+    if len(scenario.event) > _MOST_EVENTS:
+        yield f"  {'':8}  and {len(scenario.event) - _MOST_EVENTS} more"
+
+
+def _uplink(node: Impairment, columns: int) -> Iterator[str]:
+    text = "; ".join(_figures(node))
+    if text:
+        yield from _indented(text, columns, "")
+
+
+def _indented(text: str, columns: int, label: str) -> Iterator[str]:
+    for number, line in enumerate(wrap(safe(text), max(columns - 14, 20))):
+        yield f"  {'' if number else label:8}  {'  ' if number or not label else ''}{line}"
+
+
+def _figures(node: Impairment) -> Iterator[str]:
+    """What an uplink does to packets, a phrase each."""
+    if node.link is not None:
+        yield f"a {node.link} link"
+    if node.rate_mbps is not None:
+        up = node.rate_mbps if node.rate_up_mbps is None else node.rate_up_mbps
+        yield f"{node.rate_mbps:g} Mbit/s down, {up:g} up, a queue of {node.queue_ms:g} ms"
+    if node.delay_ms or node.jitter_ms:
+        jitter = f", up to {node.jitter_ms:g} ms more by chance" if node.jitter_ms else ""
+        yield f"{node.delay_ms:g} ms each way{jitter}"
+    if node.more_delay6_ms:
+        yield f"IPv6 {node.more_delay6_ms:g} ms later"
+    if node.loss:
+        yield f"{terms.percent(node.loss)} of packets lost"
+    if node.bursts is not None:
+        bad, good = (untied(terms.seconds(each)) for each in (node.bursts.bad_s, node.bursts.good_s))
+        yield f"after {good} on average, {terms.percent(node.bursts.bad_loss)} lost for {bad}"
+    if node.reorder:
+        yield f"{terms.percent(node.reorder)} of packets overtaken"
+    if node.mtu is not None:
+        yield f"MTU {node.mtu}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType, MappingProxyType
 from typing import Any, Final
 
@@ -39,12 +41,26 @@ def run_inside(
         if greeting:
             tell(greeting)
         process = lab.popen(host, command, env=environment)
-        return _exit_code(process)
+        return _exit_code(process, partial(lab.run, partial(_end_of, process)) if drawn.event else None)
 
 
-def _exit_code(process: subprocess.Popen[Any]) -> int:
+async def _end_of(process: subprocess.Popen[Any]) -> int:
+    """A program's exit code, when it has ended; other things go on meanwhile."""
+    handle = os.pidfd_open(process.pid)
     try:
-        code = process.wait()
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(handle, ended.set)
+        await ended.wait()
+        asyncio.get_running_loop().remove_reader(handle)
+    finally:
+        os.close(handle)
+    return process.wait()
+
+
+def _exit_code(process: subprocess.Popen[Any], ended: Callable[[], int] | None) -> int:
+    """`ended`: what waits for its end where things happen in the scenario meanwhile."""
+    try:
+        code = process.wait() if ended is None else ended()
     except KeyboardInterrupt:
         # at a terminal Ctrl-C went to the program as well, and it may want a moment to clean up
         if not _is_in_foreground():

@@ -27,7 +27,7 @@ Peers = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[MULTIADDR]...",
-        help="/ip4/192.0.2.1/tcp/4001/p2p/12D3... (default: bootstrap peers of the public network).",
+        help="/ip4/192.0.2.1/tcp/4001, /dnsaddr/NAME (default: bootstrap peers of the public network).",
     ),
 ]
 
@@ -99,7 +99,7 @@ def _searched(wanted: PeersRequest, chosen: MeasureOptions) -> MeasureOptions:
         search = chosen.libp2p
     else:
         public = chosen.default_servers and chosen.scenario is None
-        search = PeerSearch(bootstrap_peers() if public else ())
+        search = bootstrap_peers() if public else PeerSearch()
     return replace(chosen, libp2p=replace(search, wait_s=wanted.wait_s, told=_say_where))
 
 

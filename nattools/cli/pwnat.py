@@ -14,9 +14,9 @@ from nattools.cli.outputs import tell
 from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import ask_secret
 from nattools.cli.punchdisplay import PunchDisplay
-from nattools.cli.punchoptions import PunchRequest, check_together
+from nattools.cli.punchoptions import USES, PunchRequest, check_together
 from nattools.cli.punchsession import CommandResult, PunchSession
-from nattools.cli.pwnatoptions import LISTEN_WAIT_S, LISTENING, MEASURING, TEST_WITHOUT, USES
+from nattools.cli.pwnatoptions import LISTEN_WAIT_S, LISTENING, MEASURING, TEST_WITHOUT
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.engine.punch.options import Watcher
@@ -27,7 +27,7 @@ from nattools.model.pwnat import PwnatRole
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network
-from nattools.protocols.pwnat import new_secret
+from nattools.protocols.pwnat.secret import new_secret
 from nattools.wording import sentence
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def connect(
     address: pwnatoptions.AddressArgument = None,
     secret: pwnatoptions.Secret = None,
     wait: pwnatoptions.CallWait = CALL_WAIT_S,
+    outside: pwnatoptions.OutsideWord = None,
     compat: pwnatoptions.Compat = False,
     *,
     uses: PunchRequest,
@@ -101,6 +102,7 @@ def connect(
     chosen = PwnatOptions(
         secret=known or new_secret(),
         wait_s=options.checked_seconds(wait, "--wait") or CALL_WAIT_S,
+        outside=pwnatoptions.checked_outside(outside),
         compat=compat,
     )
     return _run(request, Wanted("caller", chosen, uses, address))
@@ -147,7 +149,6 @@ def _on_host(request: Request, wanted: Wanted) -> CommandResult:
     async def work(
         network: Network, measuring: MeasureOptions, progress: ProgressLine, journal: Journal | None
     ) -> Report:
-        punch.end_on_sigterm()
         display = display_on(progress)
         use = PunchSession(wanted.uses, network, display, quiet=request.as_json)
         sides.append((display, use))
@@ -161,7 +162,9 @@ def _on_host(request: Request, wanted: Wanted) -> CommandResult:
             await use.listen()
             if wanted.role == "listener":
                 return await connecting.listen(network, chosen, watcher, use.use)
-            listener = await _listener_at(network, wanted.address or "")
+            address = wanted.address or ""
+            found = await _listener_at(network, address)
+            listener = pwnatoptions.at_outside(found, address, wanted.options.outside)
             return await connecting.connect(network, replace(chosen, listener=listener), watcher, use.use)
         finally:
             use.close()
@@ -188,10 +191,12 @@ async def _listener_at(network: Network, address: str) -> Endpoint:
 
 
 def _say_command(display: PunchDisplay, wanted: Wanted, place: str) -> None:
-    """What to type on the other machine. `place`: where this one is reached, perhaps with the port alone."""
+    """What to type on the other machine. `place`: where this one is reached, as `listen` has it."""
+    place, _, outside = place.partition(" ")
     host, _, port = place.rpartition(":")
     shown = pwnatoptions.written(Endpoint(host or "ADDRESS", int(port)))
-    words = ("nattools", "pwnat", "connect", shown, "--secret", shlex.quote(wanted.options.secret))
+    to = (host or "ADDRESS", "--outside", outside) if outside else (shown,)
+    words = ("nattools", "pwnat", "connect", *to, "--secret", shlex.quote(wanted.options.secret))
     more = (*punch.counterpart(wanted.uses), *(("--compat",) if wanted.options.compat else ()))
     display.command((*words, *more), ROOT_THERE if host else f"{ADDRESS_UNKNOWN} {ROOT_THERE}")
 

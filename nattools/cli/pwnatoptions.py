@@ -6,15 +6,14 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import completion, options, punchoptions
+from nattools.cli import completion, options
 from nattools.cli.help import lab, measure, meet
-from nattools.cli.options import OptionGroup
-from nattools.cli.punchoptions import PunchRequest, checked_allowed, checked_forwards
 from nattools.engine.punch.options import WAIT_S
 from nattools.engine.pwnat.knockoptions import PORT
-from nattools.errors import UsageError
+from nattools.errors import ProtocolError, UsageError
 from nattools.model.endpoint import Endpoint
-from nattools.protocols.pwnat import LEAST_SECRET
+from nattools.protocols.pwnat.outside import Outside, parse_outside
+from nattools.protocols.pwnat.secret import LEAST_SECRET
 
 ASK = "-"
 LONGEST_SECRET = 200
@@ -34,6 +33,14 @@ ListenerPort = Annotated[
 ]
 ListenWait = Annotated[float, meet("--wait", metavar="S", help="How long to wait for a caller.")]
 CallWait = Annotated[float, meet("--wait", metavar="S", help="How long to knock.")]
+OutsideWord = Annotated[
+    str | None,
+    meet(
+        "--outside",
+        metavar="WORD",
+        help="Of the listener's outside ports, where its router gives them away: as `listen` prints it.",
+    ),
+]
 Compat = Annotated[bool, meet("--compat", help="Use the original pwnat's packets; takes root on both sides.")]
 BindingLifetime = Annotated[
     bool,
@@ -51,29 +58,6 @@ Lab = Annotated[
 LISTEN_WAIT_S = WAIT_S
 
 
-def uses(
-    *,
-    pipe: punchoptions.Pipe = False,
-    forward: punchoptions.ForwardOption = None,
-    reverse: punchoptions.ReverseOption = None,
-    allow: punchoptions.AllowOption = None,
-    bench: punchoptions.Bench = False,
-    keep: punchoptions.Keep = False,
-    hook: punchoptions.Exec = None,
-) -> PunchRequest:
-    """What the connection is for; UsageError for what cannot be read."""
-    return PunchRequest(
-        pipe=pipe,
-        forwards=checked_forwards(forward, "--forward"),
-        reverses=checked_forwards(reverse, "--reverse"),
-        allowed=checked_allowed(allow),
-        bench=bench,
-        keep=keep,
-        hook=hook,
-    )
-
-
-USES = OptionGroup(uses)
 LISTENING = options.measuring(
     "pwnat",
     without=("only4", "only6", "max_lifetime", "cross_check"),
@@ -95,6 +79,26 @@ def checked_secret(text: str) -> str:
             "passes many networks, so let `nattools pwnat listen` make one"
         )
     return text
+
+
+def checked_outside(text: str | None) -> Outside | None:
+    """UsageError: it is none."""
+    if text is None:
+        return None
+    try:
+        return parse_outside(text)
+    except ProtocolError as error:
+        raise UsageError(f"--outside {text[:40]!r}: {error}; copy it from there, as 51234-random") from None
+
+
+def at_outside(listener: Endpoint, address: str, outside: Outside | None) -> Endpoint:
+    """Where to knock. UsageError: a port was typed, and it is not the one that `outside` gives."""
+    if outside is None:
+        return listener
+    port = outside.port(listener.host)
+    if ":" in address and listener.port != port:
+        raise UsageError(f"{address[:60]!r}: with --outside the port is {port}; give the address alone")
+    return Endpoint(listener.host, port)
 
 
 def checked_port(port: int) -> int:

@@ -9,7 +9,7 @@ from nattools.cli.help import connect
 from nattools.errors import UsageError
 
 if TYPE_CHECKING:
-    from nattools.protocols.turn import LongTermCredentials
+    from nattools.protocols.turn.credentials import LongTermCredentials
 
 USER_VARIABLE = "NATTOOLS_TURN_USER"
 SECRET_VARIABLE = "NATTOOLS_TURN_SECRET"

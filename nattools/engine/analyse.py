@@ -8,12 +8,9 @@ import msgspec
 
 from nattools import __version__
 from nattools.engine.analysis.advice import advice, measurement_notices
-from nattools.engine.analysis.cross_checks import cross_checks
+from nattools.engine.analysis.areas import AreaFindings
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
-from nattools.engine.analysis.ipv6 import ipv6
-from nattools.engine.analysis.lanfindings import lan
-from nattools.engine.analysis.libp2p import libp2p
 from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.portmap_verdicts import mapping_notices
@@ -21,12 +18,11 @@ from nattools.engine.analysis.portmappings import router_evidence
 from nattools.engine.analysis.pwnat_verdicts import tested
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
-from nattools.engine.analysis.tailnetfindings import tailscale
 from nattools.engine.analysis.techniques import techniques
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Interface
 from nattools.model.nat import Nat, PeerKind
-from nattools.model.observation import AnyObservation, Idle
+from nattools.model.observation import AnyObservation, Idle, SecondOpinion
 from nattools.model.report import CrossCheck, Measurement, Report, Server, Tool
 from nattools.model.statement import unique
 from nattools.wording.texts import with_texts
@@ -47,7 +43,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     paths = gather(host.interfaces, measurement.observations, is_public, host.gateways)
     conducts = conduct(list(paths.values()))
     by_path = _all_paths(paths, conducts)
-    findings = Findings(measurement, by_path, is_public, router_evidence(measurement.observations))
+    findings = AreaFindings(measurement, by_path, is_public, router_evidence(measurement.observations))
     verdicts = techniques(findings)
     table = () if measurement.command in _OWN_ANSWER else _peers(findings)
     outsides = [found.outside for found in by_path.values()]
@@ -63,13 +59,13 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         host=measurement.host,
         servers=describe(measurement.servers, list(paths.values()), conducts),
         nat=findings.by_transport,
-        ipv6=ipv6(findings) if measurement.command in _ABOUT_IPV6 else None,
+        ipv6=findings.ipv6 if measurement.command in _ABOUT_IPV6 else None,
         mappings=findings.routers.mappings,
         relays=findings.relays,
         pwnat=tested(findings),
-        libp2p=libp2p(findings),
-        tailscale=tailscale(findings),
-        lan=lan(findings),
+        libp2p=findings.libp2p,
+        tailscale=findings.tailscale,
+        lan=findings.lan,
         ended=measurement.ended,
         advice=None if measurement.command in _OWN_ANSWER else advice(findings, verdicts, table),
         techniques=verdicts,
@@ -89,8 +85,12 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
 
 
 def _cross_checks(findings: Findings, conducts: dict[str, Conduct]) -> tuple[CrossCheck, ...]:
-    distrusted = any(each.distrusted for each in conducts.values())
     seen = findings.measurement.observations
+    if not any(isinstance(each, SecondOpinion) for each in seen):
+        return ()
+    from nattools.engine.analysis.cross_checks import cross_checks
+
+    distrusted = any(each.distrusted for each in conducts.values())
     return cross_checks(seen, findings.nat("udp", 4), findings.routers, distrusted)
 
 

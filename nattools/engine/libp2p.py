@@ -14,15 +14,18 @@ from nattools.engine.run import CompletedRun, new_run, put_questions, within_tim
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.model.observation import Gap
+from nattools.model.peertrial import NameAsked
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.probes.libp2p.addresschecks import check_addresses
+from nattools.probes.libp2p.dnsnames import NameContext, look_up_names
 from nattools.probes.libp2p.peervisits import PROBE, PeerContext, Visited, locate, visit
 from nattools.probes.libp2p.places import ask_for_places
 from nattools.probes.libp2p.quicports import ask_quic_ports
 from nattools.probes.libp2p.upgradetrials import call_through, wait_for_calls
 from nattools.protocols.libp2p.circuit import HOP
+from nattools.protocols.libp2p.dnsaddr import name_of
 from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
 from nattools.protocols.stun.constants import SERVICE_LIBP2P
@@ -42,11 +45,26 @@ async def _all(run: MeasurementRun, families: tuple[Family, ...]) -> None:
     """One after the other: connections to peers would take ports that a NAT deals out in a row."""
     await _measure_network(run, families)
     search = run.options.libp2p or PeerSearch()
-    addresses = search.routed(families)
+    addresses = await _addresses(run, search, families)
     if not search.named:
         known = {address.endpoint for address in addresses}
         addresses += [each for each in _of_servers(run) if each.endpoint not in known]
     await ask_peers(run, list(dict.fromkeys(addresses))[:MOST_PEERS], families)
+
+
+async def _addresses(
+    run: MeasurementRun, search: PeerSearch, families: tuple[Family, ...]
+) -> list[Multiaddr]:
+    """Of those searched for, names looked up."""
+    wanted = search.routed(families)
+    if not any(map(name_of, wanted)):
+        return wanted
+    run.emit(Event("started", PROBE, "looking up the names of libp2p peers"))
+    context = NameContext(run.network, run.recorder, families, search.named)
+    found = await look_up_names(context, wanted)
+    run.emit(Event("finished", PROBE))
+    asked = [each for each in run.recorder.observations if isinstance(each, NameAsked)]
+    return found if any(each.found for each in asked) else [*found, *search.routed_instead(families)]
 
 
 async def _measure_network(run: MeasurementRun, families: tuple[Family, ...]) -> None:

@@ -26,7 +26,6 @@ from nattools.net.translated import TranslatedNetwork
 from nattools.probes.estimate import PathEstimate, RttHint
 from nattools.probes.layers import walk
 from nattools.probes.nat64prefix import find_nat64
-from nattools.probes.portalcheck import answers_for_nobody, find_portal
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
 from nattools.probes.reach import first_address, first_of, ports_tcp, ports_udp, reach_tcp, reach_udp
 from nattools.probes.target import Lane, Target
@@ -158,6 +157,8 @@ async def look_for_portal(run: MeasurementRun) -> Portal | None:
     place? Then none was reached."""
     if run.reached and not _all_see_the_inside(run):
         return None
+    from nattools.probes.portalcheck import answers_for_nobody, find_portal
+
     hosts = [at.host for servers in run.addresses.values() for each in servers for at in each.endpoints]
     run.emit(Event("started", "portal", "does somebody else answer in the servers' place?"))
     found = None

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
-from nattools.engine.punchplans import plan_birthday, plan_punch
-from nattools.probes.birthday import Birthday
-from nattools.probes.crosscheck import Pystun3
-from nattools.probes.errortrials import ErrorTrials
 from nattools.probes.filtering import FilterAddress, FilterAddressTcp, FilterPort, FilterPortTcp
 from nattools.probes.hairpin import Hairpinning
 from nattools.probes.layers import Layers
-from nattools.probes.lifetime import Lifetime
 from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
-from nattools.probes.pathmtu import PathMtuProbe
 from nattools.probes.probe import LaneProbe, MachineProbe
 from nattools.probes.roundtrip import RoundTrip, RoundTripTcp
-from nattools.probes.tcppunch import TcpPunch
-from nattools.probes.udppunch import UdpPunch
-from nattools.probes.unsolicited import Unsolicited
 
 if TYPE_CHECKING:
     from nattools.engine.measurement import MeasurementRun
+    from nattools.engine.options import MeasureOptions
     from nattools.engine.portmap.journal import Journal
     from nattools.model.report import Command
 
@@ -34,26 +27,65 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     Allocation(),
     Hairpinning(),
     Pooling(),
-    Lifetime(),
-    UdpPunch(plan_punch),
     MappingTcp(),
     FilterPortTcp(),
     FilterAddressTcp(),
-    TcpPunch(plan_punch),
-    Unsolicited(),
-    PathMtuProbe(),
     RoundTrip(),
     RoundTripTcp(),
-    ErrorTrials(),
-    Birthday(plan_birthday),
 )
-MACHINE_PROBES: tuple[MachineProbe, ...] = (Pystun3(),)
+"""Those of every command that measures with servers. They come first in their lanes."""
+MACHINE_PROBES: tuple[MachineProbe, ...] = ()
+"""The same, without a lane."""
+
+
+def lane_probes(options: MeasureOptions) -> tuple[LaneProbe, ...]:
+    """Those that may run with these options."""
+    probes = [*LANE_PROBES]
+    if options.lifetime:
+        from nattools.probes.lifetime import Lifetime
+
+        probes.append(Lifetime())
+    if options.command in _TRYING:
+        probes += _trials()
+    return tuple(probes)
+
+
+@cache
+def _trials() -> tuple[LaneProbe, ...]:
+    """What gets in, through, and to whom."""
+    from nattools.engine.punchplans import plan_birthday, plan_punch
+    from nattools.probes.birthday import Birthday
+    from nattools.probes.errortrials import ErrorTrials
+    from nattools.probes.packetforms import PacketForms
+    from nattools.probes.pathmtu import PathMtuProbe
+    from nattools.probes.quotedchecksums import QuotedChecksums
+    from nattools.probes.tcppunch import TcpPunch
+    from nattools.probes.udppunch import UdpPunch
+    from nattools.probes.unsolicited import Unsolicited
+
+    return (
+        UdpPunch(plan_punch),
+        TcpPunch(plan_punch),
+        Unsolicited(),
+        PathMtuProbe(),
+        PacketForms(),
+        QuotedChecksums(),
+        ErrorTrials(),
+        Birthday(plan_birthday),
+    )
+
+
+_TRYING: frozenset[Command] = frozenset({"diagnose", "ipv6", "pwnat", "tailscale"})
 
 
 def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[MachineProbe, ...]:
     """Those without a lane that this command runs. Routers are asked for mappings only where there is a
     journal to note them in."""
     probes = [*MACHINE_PROBES, *(make(run) for make in _OF_COMMANDS.get(run.options.command, ()))]
+    if run.options.cross_check:
+        from nattools.probes.crosscheck import Pystun3
+
+        probes.insert(0, Pystun3())
     if journal is not None:
         from nattools.engine.portmap.trial import RouterMappings
 
@@ -73,6 +105,12 @@ def _ipv6_inbound(run: MeasurementRun) -> MachineProbe:
     return Ipv6Inbound(run)
 
 
+def _lan(run: MeasurementRun) -> MachineProbe:
+    from nattools.engine.langlance import LanGlance
+
+    return LanGlance(run)
+
+
 def _tailnets(run: MeasurementRun) -> MachineProbe:
     from nattools.engine.tailnets import Tailnets
 
@@ -80,7 +118,7 @@ def _tailnets(run: MeasurementRun) -> MachineProbe:
 
 
 _OF_COMMANDS: dict[Command, tuple[Callable[[MeasurementRun], MachineProbe], ...]] = {
-    "diagnose": (_relays, _ipv6_inbound),
+    "diagnose": (_relays, _ipv6_inbound, _lan),
     "ipv6": (_ipv6_inbound,),
     "tailscale": (_tailnets,),
 }

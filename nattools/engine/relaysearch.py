@@ -10,7 +10,7 @@ import msgspec
 
 from nattools.model.serveruri import ServerUri
 from nattools.protocols.derp import DerpNode
-from nattools.protocols.turn import LongTermCredentials, time_limited
+from nattools.protocols.turn.credentials import LongTermCredentials, time_limited
 
 CREDENTIALS_S = 12 * 3600
 _TIME_LIMITED = re.compile(r"([0-9]{9,12}:[^:]*):(.*)\Z", re.DOTALL)

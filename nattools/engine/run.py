@@ -151,7 +151,8 @@ async def put_questions(
     CannotRun, perhaps in a group: no server's name resolves."""
     from nattools.engine import registry
 
-    wanted = [probe for probe in registry.LANE_PROBES if probe.wanted(run.options)]
+    probes = registry.lane_probes(run.options)
+    wanted = [probe for probe in probes if probe.wanted(run.options)]
     async with asyncio.TaskGroup() as group:
         for probe in registry.machine_probes(run, journal):
             if probe.wanted(run.options):
@@ -206,8 +207,9 @@ async def _run_lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) ->
             before = [tasks[name] for name in step.probe.after if name in tasks]
             task = tasks[step.probe.name] = group.create_task(_step(run, lane, step, before))
             telling += [task] if step.probe.tells_loss else []
-        if lane.transport == "udp" and telling:
-            await asyncio.wait(telling)
+        if lane.transport == "udp":
+            if telling:
+                await asyncio.wait(telling)
             run.path(lane.family).loss_known.set()
 
 

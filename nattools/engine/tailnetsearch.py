@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from nattools.model.controlurl import ControlUrl
 from nattools.model.overlay import OverlayStatus
-from nattools.protocols.derp import DerpMap
+
+if TYPE_CHECKING:
+    from nattools.protocols.derp import DerpMap
 
 
 class TailnetAsk(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,16 +7,13 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Literal, Protocol, Self, TypeVar
 
-from nattools.errors import CannotRun, UsageError
+from nattools.errors import UsageError
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import Scenario
 from nattools.net.base import Network
 
 Backend = Literal["sim", "netns"]
 T = TypeVar("T")
-STILL_S = 600.0
-"""On network namespaces a scenario stays as it is at first; what happens later than this, no measurement
-meets."""
 
 
 class Lab(Protocol):
@@ -64,12 +61,6 @@ def open_lab(scenario: Scenario, backend: Backend, seed: int | None = None) -> L
         from nattools.lab.sim.simlab import SimLab
 
         return SimLab(scenario) if seed is None else SimLab(scenario, seed=seed)
-    soon = next((each for each in scenario.event if each.at_s < STILL_S), None)
-    if soon is not None:
-        raise CannotRun(
-            f"network namespaces play no events, and this scenario has one after {soon.at_s:g} s",
-            "The simulator plays them: --backend sim.",
-        )
     from nattools.lab.netns.netnslab import NetnsLab
 
     return NetnsLab(scenario) if seed is None else NetnsLab(scenario, seed=seed)

@@ -18,12 +18,38 @@ def seed_at(addresses: tuple[str, ...]) -> bytes:
 
 
 def peers_of(scenario: Scenario, layout: Layout) -> tuple[Multiaddr, ...]:
-    """By their first address of each family, in the order of the file."""
-    found = []
-    for name, spec in scenario.server.items():
+    """By their name, or by their first address of each family, in the order of the file."""
+    found: list[Multiaddr] = []
+    for server, spec in scenario.server.items():
         if spec.libp2p is not None:
-            hosts = [address.ip for port in layout.ports_of(name) for address in port.addresses]
-            peer = HostKey(seed_at(tuple(hosts))).peer
-            first = {family_of(host): host for host in reversed(hosts)}
-            found += [multiaddr_at(Endpoint(first[each], spec.port), peer) for each in sorted(first)]
+            own = _addresses(layout, server, spec.port)
+            name = spec.libp2p.name
+            found += own if name is None else [_named(name, own)]
     return tuple(found)
+
+
+def texts_of(scenario: Scenario, layout: Layout) -> dict[str, tuple[str, ...]]:
+    """The TXT records of the peers that have a name, as those of the public network are: the name leads to a
+    name for each peer, and that to its addresses."""
+    found: dict[str, tuple[str, ...]] = {}
+    for server, spec in scenario.server.items():
+        if spec.libp2p is not None and spec.libp2p.name is not None:
+            own, name = _addresses(layout, server, spec.port), spec.libp2p.name.lower()
+            inner = f"{server.lower()}.{name}"
+            found[f"_dnsaddr.{name}"] = (
+                *found.get(f"_dnsaddr.{name}", ()),
+                f"dnsaddr={_named(inner, own)}",
+            )
+            found[f"_dnsaddr.{inner}"] = tuple(f"dnsaddr={each}" for each in own)
+    return found
+
+
+def _addresses(layout: Layout, server: str, port: int) -> list[Multiaddr]:
+    hosts = [address.ip for each in layout.ports_of(server) for address in each.addresses]
+    peer = HostKey(seed_at(tuple(hosts))).peer
+    first = {family_of(host): host for host in reversed(hosts)}
+    return [multiaddr_at(Endpoint(first[each], port), peer) for each in sorted(first)]
+
+
+def _named(name: str, own: list[Multiaddr]) -> Multiaddr:
+    return Multiaddr((("dnsaddr", name), own[0].parts[-1]))

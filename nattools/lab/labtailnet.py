@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nattools.lab.labidentity import fingerprint_at
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import Scenario
 from nattools.model.endpoint import family_of
-from nattools.protocols.derp import DerpMap
+
+if TYPE_CHECKING:
+    from nattools.protocols.derp import DerpMap
 
 
 class LabTailnet(NamedTuple):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from nattools.lab.layout import Layout
 from nattools.lab.scenario import Nat64Spec, Scenario, host_behind
 from nattools.protocols.nat64 import NAME, NAMED, parse_prefix
 
@@ -31,6 +32,16 @@ def names_at(
         name: found if any(":" in each for each in found) else (*found, *map(prefix.embed, found))
         for name, found in names.items()
     }
+
+
+def texts_at(scenario: Scenario, node: str, layout: Layout) -> dict[str, tuple[str, ...]]:
+    """The TXT records that one node can look up: those of libp2p peers with a name."""
+    named = (spec.libp2p.name for spec in scenario.server.values() if spec.libp2p is not None)
+    if not any(named) or (node in scenario.host and scenario.host[node].lacks == "names"):
+        return {}
+    from nattools.lab.labpeers import texts_of
+
+    return texts_of(scenario, layout)
 
 
 def nat64_of(scenario: Scenario, node: str) -> Nat64Spec | None:

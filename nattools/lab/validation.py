@@ -8,6 +8,7 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.lab.impairment import Impairment
+from nattools.lab.motion import specs_in_time
 from nattools.lab.scenario import (
     INTERNET,
     HostSpec,
@@ -42,8 +43,7 @@ def validate(scenario: Scenario) -> None:
             nat.dmz not in scenario.host or name not in host_behind(scenario, nat.dmz)
         ):
             raise InvalidValue(("nat", name, "dmz"), f"{shown(nat.dmz)} is no host behind {name!r}")
-        if nat.portal is not None and (nat.ipv6 is not None or nat.mapper is not None):
-            raise InvalidValue(("nat", name, "portal"), "it lets nothing out: leave out ipv6 and mapper")
+        _check_portal(("nat", name), nat)
         if nat.nat64 is not None:
             _check_nat64(scenario, name, nat, nat.nat64)
         if nat.mapper is not None:
@@ -53,8 +53,20 @@ def validate(scenario: Scenario) -> None:
     _check_uplinks(scenario)
     for event in scenario.event:
         _check_event(scenario, event)
+    for name in {event.node for event in scenario.event if event.what == "behaves"}:
+        for nat in specs_in_time(scenario, name)[1:]:
+            _check_allocation(("event", "now"), nat)
+            _check_portal(("event", "now"), nat)
 
 
+def _check_portal(path: tuple[str, ...], nat: NatSpec) -> None:
+    if nat.portal is not None and (nat.ipv6 is not None or nat.mapper is not None):
+        raise InvalidValue((*path, "portal"), "it lets nothing out: leave out ipv6 and mapper")
+
+
+_STAYS = (
+    "behind", "address", "reserved_wan", "engine", "ipv6", "dmz", "mapper", "nat64", "lan", "pool", "pooling",
+)  # fmt: skip
 _ROUTER_EVENTS = ("table-lost", "restarted", "behaves", "new-address")
 
 
@@ -102,6 +114,11 @@ def _check_event(scenario: Scenario, event: EventSpec) -> None:
         for key in msgspec.structs.fields(Impairment):
             if key.name in event.now:
                 raise InvalidValue((*path, "now", key.name), "it is its uplink's, which stays as it is")
+        for structural in _STAYS:
+            if structural in event.now:
+                raise InvalidValue(
+                    (*path, "now", structural), "that stays as it is: mapping and filtering change"
+                )
         convert(event.now, NatSpec, (*path, "now"))
 
 

@@ -73,6 +73,15 @@ class Ipv6Setup(msgspec.Struct, frozen=True, kw_only=True):
     disabled: bool | None = None
 
 
+class LinkNeighbour(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine on one of this machine's links that its system has exchanged packets with (ARP, RFC 826;
+    neighbour discovery, RFC 4861). `hardware`: its hardware address, in hexadecimal."""
+
+    interface: str
+    address: str
+    hardware: str = ""
+
+
 class Way(msgspec.Struct, frozen=True, kw_only=True):
     """The route that packets to the internet take, as the system's rules and tables say: out of an interface
     (None: not known), from the own address `source`, to the router `gateway` (None: none is named)."""

@@ -12,13 +12,15 @@ from nattools.model.observed import Observation
 
 
 class LanLink(Observation, frozen=True, kw_only=True, tag="lan-link"):
-    """The interface that was looked at, with its addresses and the routers on it."""
+    """The interface that was looked at, with its addresses and the routers on it. `glance`: in a second, by
+    the way."""
 
     interface: str
     type: InterfaceKind
     mtu: int | None = None
     addresses: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
+    glance: bool = False
 
 
 class ServiceSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,11 +36,12 @@ class ServiceSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 class MdnsTrial(Observation, frozen=True, kw_only=True, tag="mdns-trial"):
     """Questions by multicast DNS from port 5353 with the group joined, over one family: who answered, and
-    with what. `detail` says why none could be asked."""
+    with what. `askers`: who else was heard to ask. `detail` says why none could be asked."""
 
     family: Family
     sent: int = 0
     responders: tuple[str, ...] = ()
+    askers: tuple[str, ...] = ()
     services: tuple[ServiceSeen, ...] = ()
     detail: str = ""
 
@@ -66,7 +69,7 @@ class BeaconPeer(Observation, frozen=True, kw_only=True, tag="beacon-peer"):
 class LanEcho(Observation, frozen=True, kw_only=True, tag="lan-echo"):
     """Echo requests to a machine on the local network. `named`: the user says that it is there. `refused`: it
     is alive all the same, for it refused a connection. `beyond`: it is on another network, for a router would
-    have passed the request on."""
+    have passed the request on. `router`: it has a router's hardware address."""
 
     address: str
     role: Literal["gateway", "neighbour", "named"]
@@ -74,6 +77,7 @@ class LanEcho(Observation, frozen=True, kw_only=True, tag="lan-echo"):
     received: int = 0
     refused: bool = False
     beyond: bool = False
+    router: bool = False
 
 
 class YggdrasilHeard(Observation, frozen=True, kw_only=True, tag="yggdrasil-heard"):

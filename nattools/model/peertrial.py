@@ -46,6 +46,19 @@ class PeerVisit(Observation, frozen=True, kw_only=True, tag="libp2p-visit"):
     rtt_s: float | None = None
 
 
+class NameAsked(Observation, frozen=True, kw_only=True, tag="libp2p-name"):
+    """A name of libp2p's (`/dnsaddr/NAME`) was asked for the addresses that its TXT records have, and so were
+    the names that those lead to. `found`: addresses that may be asked; `refused`: how many of the records
+    were of another peer, no addresses, or led to where nothing from outside has to lead. `detail`: why there
+    is no address at all."""
+
+    address: str
+    asked: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
+    refused: int = 0
+    detail: str = ""
+
+
 class DialAsked(Observation, frozen=True, kw_only=True, tag="libp2p-dial"):
     """The peer at `server` was asked to dial `asked`, behind which the own endpoint `local` listens (AutoNAT
     v2). `status` and `dial` are its answer; `origin`: from where it came here and said the right number, None

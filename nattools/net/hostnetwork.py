@@ -5,13 +5,25 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Mapping
-from typing import Unpack
+from typing import Final, Unpack
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
-from nattools.net import addresses, arrivals, hosticmp, hosttcp, hostudp, linux, resolve, routeradverts
+from nattools.net import (
+    addresses,
+    arrivals,
+    formedsending,
+    hosticmp,
+    hosttcp,
+    hostudp,
+    linux,
+    nameservers,
+    resolve,
+    routeradverts,
+)
 from nattools.net import interfaces as system
 from nattools.net.base import (
     ArrivalWatch,
@@ -19,21 +31,26 @@ from nattools.net.base import (
     IcmpSocket,
     LocalEnd,
     LowTtlSyn,
+    MachineSocket,
     SendFailure,
     StreamHandler,
     TcpFailure,
     TcpListener,
     TcpStream,
     UdpOptions,
-    UdpSocket,
 )
 from nattools.net.ipv6setup import ipv6_setup
 from nattools.net.namespace import entered
 from nattools.net.routes import Route, RouteCache
 from nattools.net.sockets import Zones, bound_socket, default_source, source_address
 from nattools.net.surroundings import surroundings
+from nattools.protocols import dnstexts
 from nattools.protocols.nat64 import Nat64Prefix
 
+_FORMS: Final[dict[Capability, PacketForm]] = {
+    "fragments": "fragments",
+    "extension-headers": "destination-options",
+}
 _REFUSED = {
     "icmp-errors": "report the ICMP errors about UDP datagrams",
     "ttl": "set a connection's TTL",
@@ -47,7 +64,8 @@ class HostNetwork:
     `netns` is the path of a Linux network namespace (as `/run/netns/NAME`): every socket is opened and every
     question about interfaces is asked inside it. There, names come from the table `names` (lower case, no
     final dot) alone: a system resolver may ask a local service over a Unix socket, which does not follow the
-    namespace, and the question would leave by the machine's own network. `runs_in` is what it runs in there.
+    namespace, and the question would leave by the machine's own network. So do TXT records, from `texts`.
+    `runs_in` is what it runs in there.
     """
 
     def __init__(
@@ -55,11 +73,13 @@ class HostNetwork:
         netns: str | None = None,
         names: Mapping[str, tuple[str, ...]] | None = None,
         runs_in: Surroundings | None = None,
+        texts: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.substrate: Substrate = "host" if netns is None else "netns"
         self._netns = netns
         self._runs_in = runs_in
         self._names: Mapping[str, tuple[str, ...]] = names or {}
+        self._texts: Mapping[str, tuple[str, ...]] = texts or {}
         self._zones = Zones(netns)
         self._routes = RouteCache(netns)
 
@@ -111,13 +131,19 @@ class HostNetwork:
             return f"there is no host {name} in this lab"
         return await resolve.look_up(name, family)
 
+    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
+        if self._netns is not None:
+            return resolve.texts_from_table(name, self._texts)
+        servers = [Endpoint(host, dnstexts.PORT) for host in nameservers.name_servers()]
+        return await nameservers.look_up_texts(self, name, servers)
+
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         links = [each.name for each in self.interfaces() if each.up and each.kind != "loopback"]
         with entered(self._netns):
             asking = routeradverts.asker(links)
         return None if asking is None else await asking.prefixes()
 
-    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
         """A bound UDP socket; see `Network.open_udp`.
 
         Without `host` it is bound to the wildcard address. `local.host` is then the wildcard too if the
@@ -152,11 +178,16 @@ class HostNetwork:
             return bound_socket(socket.SOCK_STREAM, self._zones, family=family, shared=True, **end)
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
         """A ping socket if this system gives one to this process, else a raw one; see `Network.open_icmp`."""
         with entered(self._netns):
-            sock, local = hosticmp.open_socket(self._zones, family, host, raw=identifier is not None)
+            sock, local = hosticmp.open_socket(self._zones, family, host, raw=raw or identifier is not None)
         return hosticmp.HostIcmpSocket(sock, local, self._zones, identifier)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
@@ -171,6 +202,10 @@ class HostNetwork:
     def ipv6_setup(self) -> Ipv6Setup:
         with entered(self._netns):
             return ipv6_setup(resolvers=self._netns is None)
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        with entered(self._netns):
+            return system.link_neighbours()
 
     def runs_in(self) -> Surroundings | None:
         return surroundings() if self._netns is None else self._runs_in
@@ -191,6 +226,9 @@ class HostNetwork:
             case "arrivals":
                 with entered(self._netns):
                     return arrivals.missing()
+            case "fragments" | "extension-headers":
+                with entered(self._netns):
+                    return formedsending.missing(_FORMS[capability])
             case "icmp-errors" | "ttl" | "dont-fragment" if linux.AVAILABLE:
                 refused = linux.refused(capability)
                 return refused and f"this system refuses to {_REFUSED[capability]}: {refused}"

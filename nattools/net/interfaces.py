@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import struct
@@ -9,7 +10,7 @@ import sys
 from typing import Any
 
 from nattools.model.endpoint import Family, family_of, parse_address
-from nattools.model.host import Gateway, Interface, InterfaceKind, Way
+from nattools.model.host import Gateway, Interface, InterfaceKind, LinkNeighbour, Way
 from nattools.net import netlink, procroutes
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.interfacekinds import Surroundings
@@ -74,6 +75,22 @@ def _is_wireless(name: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def link_neighbours() -> tuple[LinkNeighbour, ...]:
+    """The machines that this system knows on links, IPv4 first; none where it does not tell."""
+    found: list[LinkNeighbour] = []
+    families: tuple[Family, ...] = (4, 6)
+    with contextlib.suppress(OSError):
+        names = {link.index: link.name for link in netlink.links()}
+        for family in families:
+            for each in netlink.neighbours(family):
+                name = names.get(each.link)
+                if name is not None:
+                    zone = f"%{name}" if each.address.startswith("fe80:") else ""
+                    address = f"{each.address}{zone}"
+                    found.append(LinkNeighbour(interface=name, address=address, hardware=each.hardware))
+    return tuple(found)
 
 
 def interface_with(address: str) -> str | None:

@@ -11,15 +11,15 @@ from nattools.model.endpoint import family_of
 from nattools.model.host import ConfiguredAddress, ConfiguredRouter, Ipv6Setup, RouteSource
 from nattools.net import netlink
 from nattools.net.interfaces import gateways, interfaces
+from nattools.net.nameservers import RESOLV_CONF, name_servers
 from nattools.protocols.rtnetlink import KernelAddress, TableRoute
 
 _TEMPORARY, _DUPLICATE, _DEPRECATED, _TENTATIVE = 0x01, 0x08, 0x20, 0x40  # linux/if_addr.h: IFA_F_
 _OPTIMISTIC = 0x04
 _SOURCES: Final[dict[int, RouteSource]] = {9: "ra", 3: "static", 4: "static"}  # RTPROT_RA, _BOOT, _STATIC
 _SWITCH: Final = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
-_RESOLVER_FILES: Final = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
+_RESOLVER_FILES: Final = (Path("/run/systemd/resolve/resolv.conf"), RESOLV_CONF)
 """Where systemd-resolved is, the first names the servers that it asks, the second only itself."""
-_LONGEST: Final = 16384
 
 
 def ipv6_setup(*, resolvers: bool) -> Ipv6Setup:
@@ -96,21 +96,7 @@ def _disabled() -> bool | None:
 def _resolvers() -> tuple[str, ...]:
     """The name servers of the first of the files that names one that is not this machine itself."""
     for file in _RESOLVER_FILES:
-        try:
-            text = file.read_bytes()[:_LONGEST].decode("utf-8", "replace")
-        except OSError:
-            continue
-        words = (line.split() for line in text.splitlines())
-        named = (each[1].partition("%")[0] for each in words if len(each) > 1 and each[0] == "nameserver")
-        found = tuple(each for each in named if _is_address(each))
+        found = tuple(each.partition("%")[0] for each in name_servers(file))
         if any(not ip_address(each).is_loopback for each in found):
             return found
     return ()
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

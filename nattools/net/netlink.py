@@ -10,7 +10,15 @@ from functools import partial
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Family
 from nattools.protocols import rtnetlink
-from nattools.protocols.rtnetlink import End, KernelAddress, KernelLink, Message, NetlinkError, TableRoute
+from nattools.protocols.rtnetlink import (
+    End,
+    KernelAddress,
+    KernelLink,
+    KernelNeighbour,
+    Message,
+    NetlinkError,
+    TableRoute,
+)
 
 _ROUTE = 0  # NETLINK_ROUTE
 _LONGEST_S = 1.0
@@ -47,6 +55,12 @@ def addresses(family: Family) -> list[KernelAddress]:
     """All own addresses of a family, with what the kernel knows of them."""
     answer = _asked(partial(rtnetlink.dump_addresses, family=family))
     return [each for each in answer if isinstance(each, KernelAddress)]
+
+
+def neighbours(family: Family) -> list[KernelNeighbour]:
+    """The machines of a family that are known on links."""
+    answer = _asked(partial(rtnetlink.dump_neighbours, family=family))
+    return [each for each in answer if isinstance(each, KernelNeighbour)]
 
 
 def table_routes(family: Family) -> list[TableRoute]:

@@ -47,6 +47,11 @@ def from_table(
     return None if addresses is None else of_family(name, addresses, family)
 
 
+def texts_from_table(name: str, texts: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | str:
+    """What a table of TXT records says."""
+    return texts.get(name.rstrip(".").lower()) or f"{name} has no TXT records"
+
+
 async def look_up(name: str, family: Family | None, timeout_s: float = TIMEOUT_S) -> tuple[str, ...] | str:
     """Ask the system's resolver, for at most `timeout_s` seconds."""
     loop = asyncio.get_running_loop()

@@ -12,6 +12,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, IcmpHandler, TcpStream, UdpSocket
 from nattools.net.eventloop import TimeLimit
 from nattools.protocols import turn
+from nattools.protocols.turn.clientallocation import AllocationEvent, ClientAllocation
+from nattools.protocols.turn.refusal import TurnRefusal
 
 logger = logging.getLogger(__name__)
 
@@ -97,11 +99,11 @@ class TurnDriver:
     allocation is over, but for `close` and `release`. Errors of ICMP about the way to the relay count until
     it has answered; later on they may be forged, or about something that passes."""
 
-    def __init__(self, carrier: Carrier, allocation: turn.ClientAllocation) -> None:
+    def __init__(self, carrier: Carrier, allocation: ClientAllocation) -> None:
         self.carrier = carrier
         self.allocation = allocation
         self.on_data: Callable[[Endpoint, bytes], None] | None = None
-        self.on_event: Callable[[turn.AllocationEvent], None] | None = None
+        self.on_event: Callable[[AllocationEvent], None] | None = None
         self.on_end: Callable[[], None] | None = None
         self.problem: str | None = None
         self._loop = asyncio.get_running_loop()
@@ -143,17 +145,17 @@ class TurnDriver:
             self._changed = asyncio.Event()
         await self._changed.wait()
 
-    async def permit(self, host: str) -> turn.TurnRefusal | None:
+    async def permit(self, host: str) -> TurnRefusal | None:
         """Let an address in, until the end; why the relay does not."""
         permission = self.allocation.permit(host, self._loop.time())
         if permission is None:
-            return turn.TurnRefusal("permission", "abandoned", None, "there are too many peers")
+            return TurnRefusal("permission", "abandoned", None, "there are too many peers")
         self.drive()
         while permission.state == "wanted" and self.allocation.state == "standing":
             await self.change()
         if self.allocation.state == "standing":
             return permission.refusal
-        return self.allocation.refusal or turn.TurnRefusal("permission", "abandoned", None, "it is over")
+        return self.allocation.refusal or TurnRefusal("permission", "abandoned", None, "it is over")
 
     async def release(self) -> None:
         """Give the allocation back, wait a little for the answer, and close."""

@@ -18,7 +18,10 @@ from nattools.net.serverstream import Security, addresses_of, open_server_stream
 from nattools.net.turndriver import Carrier, TurnDriver, TurnStream
 from nattools.net.turnsocket import RelayedSocket
 from nattools.net.turnstreams import RelayedStreams
-from nattools.protocols import turn
+from nattools.protocols.turn.clientallocation import ClientAllocation
+from nattools.protocols.turn.credentials import LongTermCredentials, problem_of
+from nattools.protocols.turn.refusal import TurnRefusal
+from nattools.protocols.turn.requests import AllocationWish
 
 OPEN_S: Final = 10.0
 MOST_REDIRECTIONS: Final = 2
@@ -48,12 +51,12 @@ class RelayAccess(TypedDict, total=False):
 async def open_relayed(
     network: Network,
     server: ServerUri,
-    credentials: turn.LongTermCredentials | None,
-    wish: turn.AllocationWish | None = None,
+    credentials: LongTermCredentials | None,
+    wish: AllocationWish | None = None,
     **options: Unpack[RelayAccess],
 ) -> RelayedSocket | StepFailure:
     """Ask a relay for an allocation. A redirection is followed a few times (RFC 8489 10)."""
-    opening = _Opening(network, credentials, wish or turn.AllocationWish(), options)
+    opening = _Opening(network, credentials, wish or AllocationWish(), options)
     driver = await opening.open(server)
     return driver if isinstance(driver, StepFailure) else RelayedSocket(driver, opening.steps.taken)
 
@@ -61,11 +64,11 @@ async def open_relayed(
 async def open_relayed_streams(
     network: Network,
     server: ServerUri,
-    credentials: turn.LongTermCredentials | None,
+    credentials: LongTermCredentials | None,
     **options: Unpack[RelayAccess],
 ) -> RelayedStreams | StepFailure:
     """Ask a relay for an allocation for TCP, over TCP or TLS (RFC 6062 4.1)."""
-    opening = _Opening(network, credentials, turn.AllocationWish(tcp=True), {**options, "transport": "tcp"})
+    opening = _Opening(network, credentials, AllocationWish(tcp=True), {**options, "transport": "tcp"})
     driver = await opening.open(server)
     if isinstance(driver, StepFailure):
         return driver
@@ -79,8 +82,8 @@ class _Opening:
     def __init__(
         self,
         network: Network,
-        credentials: turn.LongTermCredentials | None,
-        wish: turn.AllocationWish,
+        credentials: LongTermCredentials | None,
+        wish: AllocationWish,
         options: RelayAccess,
     ) -> None:
         self.steps = Steps()
@@ -97,7 +100,7 @@ class _Opening:
     async def open(self, server: ServerUri) -> TurnDriver | StepFailure:
         """Whatever it takes."""
         by = server.transport or self._options.get("transport") or ("tcp" if server.secure else "udp")
-        if (problem := turn.problem_of(self._credentials)) is not None:
+        if (problem := problem_of(self._credentials)) is not None:
             return self.steps.failed("authenticate", "no-credentials", problem)
         if server.secure and by == "udp":
             return self.steps.failed("tls", "not-tls", "TURN over DTLS is not supported")
@@ -141,7 +144,7 @@ class _Opening:
             else:
                 return self._failed(driver, refusal, by)
 
-    def _may_be_sent_to(self, refusal: turn.TurnRefusal, server: Endpoint, asked: set[Endpoint]) -> bool:
+    def _may_be_sent_to(self, refusal: TurnRefusal, server: Endpoint, asked: set[Endpoint]) -> bool:
         """To a few others, by the same family (RFC 8489 10), and from outside not into our own network."""
         alternate = refusal.alternate
         if alternate is None or alternate in asked or len(asked) > MOST_REDIRECTIONS:
@@ -191,7 +194,7 @@ class _Opening:
         return stream if isinstance(stream, StepFailure) else TurnStream(stream)
 
     async def _wait(self, carrier: Carrier, server: Endpoint, patience_s: float) -> TurnDriver:
-        allocation = turn.ClientAllocation(
+        allocation = ClientAllocation(
             server,
             self._credentials,
             self._wish,
@@ -212,14 +215,14 @@ class _Opening:
             self._stands(allocation)
         return driver
 
-    def _stands(self, allocation: turn.ClientAllocation) -> None:
+    def _stands(self, allocation: ClientAllocation) -> None:
         at = allocation.challenged_at
         self.steps.done(
             "authenticate", "it asks for no credentials" if at is None else "", at_once=at is None, at=at
         )
         self.steps.done("allocate", ", ".join(str(each) for each in allocation.relayed))
 
-    def _failed(self, driver: TurnDriver, refusal: turn.TurnRefusal | None, by: Transport) -> StepFailure:
+    def _failed(self, driver: TurnDriver, refusal: TurnRefusal | None, by: Transport) -> StepFailure:
         """Which step it was, and why."""
         allocation = driver.allocation
         step: StepName = "allocate"
@@ -232,7 +235,7 @@ class _Opening:
         cause, detail = self._cause(driver, refusal)
         return self.steps.failed(step, cause, detail, None if refusal is None else refusal.code)
 
-    def _cause(self, driver: TurnDriver, refusal: turn.TurnRefusal | None) -> tuple[Cause, str]:
+    def _cause(self, driver: TurnDriver, refusal: TurnRefusal | None) -> tuple[Cause, str]:
         if refusal is None or refusal.state == "timed out":
             waited_s = self._loop.time() - self._began_at
             return "timeout", driver.allocation.doubt or f"no answer within {waited_s:.2g} s"

@@ -10,8 +10,9 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, IcmpHandler, SendFailure
 from nattools.net.serversteps import ServerStep
 from nattools.net.turndriver import TurnDriver, TurnStream
-from nattools.protocols import turn
 from nattools.protocols.icmp import error_kind
+from nattools.protocols.turn.clientallocation import LARGEST, AllocationEvent, PeerError
+from nattools.protocols.turn.refusal import TurnRefusal
 
 _FAILURES: dict[int, SendFailure] = {403: "prohibited", 443: "unreachable"}
 
@@ -55,7 +56,7 @@ class RelayedSocket:
         return self.allocation.mapped
 
     @property
-    def ended(self) -> turn.TurnRefusal | None:
+    def ended(self) -> TurnRefusal | None:
         """Why it is of no use any more."""
         return self.allocation.refusal if self.allocation.done else None
 
@@ -69,7 +70,7 @@ class RelayedSocket:
         self._on_batch = handler
         self._carrier.on_batch = None if handler is None else self._arrived_many
 
-    async def permit(self, peer: Endpoint) -> turn.TurnRefusal | None:
+    async def permit(self, peer: Endpoint) -> TurnRefusal | None:
         """Let this address in, whatever port it sends from, until the end; why the relay does not."""
         return await self._driver.permit(peer.host)
 
@@ -107,7 +108,7 @@ class RelayedSocket:
 
     def _refused(self, data: bytes, to: Endpoint) -> SendFailure | None:
         """Why a datagram never leaves; None: it waits."""
-        if len(data) > turn.LARGEST:
+        if len(data) > LARGEST:
             return "too-big"
         if self.allocation.state != "standing" or all(to.family != each.family for each in self.relayed):
             return "unreachable"
@@ -131,8 +132,8 @@ class RelayedSocket:
             if self._carrier.on_datagram is not None:
                 self._carrier.on_datagram(each, source)
 
-    def _happened(self, event: turn.AllocationEvent) -> None:
-        if not isinstance(event, turn.PeerError) or self.on_icmp is None:
+    def _happened(self, event: AllocationEvent) -> None:
+        if not isinstance(event, PeerError) or self.on_icmp is None:
             return
         kind = error_kind(event.peer.family, event.icmp_type, event.icmp_code)
         mtu = (event.data & (0xFFFF if event.peer.family == 4 else 0xFFFFFFFF)) or None

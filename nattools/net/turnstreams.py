@@ -12,7 +12,9 @@ from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.net.serversteps import ServerStep, StepFailure
 from nattools.net.turndriver import TurnDriver
-from nattools.protocols import stun, turn
+from nattools.protocols import stun
+from nattools.protocols.turn.clientallocation import AllocationEvent, NotConnected, PeerConnected, PeerError
+from nattools.protocols.turn.refusal import TurnRefusal, refusal
 from nattools.protocols.turn.turnconstants import CONNECT_TIMEOUT_S
 
 AnotherStream = Callable[[float], Awaitable[TcpStream | StepFailure]]
@@ -37,30 +39,30 @@ class RelayedStreams:
         self.on_stream: Callable[[TcpStream, Endpoint], None] | None = None
         self._driver = driver
         self._another = another
-        self._results: dict[Endpoint, turn.PeerConnected | turn.NotConnected] = {}
+        self._results: dict[Endpoint, PeerConnected | NotConnected] = {}
         self._accepting: set[asyncio.Task[None]] = set()
         driver.on_event = self._happened
 
     @property
-    def ended(self) -> turn.TurnRefusal | None:
+    def ended(self) -> TurnRefusal | None:
         """Why it is of no use any more."""
         return self._driver.allocation.refusal if self._driver.allocation.done else None
 
-    async def permit(self, peer: Endpoint) -> turn.TurnRefusal | None:
+    async def permit(self, peer: Endpoint) -> TurnRefusal | None:
         """Let this address connect, until the end; why the relay does not."""
         return await self._driver.permit(peer.host)
 
-    async def connect(self, peer: Endpoint) -> TcpStream | turn.TurnRefusal:
+    async def connect(self, peer: Endpoint) -> TcpStream | TurnRefusal:
         """Have the relay connect to a peer; it tries for half a minute."""
         self._driver.allocation.connect(peer)
         self._driver.drive()
         while peer not in self._results and self._driver.allocation.state == "standing":
             await self._driver.change()
         result = self._results.pop(peer, None)
-        if isinstance(result, turn.PeerConnected):
+        if isinstance(result, PeerConnected):
             return await self._bind(result.connection_id)
         why = self.ended if result is None else result.refusal
-        return why or turn.TurnRefusal("connect", "abandoned", None, "the allocation is over")
+        return why or TurnRefusal("connect", "abandoned", None, "the allocation is over")
 
     async def release(self) -> None:
         """Give the allocation back, and wait until the relay has heard of it."""
@@ -76,30 +78,30 @@ class RelayedStreams:
         for task in self._accepting:
             task.cancel()
 
-    def _happened(self, event: turn.AllocationEvent) -> None:
-        if isinstance(event, turn.PeerError):
+    def _happened(self, event: AllocationEvent) -> None:
+        if isinstance(event, PeerError):
             return
-        if isinstance(event, turn.NotConnected) or not event.offered:
+        if isinstance(event, NotConnected) or not event.offered:
             self._results[event.peer] = event
         elif self.on_stream is not None and len(self._accepting) < MOST_ACCEPTING:
             task = asyncio.get_running_loop().create_task(self._accept(event))
             self._accepting.add(task)
             task.add_done_callback(self._accepting.discard)
 
-    async def _accept(self, offered: turn.PeerConnected) -> None:
+    async def _accept(self, offered: PeerConnected) -> None:
         stream = await self._bind(offered.connection_id)
-        if isinstance(stream, turn.TurnRefusal):
+        if isinstance(stream, TurnRefusal):
             return
         if self.on_stream is None:
             stream.abort()
         else:
             self.on_stream(stream, offered.peer)
 
-    async def _bind(self, connection_id: int) -> TcpStream | turn.TurnRefusal:
+    async def _bind(self, connection_id: int) -> TcpStream | TurnRefusal:
         """Take over a peer's connection (RFC 6062 4.3, 4.4)."""
         stream = await self._another(CONNECT_TIMEOUT_S)
         if isinstance(stream, StepFailure):
-            return turn.TurnRefusal("connection-bind", "abandoned", None, stream.detail)
+            return TurnRefusal("connection-bind", "abandoned", None, stream.detail)
         transaction = self._driver.allocation.connection_bind(connection_id)
         try:
             async with TimeLimit(CONNECT_TIMEOUT_S):
@@ -108,10 +110,10 @@ class RelayedStreams:
             stream.abort()
             raise
         transaction.abandon("no answer, or one that is none")
-        refusal = turn.refusal("connection-bind", transaction)
-        if refusal is not None:
+        refused = refusal("connection-bind", transaction)
+        if refused is not None:
             stream.abort()
-            return refusal
+            return refused
         return stream
 
 

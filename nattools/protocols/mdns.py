@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Family
+from nattools.protocols.dnsreader import DnsReader, RawRecord, encode_name, strings
 
 PORT: Final = 5353
 GROUPS: Final[dict[Family, str]] = {4: "224.0.0.251", 6: "ff02::fb"}
@@ -26,8 +27,6 @@ ANY_SERVICE: Final = "_services._dns-sd._udp.local"
 _IN: Final = 1
 _CLASS: Final = 0x7FFF
 _ANSWER: Final = 0x8400
-_LONGEST_NAME: Final = 255
-_MOST_JUMPS: Final = 32
 _HEADER: Final = struct.Struct("!HHHHHH")
 _RECORD: Final = struct.Struct("!HHIH")
 _SRV: Final = struct.Struct("!HHH")
@@ -79,19 +78,6 @@ def encode_response(records: Iterable[DnsRecord]) -> bytes:
     return b"".join(parts)
 
 
-def encode_name(name: str) -> bytes:
-    """Labels with their lengths, without compression. ValueError: it is no name."""
-    encoded = b""
-    for label in name.rstrip(".").split("."):
-        data = label.encode()
-        if not 1 <= len(data) <= 63:
-            raise ValueError(f"{name[:80]!r} is not a name")
-        encoded += bytes([len(data)]) + data
-    if len(encoded) >= _LONGEST_NAME:
-        raise ValueError(f"{name[:80]!r} is too long for a name")
-    return encoded + b"\0"
-
-
 def _encode_value(record: DnsRecord) -> bytes:
     if record.kind == PTR:
         return encode_name(record.value)
@@ -115,94 +101,33 @@ def decode(data: bytes) -> DnsMessage:
         raise ProtocolError("a DNS message that is no query")
     if asked + answers + authorities + additional > MOST_RECORDS:
         raise ProtocolError(f"a DNS message with more than {MOST_RECORDS} records")
-    reader = _Reader(data, _HEADER.size)
-    questions = tuple(reader.question() for _ in range(asked))
-    records = tuple(reader.record() for _ in range(answers + authorities + additional))
+    reader = DnsReader(data, _HEADER.size)
+    questions = tuple(_question(reader) for _ in range(asked))
+    records = tuple(_record(reader) for _ in range(answers + authorities + additional))
     return DnsMessage(bool(flags & 0x8000), questions, records)
 
 
-class _Reader:
-    """Reads one part after the other."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data = data
-        self._at = at
-
-    def _unpack(self, form: struct.Struct) -> tuple[int, ...]:
-        if self._at + form.size > len(self._data):
-            raise ProtocolError("a DNS message that ends too soon")
-        found = form.unpack_from(self._data, self._at)
-        self._at += form.size
-        return found
-
-    def question(self) -> DnsQuestion:
-        name = self._name()
-        kind, bits = self._unpack(struct.Struct("!HH"))
-        return DnsQuestion(name, kind, bool(bits & 0x8000))
-
-    def record(self) -> DnsRecord:
-        name = self._name()
-        kind, bits, ttl_s, length = self._unpack(_RECORD)
-        end = self._at + length
-        if end > len(self._data):
-            raise ProtocolError("a DNS record that ends too soon")
-        value = self._value(kind, end) if bits & _CLASS == _IN else ""
-        self._at = end
-        return DnsRecord(name, kind, ttl_s, value)
-
-    def _value(self, kind: int, end: int) -> str:
-        data = self._data[self._at : end]
-        if kind == PTR:
-            return self._name()
-        if kind == A and len(data) == 4:
-            return str(IPv4Address(data))
-        if kind == AAAA and len(data) == 16:
-            return str(IPv6Address(data))
-        if kind == SRV and len(data) > _SRV.size:
-            port = self._unpack(_SRV)[2]
-            return f"{self._name()}:{port}"
-        return _texts(data) if kind == TXT else ""
-
-    def _name(self) -> str:
-        """Compressed as RFC 1035 4.1.4 has it; a pointer leads backwards alone, so that none leads in a
-        circle."""
-        labels: list[str] = []
-        at, after, jumps, size = self._at, None, 0, 0
-        while True:
-            if at >= len(self._data):
-                raise ProtocolError("a DNS name that ends too soon")
-            length = self._data[at]
-            if length >= 0xC0:
-                if at + 1 >= len(self._data):
-                    raise ProtocolError("a DNS name that ends too soon")
-                to = (length & 0x3F) << 8 | self._data[at + 1]
-                after = at + 2 if after is None else after
-                jumps += 1
-                if to >= at or jumps > _MOST_JUMPS:
-                    raise ProtocolError("a DNS name that leads in a circle")
-                at = to
-            elif length >= 0x40:
-                raise ProtocolError("a DNS name with a label of an unknown kind")
-            elif length == 0:
-                self._at = at + 1 if after is None else after
-                return ".".join(labels)
-            else:
-                size += length + 1
-                if size > _LONGEST_NAME or at + 1 + length > len(self._data):
-                    raise ProtocolError("a DNS name that is too long")
-                labels.append(_label(self._data[at + 1 : at + 1 + length]))
-                at += 1 + length
+def _question(reader: DnsReader) -> DnsQuestion:
+    name, kind, bits = reader.question()
+    return DnsQuestion(name, kind, bool(bits & 0x8000))
 
 
-def _label(data: bytes) -> str:
-    """In lower case; dots within a label are none between labels."""
-    return data.decode("utf-8", "replace").lower().replace(".", "\u2024")
+def _record(reader: DnsReader) -> DnsRecord:
+    raw = reader.record()
+    value = _value(reader.data, raw) if raw.bits & _CLASS == _IN else ""
+    return DnsRecord(raw.name, raw.kind, raw.ttl_s, value)
 
 
-def _texts(data: bytes) -> str:
-    texts, at = [], 0
-    while at < len(data):
-        length = data[at]
-        texts.append(data[at + 1 : at + 1 + length].decode("utf-8", "replace"))
-        at += 1 + length
-    return " ".join(texts)
+def _value(message: bytes, raw: RawRecord) -> str:
+    data = message[raw.start : raw.end]
+    if raw.kind == PTR:
+        return DnsReader(message, raw.start).name()
+    if raw.kind == A and len(data) == 4:
+        return str(IPv4Address(data))
+    if raw.kind == AAAA and len(data) == 16:
+        return str(IPv6Address(data))
+    if raw.kind == SRV and len(data) > _SRV.size:
+        place = DnsReader(message, raw.start)
+        port = place.unpack(_SRV)[2]
+        return f"{place.name()}:{port}"
+    return " ".join(each.decode("utf-8", "replace") for each in strings(data)) if raw.kind == TXT else ""

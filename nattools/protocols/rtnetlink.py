@@ -24,17 +24,21 @@ _ROUTE = struct.Struct(
 )  # struct rtmsg: family, lengths, tos, table, protocol, scope, type, flags
 _HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
 _ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
+_NEIGHBOUR = struct.Struct("=B3xiHBB")  # struct ndmsg: family, index, state, flags, type
 _LIFETIMES = struct.Struct("=II")  # struct ifa_cacheinfo: preferred, valid, and more
 _NUMBER = struct.Struct("=I")
 
 _ERROR, _DONE = 2, 3
 _NEW_LINK, _GET_LINK, _NEW_ADDRESS, _GET_ADDRESS, _NEW_ROUTE, _GET_ROUTE = 16, 18, 20, 22, 24, 26
+_NEW_NEIGHBOUR, _GET_NEIGHBOUR = 28, 30
 _REQUEST, _DUMP = 0x1, 0x300
 _NAME, _MTU, _MASTER, _LINK_INFO, _EXTENSIONS = 3, 4, 10, 18, 29  # IFLA_
 _KIND = 1  # IFLA_INFO_KIND
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _DESTINATION, _SOURCE, _OUT, _VIA, _PRIORITY, _PREFERRED, _MULTIPATH, _TABLE = 1, 2, 4, 5, 6, 7, 9, 15  # RTA_
 _OWN, _LOCAL_END, _CACHE_INFO, _ADDRESS_FLAGS = 1, 2, 6, 8  # IFA_
+_NEIGHBOUR_ADDRESS, _NEIGHBOUR_HARDWARE = 1, 2  # NDA_
+_ANSWERED = 0x02 | 0x04 | 0x08 | 0x10  # NUD_REACHABLE, _STALE, _DELAY, _PROBE
 _FOREVER = 0xFFFFFFFF
 _NESTED = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _UNICAST, _LOCAL = 1, 2  # RTN_
@@ -88,6 +92,15 @@ class KernelAddress(msgspec.Struct, frozen=True):
     valid_s: int | None = None
 
 
+class KernelNeighbour(msgspec.Struct, frozen=True):
+    """A machine on the link with the index `link` that once answered ARP or neighbour discovery. `hardware`:
+    with which hardware address, in hexadecimal."""
+
+    link: int
+    address: str
+    hardware: str
+
+
 class NetlinkError(msgspec.Struct, frozen=True):
     """The kernel's answer is an error: `number` is its errno."""
 
@@ -98,7 +111,7 @@ class End(msgspec.Struct, frozen=True):
     """The end of a dump."""
 
 
-Message = KernelLink | KernelAddress | TableRoute | NetlinkError | End
+Message = KernelLink | KernelAddress | KernelNeighbour | TableRoute | NetlinkError | End
 
 
 def dump_links(sequence: int) -> bytes:
@@ -117,6 +130,11 @@ def dump_routes(sequence: int, family: Family) -> bytes:
     """The request for all routes of all tables."""
     body = _ROUTE.pack(FAMILIES[family], 0, 0, 0, 0, 0, 0, 0, 0)
     return _message(_GET_ROUTE, _REQUEST | _DUMP, sequence, body)
+
+
+def dump_neighbours(sequence: int, family: Family) -> bytes:
+    """The request for all machines of a family that are known on links."""
+    return _message(_GET_NEIGHBOUR, _REQUEST | _DUMP, sequence, _NEIGHBOUR.pack(FAMILIES[family], 0, 0, 0, 0))
 
 
 def ask_route(
@@ -175,6 +193,8 @@ def _messages(datagram: bytes, sequence: int) -> Iterator[Message]:
             yield from _addresses(body)
         elif kind == _NEW_ROUTE:
             yield from _routes(body)
+        elif kind == _NEW_NEIGHBOUR:
+            yield from _neighbours(body)
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:
@@ -228,6 +248,19 @@ def _addresses(body: bytes) -> Iterator[KernelAddress]:
         lifetimes = tuple(None if each == _FOREVER else each for each in told)
     all_flags = _number(found, _ADDRESS_FLAGS)
     yield KernelAddress(index, own, length, flags if all_flags is None else all_flags, *lifetimes)
+
+
+def _neighbours(body: bytes) -> Iterator[KernelNeighbour]:
+    """One, or none: nobody has answered there."""
+    number, link, state, _, _ = _NEIGHBOUR.unpack_from(body)
+    family: Family | None = next((each for each, known in FAMILIES.items() if known == number), None)
+    if family is None or not state & _ANSWERED:
+        return
+    found = _attributes(body[_NEIGHBOUR.size :])
+    address = _address(family, found.get(_NEIGHBOUR_ADDRESS))
+    hardware = found.get(_NEIGHBOUR_HARDWARE, b"")
+    if address is not None and any(hardware):
+        yield KernelNeighbour(link, address, hardware.hex())
 
 
 def _routes(body: bytes) -> Iterator[TableRoute]:

@@ -142,6 +142,15 @@ Figure = BarChart | EventChart | GridChart | PathChart | ReachChart
 Block = Table | Prose | BarChart | EventChart | GridChart | PathChart | ReachChart
 
 
+def without_figures(block: Block, columns: int) -> Table | Prose:
+    """Any block in characters, for so many columns."""
+    if isinstance(block, Table | Prose):
+        return block
+    from nattools.report.figures import as_table  # few documents have any
+
+    return as_table(block, columns)
+
+
 class Section(NamedTuple):
     """Blocks under a title. `note` stands beside the title; `collapsed`: a page may fold it away."""
 

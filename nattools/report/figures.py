@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from nattools.report.document import (
     BarChart,
-    Block,
     Cell,
     EventChart,
     Figure,
     GridChart,
     Mood,
     PathChart,
-    Prose,
     ReachChart,
     Table,
 )
@@ -27,11 +25,6 @@ ENTERS: dict[bool | None, tuple[str, Mood]] = {
     False: ("no", "bad"),
     None: ("not known", "unsure"),
 }
-
-
-def without_figures(block: Block, columns: int) -> Table | Prose:
-    """Any block in characters, for so many columns."""
-    return block if isinstance(block, Table | Prose) else as_table(block, columns)
 
 
 def as_table(figure: Figure, columns: int) -> Table:

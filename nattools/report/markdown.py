@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 
 from nattools.model.report import Report
-from nattools.report.document import Block, Cell, Document, PathChart, Prose, Section, Table
-from nattools.report.figures import without_figures
+from nattools.report.document import Block, Cell, Document, PathChart, Prose, Section, Table, without_figures
 from nattools.report.safetext import untied
 from nattools.report.sections.contents import contents
 

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from nattools.model.report import Report
-from nattools.report.document import Cell, Detail, Document, Mood, Prose, Section, Table
-from nattools.report.figures import without_figures
+from nattools.report.document import Cell, Detail, Document, Mood, Prose, Section, Table, without_figures
 from nattools.report.safetext import untied, width, wrap
 
 MAX_COLUMNS = 240

@@ -18,14 +18,21 @@ from nattools.chance import random_bytes
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import long_term_key, make_nonce, nonce_features
 from nattools.protocols.stun.message import Attribute
+from nattools.protocols.turn.credentials import (
+    LongTermCredentials,
+    expiry,
+    time_limited,
+    time_limited_password,
+)
 
 REALM: Final = "turn"
 """Four letters: see above."""
 _ALGORITHMS: Final = stun.pack_algorithms(((c.SHA256, b""), (c.MD5, b"")))
 _LETTERS: Final = 16
 _LEAST_LETTERS: Final = 4
-_COOKIE_SIZE: Final = len(stun.make_nonce(b"", password_algorithms=True))
+_COOKIE_SIZE: Final = len(make_nonce(b"", password_algorithms=True))
 
 
 class Client(NamedTuple):
@@ -64,25 +71,25 @@ class TurnUsers:
         self._clock = clock
         self._lasting = dict(lasting)
         for name, password in lasting.items():
-            stun.long_term_key(name, realm, password)
+            long_term_key(name, realm, password)
 
     def key(self, name: str, algorithm: int) -> bytes | None:
         """The key of a user's requests; None: there is no such user (any more)."""
         password = self._lasting.get(name)
         if password is None and self._secret is not None:
-            expires = turn.expiry(name)
+            expires = expiry(name)
             if expires is not None and expires > self._clock():
-                password = turn.time_limited_password(self._secret, name)
+                password = time_limited_password(self._secret, name)
         try:
-            return None if password is None else stun.long_term_key(name, self.realm, password, algorithm)
+            return None if password is None else long_term_key(name, self.realm, password, algorithm)
         except ValueError:
             return None
 
-    def issue(self, lifetime_s: int) -> turn.LongTermCredentials | None:
+    def issue(self, lifetime_s: int) -> LongTermCredentials | None:
         """New time-limited credentials of somebody whom nobody knows; None: there is no secret."""
         if self._secret is None:
             return None
-        return turn.time_limited(self._secret, random_bytes(6).hex(), int(self._clock()) + lifetime_s)
+        return time_limited(self._secret, random_bytes(6).hex(), int(self._clock()) + lifetime_s)
 
 
 class Challenges:
@@ -122,7 +129,7 @@ class Challenges:
         room -= c.HEADER_SIZE + 8 + 4 + (len(self._realm[1]) + 3 & ~3) + 4
         full = (_COOKIE_SIZE + _LETTERS + 3 & ~3) + 4 + len(_ALGORITHMS)
         if room >= full:
-            nonce = stun.make_nonce(self._opaque(client, now, True), password_algorithms=True)
+            nonce = make_nonce(self._opaque(client, now, True), password_algorithms=True)
             return CredentialsRefused(
                 code, (self._realm, (c.NONCE, nonce), (c.PASSWORD_ALGORITHMS, _ALGORITHMS))
             )
@@ -139,7 +146,7 @@ class Challenges:
         return chosen[0]
 
     def _accepts(self, nonce: bytes, client: Client, now: float) -> bool:
-        full = stun.nonce_features(nonce).password_algorithms
+        full = nonce_features(nonce).password_algorithms
         opaque = nonce[_COOKIE_SIZE:] if full else nonce
         if len(opaque) not in ((_LETTERS,) if full else range(_LEAST_LETTERS, _LETTERS + 1, 4)):
             return False

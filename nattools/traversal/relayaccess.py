@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from nattools.errors import UsageError
 from nattools.model.serveruri import ServerUri, parse_server
 from nattools.net.serverstream import Security
-from nattools.protocols import derp, turn
+from nattools.protocols import derp
 from nattools.protocols.mailbox import RelayOffer
+from nattools.protocols.turn.credentials import LongTermCredentials, time_limited
 
 if TYPE_CHECKING:
     from nattools.net.turnsocket import RelayedSocket
@@ -24,7 +25,7 @@ class TurnAccess(NamedTuple):
     `until`: the loop's time at which the credentials end; `secret`: what makes new ones."""
 
     uri: ServerUri
-    credentials: turn.LongTermCredentials | None
+    credentials: LongTermCredentials | None
     security: Security | None = None
     until: float = math.inf
     secret: str | None = None
@@ -81,7 +82,7 @@ def usable(uri: ServerUri) -> bool:
     return uri.scheme == "turn" or (uri.scheme == "turns" and uri.transport != "udp")
 
 
-def ways_to(uri: ServerUri, credentials: turn.LongTermCredentials | None) -> tuple[TurnAccess, ...]:
+def ways_to(uri: ServerUri, credentials: LongTermCredentials | None) -> tuple[TurnAccess, ...]:
     """By the transport that the URI names, else by UDP first, then by TCP."""
     if uri.secure or uri.transport is not None:
         return (TurnAccess(uri, credentials),)
@@ -94,7 +95,7 @@ def with_new_credentials(access: AnyAccess, *, now: float) -> AnyAccess:
     loop's time."""
     if not isinstance(access, TurnAccess) or access.secret is None:
         return access
-    made = turn.time_limited(access.secret, "nattools", int(time.time()) + MADE_S)
+    made = time_limited(access.secret, "nattools", int(time.time()) + MADE_S)
     return access._replace(credentials=made, until=now + MADE_S)
 
 
@@ -106,7 +107,7 @@ def offered(offer: RelayOffer, host: str, port: int, *, tls: bool, now: float) -
 
 
 def _ways_offered(offer: RelayOffer, host: str, port: int, *, tls: bool) -> tuple[TurnAccess, ...]:
-    credentials = turn.LongTermCredentials(offer.username, offer.password)
+    credentials = LongTermCredentials(offer.username, offer.password)
     if offer.uris:
         return tuple(way for uri in _readable(offer.uris) for way in ways_to(uri, credentials))[:MOST_WAYS]
     name = f"[{host}]" if ":" in host else host

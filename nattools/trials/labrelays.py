@@ -1,4 +1,4 @@
-"""The relays of a lab, as what is to be tried, and as what a punch uses."""
+"""The relays of a lab, as what a punch uses."""
 
 from __future__ import annotations
 
@@ -6,23 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from nattools.lab.backend import Lab
-from nattools.lab.labrelay import relays_of
+from nattools.trials.labsearches import relays_of_lab
 
 if TYPE_CHECKING:
     from nattools.engine.relaysearch import RelaySearch
     from nattools.net.serverstream import Security
     from nattools.traversal.relayaccess import AnyAccess
-
-
-def relays_of_lab(lab: Lab) -> RelaySearch | None:
-    """None: its scenario has none."""
-    found = relays_of(lab.scenario, lab.layout)
-    if found is None:
-        return None
-    from nattools.engine.relaysearch import RelaySearch, read_user
-
-    user = read_user(found.user) if found.user else None
-    return RelaySearch(turn=found.turn, derp=found.derp, pinned=found.pinned, user=user)
 
 
 def accesses_of_lab(lab: Lab, named: Iterable[AnyAccess] = ()) -> tuple[AnyAccess, ...]:

@@ -27,9 +27,7 @@ from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 from nattools.report.safetext import safe
 from nattools.trials.knocks import knock_pair
-from nattools.trials.labpeers import peers_of_lab
-from nattools.trials.labrelays import relays_of_lab
-from nattools.trials.labtailnets import tailnets_of_lab
+from nattools.trials.labsearches import with_searches
 from nattools.trials.pairs import PairOptions, Reports, Told, connect_pair, in_processes
 
 
@@ -146,17 +144,15 @@ def measure_options(lab: Lab, host: str) -> MeasureOptions:
         wanted["peers"] = tuple(wanted["peers"])
     if "families" in wanted:
         wanted["families"] = tuple(wanted["families"])
-    return MeasureOptions(
+    options = MeasureOptions(
         command=command,
         mtu=command == "ipv6",
         servers=tuple(parse_server(uri) for uri in lab.server_uris()),
         scenario=f"{scenario.name}:{host}",
         seed=lab.seed,
-        relays=relays_of_lab(lab),
-        libp2p=peers_of_lab(lab),
-        tailnets=tailnets_of_lab(lab) if command == "tailscale" else None,
         **wanted,
     )
+    return with_searches(options, lab)
 
 
 def run_trial(case: Case, emit: Emit = no_progress, watched: Watched = nullcontext) -> Trial:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 SENTENCES = {
     "lan-not-asked": "Nobody asked the machines here.",
-    "settle-lan": "nattools lan asks them.",
+    "settle-lan": (
+        "nattools lan listens for longer, and on two machines at once it proves what passes between them."
+    ),
+    "lan-strangers": (
+        "{interface} has a public address ({address}): those beside it are other people's machines, and were "
+        "not asked."
+    ),
     "lan-isolated": "This network keeps its machines apart: the router answers, and {address} does not.",
     "lan-proven": "Another machine here runs nattools lan ({address}); between you pass {ways:and}.",
     "lan-lost": "What does not pass: {ways:and}.",
@@ -16,6 +22,14 @@ SENTENCES = {
     "lan-set-querier": "Switch on an IGMP querier on the router or switch, or switch IGMP snooping off.",
     "lan-somebody": "Another machine here answers ({address}).",
     "lan-only-multicast": "Machines here announce themselves, and none answers to what is sent to it alone.",
+    "lan-only-heard": (
+        "Multicast passes between the machines here; whether they are reached one by one was not seen at a "
+        "glance."
+    ),
+    "lan-known-silent": (
+        "The router answers, and of the machines here ({count} were asked) none does: they sleep or answer "
+        "no ping, or this network keeps its machines apart."
+    ),
     "lan-router-alone": (
         "The router answers, and nobody else was seen: either nobody else is here, or this network keeps "
         "its machines apart."

@@ -16,6 +16,10 @@ SENTENCES = {
     "peer-says-nothing": "It takes connections and does not say who it is.",
     "peer-quic-answers": "Its QUIC port answers; who it is was not asked, since only TCP is spoken here.",
     "peer-quic-silent": "Its QUIC port does not answer, which proves nothing: not every server does.",
+    "libp2p-names-lost": (
+        "No name of libp2p's was answered for (TXT records of _dnsaddr names): by names alone a node finds "
+        "no first peers here. Ask another name server, or give it addresses that begin with /ip4 or /dns4."
+    ),
     # addresses
     "address-reached": (
         "The peer {by} connected to it from {origin}, to which this machine had written nothing: so can "

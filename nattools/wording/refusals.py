@@ -1,4 +1,4 @@
-"""What a router's error codes mean and what to do about them: UPnP, PCP and NAT-PMP; and its silence.
+"""What a router's error codes mean and what to do about them: UPnP, PCP and NAT-PMP.
 
 UPnP's general codes are those of UPnP Device Architecture 2, section 3.1.2. From 700 on every service has its
 own: WANIPConnection:2, section 2.5, and WANIPv6FirewallControl:1, section 2.6, give some numbers different
@@ -7,7 +7,7 @@ names. PCP: RFC 6887 7.4. NAT-PMP: RFC 6886 3.5.
 
 from __future__ import annotations
 
-from nattools.model.portmapping import PortMappingError, Refusal
+from nattools.model.portmapping import Refusal
 
 Texts = dict[int, tuple[str, str, str]]
 """By code: the protocol's name for it, what happened, what to do."""
@@ -272,44 +272,6 @@ def natpmp_refusal(code: int) -> Refusal:
     """What a result code other than 0 means."""
     meaning = f"The router refused with NAT-PMP result {code}, which RFC 6886 does not name."
     return _refusal(NAT_PMP, code, f"result {code}", meaning, _OTHERWISE)
-
-
-_NO_ANSWER = {
-    "timeout": (
-        "no answer",
-        "The router did not answer the request.",
-        "Ask again; if it stays silent, restart the router or try another protocol.",
-    ),
-    "unreachable": (
-        "not reachable",
-        "The router could not be asked.",
-        "Check the connection to the router.",
-    ),
-    "malformed": (
-        "malformed answer",
-        "The router sent an invalid answer.",
-        "Look for newer firmware of the router, or try another protocol.",
-    ),
-    "not asked": ("not asked", "It was not asked.", ""),
-    "not listed": (
-        "not in its table",
-        "The router said yes, but its table does not have the mapping, and nothing came through it.",
-        "Delete what nobody needs from the router's list of mappings, or restart the router.",
-    ),
-    "no lifetime": (
-        "lifetime of 0 s",
-        "The router said yes, but to a lifetime of 0 s, and nothing came through the mapping.",
-        "Look for newer firmware of the router, or try another protocol.",
-    ),
-}
-
-
-def no_answer(outcome: str, detail: str = "") -> PortMappingError:
-    """What the outcome of a request means to which the router gave no code."""
-    name, meaning, advice = _NO_ANSWER.get(outcome, ("refused", "The router refused.", ""))
-    if detail:
-        meaning = f"{meaning} ({detail})"
-    return PortMappingError(code=None, name=name, meaning=meaning, advice=advice)
 
 
 def _refusal(table: Texts, code: int, *unknown: str) -> Refusal:

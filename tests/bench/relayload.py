@@ -14,6 +14,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.namespace import entered
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import LongTermAuthentication
 from nattools.protocols.stun.message import Attribute
 from nattools.protocols.turn import turnconstants as t
 
@@ -53,7 +54,7 @@ class BenchClient:
         self.socket.bind(local or (server[0] if inside is None else "", 0))
         self.socket.connect(server)
         self.socket.settimeout(5)
-        self._login = stun.LongTermAuthentication(user, password)
+        self._login = LongTermAuthentication(user, password)
         self._number = 0
         self.relayed = self._ask(c.ALLOCATE, (c.REQUESTED_TRANSPORT, turn.pack_transport(t.UDP))).relayed[0]
 

@@ -22,7 +22,10 @@ from nattools.net.serversteps import StepFailure
 from nattools.net.turnopening import open_relayed, open_relayed_streams
 from nattools.net.turnsocket import RelayedSocket
 from nattools.net.turnstreams import RelayedStreams
-from nattools.protocols import stun, turn
+from nattools.protocols import stun
+from nattools.protocols.turn.credentials import LongTermCredentials, time_limited
+from nattools.protocols.turn.refusal import TurnRefusal
+from nattools.protocols.turn.requests import AllocationWish
 
 pytestmark = pytest.mark.interop("turnserver")
 TRANSPORTS = ("udp", "tcp", "tls")
@@ -105,7 +108,7 @@ def test_quic_over_them(server: Coturn, transport: str) -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_wrong_password(server: Coturn, transport: str) -> None:
     async def main(network: Network) -> None:
-        wrong = turn.LongTermCredentials("alice", "guessed")
+        wrong = LongTermCredentials("alice", "guessed")
         found = await try_relay(network, server.uris[transport], credentials=wrong)
         assert isinstance(found, StepFailure)
         assert (found.step, found.cause, found.code) == ("authenticate", "error", 401)
@@ -116,15 +119,15 @@ def test_a_wrong_password(server: Coturn, transport: str) -> None:
 @pytest.mark.parametrize(
     ("wish", "code"),
     [
-        (turn.AllocationWish(family=6), 440),
-        (turn.AllocationWish(tcp=True), 400),  # coturn's word for UDP; RFC 6062 5.1 has 400 too
+        (AllocationWish(family=6), 440),
+        (AllocationWish(tcp=True), 400),  # coturn's word for UDP; RFC 6062 5.1 has 400 too
         (
-            turn.AllocationWish(reservation=b"12345678"),
+            AllocationWish(reservation=b"12345678"),
             404,
         ),  # and for a token that nobody has: 508 in RFC 8656 7.2
     ],
 )
-def test_what_it_refuses(server: Coturn, wish: turn.AllocationWish, code: int) -> None:
+def test_what_it_refuses(server: Coturn, wish: AllocationWish, code: int) -> None:
     async def main(network: Network) -> None:
         found = await try_relay(network, server.uris["udp"], wish=wish)
         assert isinstance(found, StepFailure)
@@ -135,11 +138,11 @@ def test_what_it_refuses(server: Coturn, wish: turn.AllocationWish, code: int) -
 
 def test_a_pair_of_ports(server: Coturn) -> None:
     async def main(network: Network) -> None:
-        even = await relay(network, server.uris["udp"], wish=turn.AllocationWish(port="pair"))
+        even = await relay(network, server.uris["udp"], wish=AllocationWish(port="pair"))
         assert even.local.port % 2 == 0
         token = even.allocation.reservation
         assert token is not None
-        odd = await relay(network, server.uris["udp"], wish=turn.AllocationWish(reservation=token))
+        odd = await relay(network, server.uris["udp"], wish=AllocationWish(reservation=token))
         assert odd.local.port == even.local.port + 1
         await even.release()
         await odd.release()
@@ -150,13 +153,11 @@ def test_a_pair_of_ports(server: Coturn) -> None:
 def test_an_ipv6_address(tmp_path: Path) -> None:
     async def main(network: Network) -> None:
         with coturn(tmp_path, next(_PORTS), "--relay-ip=::1") as found:
-            both = await relay(network, found.uris["udp"], wish=turn.AllocationWish(both_families=True))
+            both = await relay(network, found.uris["udp"], wish=AllocationWish(both_families=True))
             assert both.local.host == HOST
             assert len(both.relayed) == 1, "coturn 4.6.1 passes over ADDITIONAL-ADDRESS-FAMILY"
             await both.release()
-            six = await relay(
-                network, found.uris["udp"], wish=turn.AllocationWish(family=6, dont_fragment=True)
-            )
+            six = await relay(network, found.uris["udp"], wish=AllocationWish(family=6, dont_fragment=True))
             assert six.local.host == "::1"
             peer = Inbox(await network.open_udp(family=6, host="::1"))
             for number in range(8):
@@ -202,10 +203,10 @@ def test_time_limited_credentials(tmp_path: Path) -> None:
 
     async def main(network: Network) -> None:
         with coturn(tmp_path, next(_PORTS), credentials=options) as found:
-            good = turn.time_limited(SECRET, "alice", int(time.time()) + 60)
+            good = time_limited(SECRET, "alice", int(time.time()) + 60)
             socket = await relay(network, found.uris["udp"], credentials=good)
             await socket.release()
-            late = turn.time_limited(SECRET, "alice", int(time.time()) - 60)
+            late = time_limited(SECRET, "alice", int(time.time()) - 60)
             refused = await try_relay(network, found.uris["udp"], credentials=late)
             assert isinstance(refused, StepFailure)
             assert (refused.step, refused.code) == ("authenticate", 401)
@@ -257,7 +258,7 @@ class TestTcpThroughIt:
             alice = await open_relayed_streams(network, uri, ALICE, security=UNCHECKED)
             assert isinstance(alice, RelayedStreams), alice
             mine = await alice.connect(listener.local)
-            assert not isinstance(mine, turn.TurnRefusal), mine
+            assert not isinstance(mine, TurnRefusal), mine
             await echo(mine, await accepted.get())
             offered: asyncio.Queue[TcpStream] = asyncio.Queue()
             alice.on_stream = lambda stream, peer: offered.put_nowait(stream)
@@ -276,7 +277,7 @@ class TestTcpThroughIt:
             alice = await open_relayed_streams(network, uri, ALICE)
             assert isinstance(alice, RelayedStreams), alice
             refusal = await alice.connect(Endpoint(HOST, 9))
-            assert isinstance(refusal, turn.TurnRefusal)
+            assert isinstance(refusal, TurnRefusal)
             assert refusal.code == 447
             alice.close()
 
@@ -309,7 +310,7 @@ async def refused(network: Network, server: Coturn, hosts: tuple[str, ...]) -> s
     """Those that it gives no permission for. Nothing is sent to them."""
     found: set[str] = set()
     for family in (4, 6):
-        wish = turn.AllocationWish(family=family)
+        wish = AllocationWish(family=family)
         socket = await open_relayed(network, parse_server(server.uris["udp"]), ALICE, wish)
         assert isinstance(socket, RelayedSocket)
         for host in hosts:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nattools.errors import ProtocolError
 from nattools.probes.lan.mdnsprobe import services_of
 from nattools.protocols import mdns
+from nattools.protocols.dnstexts import decode_answer, encode_question
 from nattools.protocols.lanbeacon import decode_beacon, encode_beacon
 from nattools.protocols.mdns import DnsRecord
 
@@ -48,3 +49,14 @@ def test_any_beacon_is_read_or_named(data: bytes) -> None:
     with contextlib.suppress(ProtocolError):
         beacon = decode_beacon(data)
         assert decode_beacon(encode_beacon(beacon)) == beacon
+
+
+@given(st.binary(max_size=200) | WHOLE)
+def test_any_answer_of_a_name_server_is_read_or_named(data: bytes) -> None:
+    """What follows the header and question of a right answer may be anything."""
+    question = encode_question("a.example", 7)
+    right = question[:2] + b"\x81\x80\x00\x01\x00\x03\x00\x00\x00\x00" + question[12:-11]
+    for whole in (data, right + data):
+        with contextlib.suppress(ProtocolError):
+            found = decode_answer(whole, "a.example", 7)
+            assert len(found.texts) <= 100

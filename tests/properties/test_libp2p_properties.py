@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nattools.errors import ProtocolError
 from nattools.protocols.libp2p import autonat, circuit, dcutr, identify, multiaddr, peerid, protobuf, uvarint
+from nattools.protocols.libp2p.dnsaddr import read_records
 from nattools.protocols.libp2p.hostkey import HostKey, open_envelope, verify
 from nattools.protocols.libp2p.multiaddr import Multiaddr, decode_multiaddr, parse_multiaddr
 from nattools.protocols.libp2p.multistream import Negotiation
@@ -195,3 +196,11 @@ def test_streams_hold_no_more_than_their_bounds(said: list[bytes]) -> None:
             session.receive(data)
     assert session.streams <= 4 + 1
     assert len(session.data_to_send()) < 12 * 60 + 200 + sum(map(len, said))
+
+
+@given(st.lists(st.text(max_size=60).map(lambda text: f"dnsaddr={text}") | st.text(max_size=30), max_size=5))
+def test_any_texts_of_a_name_are_taken_or_refused(texts: list[str]) -> None:
+    asked = parse_multiaddr(f"/dnsaddr/peers.example/p2p/{KEY.peer}")
+    found = read_records(texts, asked)
+    assert all(address.peer == KEY.peer for address in found.addresses)
+    assert len(found.addresses) + found.refused <= len(texts)

@@ -10,6 +10,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import LongTermAuthentication
 
 ACCESSORS = [
     name for name, item in vars(stun.Message).items() if hasattr(item, "__get__") and not callable(item)
@@ -135,7 +136,7 @@ def test_framing(sent: list[stun.Message], cuts: list[int], garbage: bytes) -> N
 @settings(max_examples=50)
 def test_a_transaction_survives_whatever_arrives(arriving: list[bytes], aligned: int) -> None:
     """Nothing unasked for ends it, and it ends in time."""
-    authentication = stun.LongTermAuthentication("user", "secret")
+    authentication = LongTermAuthentication("user", "secret")
     request = stun.binding_request(b"\xa5" * 12)
     transaction = stun.Transaction(request, SERVER, rc=3, authentication=authentication)
     transaction.datagrams_to_send(0.0)

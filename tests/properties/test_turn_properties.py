@@ -12,6 +12,8 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.turn.clientallocation import ClientAllocation
+from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.protocols.turn.turnconstants import REASONS
 
 channels = st.integers(turn.FIRST_CHANNEL, turn.LAST_CHANNEL)
@@ -129,7 +131,7 @@ class Victim(Conversation):
 @given(st.integers(0, 2**32), st.booleans())
 def test_whatever_a_relay_says(seed: int, stream: bool) -> None:
     """The client ends or goes on, and sends no more than a few datagrams a second."""
-    found = Victim(HostileRelay(seed), turn.ClientAllocation(SERVER, ALICE, stream=stream))
+    found = Victim(HostileRelay(seed), ClientAllocation(SERVER, ALICE, stream=stream))
     for number in range(40):
         found.send(b"hello", Endpoint(PEER.host, 1000 + number % 3))
         if number % 10 == 0:
@@ -149,8 +151,8 @@ def test_whatever_a_relay_says(seed: int, stream: bool) -> None:
 @given(st.integers(0, 2**32))
 def test_who_does_not_know_the_password_gives_no_address(seed: int) -> None:
     relay = HostileRelay(seed)
-    relay.credentials = turn.LongTermCredentials("alice", "another")
+    relay.credentials = LongTermCredentials("alice", "another")
     relay.relayed = (RELAYED,)
-    found = Victim(relay, turn.ClientAllocation(SERVER, ALICE))
+    found = Victim(relay, ClientAllocation(SERVER, ALICE))
     found.pass_time(100)
     assert found.allocation.relayed == ()

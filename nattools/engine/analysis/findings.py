@@ -8,20 +8,24 @@ import msgspec
 
 from nattools.engine.analysis.allocation import AllocationFinding, allocation
 from nattools.engine.analysis.connectivity import LayersFinding, forbidden_here, layers, ports, reachable
-from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence, endpoint
+from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence
 from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding, external, pooling
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
-from nattools.engine.analysis.relays import relays
+from nattools.engine.analysis.quotefindings import quoted_checksum
 from nattools.engine.analysis.servers import Conduct
-from nattools.model.endpoint import Family, Transport
+from nattools.engine.analysis.whostops import dropped_at
+from nattools.model.droppedat import DroppedAt
+from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way
-from nattools.model.nat import Classic, Nat, NatByTransport
+from nattools.model.nat import Classic, Nat, NatByTransport, QuotedChecksumKind
 from nattools.model.observation import Binding, Connection, DialBack, Portal, Resolution
 from nattools.model.relay import Relay
+from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
 from nattools.model.statement import Reason, Statement
+from nattools.net.addresses import leaves_link
 
 
 class PathFindings(msgspec.Struct, frozen=True, dict=True):
@@ -35,7 +39,9 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
     filtering: FilteringFinding
     allocation: AllocationFinding
     pooling: PoolingFinding
+    dropped_at: Finding[DroppedAt | None]
     hairpin: HairpinFinding
+    quotes: Finding[QuotedChecksumKind | None]
     lifetime: LifetimeFinding
     layers: LayersFinding
 
@@ -51,6 +57,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             mapping=self.mapping.value,
             mapping_depends_on_port=self.mapping.by_port,
             filtering=self.filtering.value,
+            dropped_at=self.dropped_at.value,
             port_allocation=self.allocation.value,
             port_step=self.allocation.step,
             port_range=self.allocation.port_range,
@@ -58,6 +65,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             port_mask=self.allocation.mask,
             hairpinning=self.hairpin.value,
             hairpinning_confidence=self.hairpin.confidence,
+            quoted_checksum=self.quotes.value,
             binding_lifetime_s=self.lifetime.value,
             binding_lifetime_bounds_s=self.lifetime.bounds,
             refreshed_by_inbound=self.lifetime.refreshed_by_inbound,
@@ -93,6 +101,10 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
         }
         if self.pooling.value != "unknown" or len(self.outside.hosts) > 1:
             named["pooling"] = self.pooling
+        if self.dropped_at.value is not None:
+            named["dropped_at"] = self.dropped_at
+        if self.quotes.value is not None:
+            named["quoted_checksum"] = self.quotes
         if self.present.value is not False:
             named["distance_hops"] = Finding(way.distance_hops, way.evidence, way.reason)
         return named
@@ -126,6 +138,7 @@ def path_findings(
     maps = mapping(path, outside, nat.value)
     filters = filtering(path, conducts)
     way = beside.layers if beside is not None and beside.present.value == nat.value else None
+    layered = way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value)
     return PathFindings(
         path=path,
         outside=outside,
@@ -133,11 +146,13 @@ def path_findings(
         present=nat,
         mapping=maps,
         filtering=filters,
+        dropped_at=dropped_at(path, twin, nat=nat.value),
         allocation=allocation(path, outside, nat=nat.value, varies=maps.varies),
         pooling=pooling(path, outside, nat.value),
         hairpin=hairpinning(path, nat=nat.value, varies=maps.varies, filtering=filters.value),
+        quotes=quoted_checksum(path, nat.value, layered.distance_hops),
         lifetime=lifetime(path),
-        layers=way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value),
+        layers=layered,
     )
 
 
@@ -146,12 +161,12 @@ def _round_trip_ms(path: PathEvidence) -> float | None:
     longer waited in queues, this machine's own among them."""
     server_of: dict[str, frozenset[str]] = {}
     for binding in path.bindings:
-        asked, other = endpoint(binding.asked), endpoint(binding.other_address)
+        asked, other = read_endpoint(binding.asked), read_endpoint(binding.other_address)
         if asked is not None and other is not None:
             server_of[asked.host] = server_of[other.host] = frozenset((asked.host, other.host))
     shortest: dict[frozenset[str], float] = {}
     for binding in path.bindings:
-        asked = endpoint(binding.asked)
+        asked = read_endpoint(binding.asked)
         if binding.outcome == "answered" and binding.rtt_s is not None and asked is not None:
             server = server_of.get(asked.host, frozenset((asked.host,)))
             shortest[server] = min(binding.rtt_s, shortest.get(server, binding.rtt_s))
@@ -192,6 +207,10 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def relays(self) -> tuple[Relay, ...]:
         """Those that were tried, the best first."""
+        if not any(isinstance(each, RelayTrial) for each in self.measurement.observations):
+            return ()
+        from nattools.engine.analysis.relays import relays
+
         return relays(self.measurement.observations)
 
     @property
@@ -249,7 +268,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
         asked_from = []
         for (_, of), found in self.by_path.items():
             if of == family:
-                locals_ = (endpoint(binding.local) for binding in found.path.bindings)
+                locals_ = (read_endpoint(binding.local) for binding in found.path.bindings)
                 asked_from += [at.host for at in locals_ if at is not None]
         way = self.way(family)
         asked_from += [] if way is None else [way.source]
@@ -262,7 +281,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
             for address in interface.addresses
         ]
         both = dict.fromkeys((*asked_from, *configured))
-        return tuple(a for a in both if (":" in a) == (family == 6) and is_usable(a))
+        return tuple(a for a in both if (":" in a) == (family == 6) and leaves_link(a))
 
 
 def main_family(four: Nat | None, six: Nat | None) -> Family:
@@ -271,12 +290,6 @@ def main_family(four: Nat | None, six: Nat | None) -> Family:
     if six is not None and (four is None or (four.reachable is None and six.reachable)):
         return 6
     return 4
-
-
-def is_usable(address: str) -> bool:
-    """Is it neither loopback nor link-local?"""
-    lowered = address.lower()
-    return lowered not in ("0.0.0.0", "::", "::1") and not lowered.startswith(("127.", "169.254.", "fe80:"))
 
 
 def technique(

@@ -6,13 +6,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from nattools.engine.analysis.directupgrade import open_to_all, upgrades
-from nattools.engine.analysis.evidence import endpoint
-from nattools.engine.analysis.findings import Findings, technique
-from nattools.engine.analysis.obstacles import remedies, true_mappings
+from nattools.engine.analysis.directupgrade import upgrades
+from nattools.engine.analysis.findings import Findings
+from nattools.model.endpoint import host_of
 from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
-from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
-from nattools.model.report import Technique
+from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.statement import Reason, Statement, statement
 
 AUTONAT = "/libp2p/autonat/2/dial-request"
@@ -50,18 +48,17 @@ _UPGRADES: dict[str, str] = {
     "no-addresses": "upgrade-no-addresses",
     "not-spoken": "upgrade-not-spoken",
 }
-_SHOWN_IN = ("diagnose", "libp2p")
 
 
-def libp2p(findings: Findings) -> Libp2p | None:
-    """None: the command was about something else."""
-    if findings.measurement.command not in _SHOWN_IN:
-        return None
+def libp2p(findings: Findings) -> Libp2p:
+    """Of a measurement that is about libp2p too."""
     upgrade = upgrades(findings)
     seen = findings.measurement.observations
     relays = _relays([each for each in seen if isinstance(each, PlaceAsked)])
+    names = [bool(each.found) for each in seen if isinstance(each, NameAsked)]
     return Libp2p(
         peers=_peers(seen),
+        names=any(names) if names else None,
         autonat=_addresses([each for each in seen if isinstance(each, DialAsked)]),
         relays=relays,
         relay_reserved=_any(row.reserved for row in relays),
@@ -133,13 +130,8 @@ def _addresses(asked: Sequence[DialAsked]) -> tuple[Libp2pAddress, ...]:
     return tuple(_address(address, found) for address, found in by_address.items())
 
 
-def _host(text: str | None) -> str | None:
-    at = endpoint(text)
-    return None if at is None else at.host
-
-
 def _arrived_from_stranger(each: DialAsked) -> bool:
-    return each.origin is not None and _host(each.origin) not in each.written_to
+    return each.origin is not None and host_of(each.origin) not in each.written_to
 
 
 def _address(address: str, asked: Sequence[DialAsked]) -> Libp2pAddress:
@@ -148,7 +140,7 @@ def _address(address: str, asked: Sequence[DialAsked]) -> Libp2pAddress:
     known = next((each for each in asked if each.origin is not None), None)
     failed = [each for each in asked if each.dial in _FAILURES]
     if strange is not None:
-        why = statement("address-reached", by=_named(strange), origin=_host(strange.origin))
+        why = statement("address-reached", by=_named(strange), origin=host_of(strange.origin))
         return Libp2pAddress(address=address, reachable=True, by=strange.server, reason=(why,), evidence=ids)
     if known is not None:
         return _only_known(address, known, failed, ids)
@@ -265,29 +257,3 @@ def _about_upgrade(tried: UpgradeTried) -> Statement:
         return statement(_CALLS.get(tried.relayed, "call-failed"), status=tried.relayed)
     code = _UPGRADES.get(tried.end or "", "upgrade-silent")
     return statement(code, remote=tried.remote, attempts=tried.attempts)
-
-
-# --- the verdict
-
-
-def libp2p_works(findings: Findings) -> Technique:
-    """Do peers reach a node here, and how?"""
-    seen, upgrade = libp2p(findings), upgrades(findings)
-    reached = next((row for row in seen.autonat if row.reachable), None) if seen is not None else None
-    nat = findings.nat("udp", findings.main)
-    ids = () if nat is None else (*nat.evidence.get("mapping", ()), *nat.evidence.get("filtering", ()))
-    if reached is not None:
-        why = statement("libp2p-reached", address=reached.address)
-        return technique("libp2p", "works", 0.99, why, evidence=reached.evidence)
-    if true_mappings(findings):
-        return technique("libp2p", "works", 0.9, statement("libp2p-mapped"), evidence=ids)
-    if upgrade is None or upgrade.dcutr == "unknown":
-        return technique("libp2p", "unknown", 0.0, statement("libp2p-unknown"), evidence=ids)
-    direct, kinds = sum(row.path == "direct" for row in upgrade.kinds), len(upgrade.kinds)
-    if nat is not None and nat.reachable and open_to_all(nat):
-        return technique("libp2p", "works", 0.9, statement("libp2p-open"), evidence=ids)
-    if upgrade.dcutr == "possible" and direct:
-        why = statement("libp2p-upgraded", direct=direct, kinds=kinds)
-        return technique("libp2p", "works", 0.9, why, evidence=ids)
-    why = statement("libp2p-relayed", direct=direct, kinds=kinds)
-    return technique("libp2p", "fails", 0.9, why, remedy=remedies(findings), evidence=ids)

@@ -9,12 +9,12 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.evidence import endpoint
-from nattools.model.endpoint import Endpoint, Family
+from nattools.model.droppedat import DroppedAt
+from nattools.model.endpoint import Endpoint, Family, read_endpoint
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError, listed_lifetime
-from nattools.wording.refusals import no_answer
+from nattools.wording.noanswer import no_answer
 
 _Key = tuple[str, ...]
 Contradiction = Literal["not listed", "port", "lifetime"]
@@ -46,7 +46,7 @@ class _Requests:
     @property
     def proven_host(self) -> str | None:
         """The address at which somebody outside came in, whatever the router calls its own."""
-        proofs = (endpoint(each.target) for each in reversed(self.checks) if each.outcome == "arrived")
+        proofs = (read_endpoint(each.target) for each in reversed(self.checks) if each.outcome == "arrived")
         return next((proof.host for proof in proofs if proof is not None), None)
 
     @property
@@ -97,7 +97,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
 
     def leads_astray(self, internal: str) -> bool:
         """Has what comes in by a mapping to this endpoint no way back?"""
-        at = endpoint(internal)
+        at = read_endpoint(internal)
         return at is not None and at.host in self.astray
 
     @cached_property
@@ -109,7 +109,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
             if each.family == 4 and each.external and each.local not in self.astray
         ]
         for attempt in self.attempts:
-            at, inside = endpoint(attempt.external), endpoint(attempt.internal)
+            at, inside = read_endpoint(attempt.external), read_endpoint(attempt.internal)
             if attempt.family != 4 or attempt.outcome != "granted" or at is None:
                 continue
             if inside is None or inside.host not in self.astray:
@@ -177,6 +177,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
             lifetime_s=asked_for.lifetime_s,
             created=known is not None and doubt is None,
             verified_inbound=verified and not self.leads_astray(first.internal),
+            dropped_at=None if verified is not False or elsewhere else self._dropped_at(asked_for.checks),
             error=no_answer(doubt) if doubt else None if failed is None else _error(failed),
             removed=bool(deletions) and deletions[-1].outcome == "deleted",
             arrives_at=elsewhere,
@@ -193,6 +194,24 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         )
         return next((each.internal for each in came if each.internal != asked.internal), None)
 
+    def _dropped_at(self, checks: list[MapCheck]) -> DroppedAt:
+        """Who stops what should come by a mapping. If it is not this machine: what came by another mapping
+        was let in up to the router, and a router that is known by another address outside never had it."""
+        last = checks[-1]
+        if last.reached_card or last.opened_here:
+            return "host"
+        if last.reached_card is None and last.opened_here is None:
+            return "unknown"
+        target, claimed = read_endpoint(last.target), self.claimed_addresses
+        if last.family == 4 and claimed and target is not None and target.host not in claimed:
+            return "beyond"
+        proven = any(
+            check.outcome == "arrived" and check.family == last.family
+            for each in self._requests.values()
+            for check in each.checks
+        )
+        return "router" if proven else "unknown"
+
     def _found(self, row: MapEntry) -> PortMapping:
         return PortMapping(
             protocol=row.protocol,
@@ -208,7 +227,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
 
     def _outside(self, row: MapEntry) -> str | None:
         """Where others reach it. A pinhole without another address leads to the inside one."""
-        inside = endpoint(row.internal) if row.family == 6 else None
+        inside = read_endpoint(row.internal) if row.family == 6 else None
         host = row.external_host or (inside.host if inside is not None else None)
         if host is not None:
             return str(Endpoint(host, row.external_port))

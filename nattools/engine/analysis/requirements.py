@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Literal
 
-from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint
+from nattools.engine.analysis.evidence import Finding, PathEvidence
 from nattools.engine.analysis.findings import Findings, PathFindings
 from nattools.engine.analysis.punching import punch_outcome
+from nattools.model.endpoint import read_endpoint
 from nattools.model.nat import Requirement
 from nattools.model.statement import statement
 from nattools.traversal.side import moving
@@ -199,7 +200,7 @@ def _determinism(found: PathFindings) -> _Outcome:
 
 def _two_addresses(path: PathEvidence) -> set[str]:
     """Servers that name another address than the one that they were asked at."""
-    asked = (at.host for binding in path.bindings if (at := endpoint(binding.asked)) is not None)
+    asked = (at.host for binding in path.bindings if (at := read_endpoint(binding.asked)) is not None)
     return {host for host in asked if any(other.host != host for other in path.groups.others(host))}
 
 
@@ -227,6 +228,9 @@ def _icmp(udp: PathFindings | None) -> list[Requirement]:
     translated (REQ-4)."""
     if udp is None or udp.nat.present is not True or udp.nat.distance_hops is None:
         return []
+    if udp.nat.quoted_checksum == "translated":
+        left = Finding(False, udp.quotes.evidence, (statement("quoted-checksum-translated"),))
+        return [_requirement(5508, 4, "ICMP errors from outside are translated", left)]
     beyond = [h.id for h in udp.path.hops if h.address is not None and h.ttl > udp.nat.distance_hops]
     if not beyond:
         return []

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from nattools.engine.analysis import netchecks
 from nattools.engine.analysis.findings import Findings
-from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.overlaypeers import explained
 from nattools.engine.analysis.tailnetclashes import JoinedTailnet, conflicts, overlaps
-from nattools.engine.analysis.tailscaleadvice import actions, beyond_netcheck, overall, verdict
-from nattools.engine.analysis.tailscalepaths import ways_with_kinds
+from nattools.engine.analysis.tailscaleadvice import actions, beyond_netcheck, overall
+from nattools.engine.analysis.tailscalepaths import direct_with
 from nattools.model.relay import Relay
-from nattools.model.report import Technique
 from nattools.model.statement import Reason, Statement, statement, unique
 from nattools.model.tailnetseen import ControlCause, ControlTrial, TailnetAsked, TailnetStatus
 from nattools.model.tailscale import DerpRegionRow, Tailnet, Tailscale, TailscaleWay
 
-COMMANDS: Final = ("diagnose", "tailscale")
 _CONTROL: dict[ControlCause, tuple[str, str]] = {
     "unresolved": ("ts-control-unresolved", "ts-check-dns"),
     "timeout": ("ts-control-silent", "ts-let-https-out"),
@@ -34,16 +29,8 @@ _CONTROL: dict[ControlCause, tuple[str, str]] = {
 """By cause: what it means, what to do."""
 
 
-def direct_with(findings: Findings) -> dict[str, TailscaleWay]:
-    """For each kind of network that a peer may be behind."""
-    nat = findings.nat("udp", findings.main)
-    return ways_with_kinds(nat, mapped="udp" in true_mappings(findings))
-
-
-def tailscale(findings: Findings) -> Tailscale | None:
-    """None: this command asks nothing that would tell."""
-    if findings.measurement.command not in COMMANDS:
-        return None
+def tailscale(findings: Findings) -> Tailscale:
+    """Of a measurement that is about Tailscale too."""
     ways = direct_with(findings)
     seen = findings.measurement.observations
     asked = [one for one in seen if isinstance(one, TailnetAsked)]
@@ -58,12 +45,6 @@ def tailscale(findings: Findings) -> Tailscale | None:
         actions=actions(findings, ways, tailnets),
         beyond_netcheck=beyond_netcheck(findings, [one.netcheck for one in tailnets]) if asked else (),
     )
-
-
-def tailscale_verdict(findings: Findings) -> Technique:
-    """As one of the techniques."""
-    found = tailscale(findings)
-    return verdict(findings, direct_with(findings), () if found is None else found.tailnets)
 
 
 def _statuses(findings: Findings) -> list[TailnetStatus]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.obstacles import true_mappings
 from nattools.model.nat import Nat
 from nattools.model.tailscale import TailscaleWay
 from nattools.traversal.side import KINDS, Side, side_of
@@ -33,6 +35,12 @@ def _arrives(sender: Side, receiver: Side) -> bool:
     if receiver.accepts == "port":
         return sender.moves == "not"
     return receiver.accepts == "all" or sender.addresses == 1
+
+
+def direct_with(findings: Findings) -> dict[str, TailscaleWay]:
+    """For each kind of network that a peer may be behind."""
+    nat = findings.nat("udp", findings.main)
+    return ways_with_kinds(nat, mapped="udp" in true_mappings(findings))
 
 
 def ways_with_kinds(nat: Nat | None, *, mapped: bool = False) -> dict[str, TailscaleWay]:

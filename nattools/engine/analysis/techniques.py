@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from nattools.engine.analysis.areas import AreaFindings
 from nattools.engine.analysis.direct_ipv6 import direct_ipv6
 from nattools.engine.analysis.findings import Findings, technique
-from nattools.engine.analysis.lanfindings import lan_verdict
-from nattools.engine.analysis.libp2p import libp2p_works
 from nattools.engine.analysis.obstacles import obstacle, remedies
 from nattools.engine.analysis.portmap_verdicts import port_mapping
+from nattools.engine.analysis.program_verdicts import lan_verdict, libp2p_verdict, tailscale_verdict
 from nattools.engine.analysis.punching import tcp_punch, udp_birthday, udp_punch
 from nattools.engine.analysis.pwnat_verdicts import pwnat_verdict
 from nattools.engine.analysis.relay_verdicts import relayed
-from nattools.engine.analysis.tailnetfindings import tailscale_verdict
+from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat
-from nattools.model.report import TECHNIQUE_IDS, Technique, TechniqueId
+from nattools.model.report import TECHNIQUE_IDS, Command, Technique, TechniqueId
 from nattools.model.statement import Reason, statement
 from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
 
@@ -37,6 +37,8 @@ def direct(findings: Findings, family: Family) -> Technique:
     if any(nat.present for nat in measured):
         if any(findings.forwarded(family).values()):
             return _forwarded(findings, family, measured)
+        if any(nat.dropped_at == "host" for nat in measured):
+            return _stopped_here(family, measured)
         return _translated(findings, family, own, measured)
     if not any(findings.is_public(address) for address in own):
         why = statement("address-private", address=own[0])
@@ -97,6 +99,14 @@ def _forwarded(findings: Findings, family: Family, measured: list[Nat]) -> Techn
     return technique(_IDS[family], "works", 0.8 if others else 0.99, *why, evidence=ids)
 
 
+def _stopped_here(family: Family, measured: list[Nat]) -> Technique:
+    """Something translates and passes on all that comes, and this machine drops it."""
+    nat = next(nat for nat in measured if nat.dropped_at == "host")
+    why = statement("direct-forwarded-stopped", external=nat.external[0] if nat.external else None)
+    ids, remedy = nat.evidence.get("dropped_at", ()), (statement("allow-in-own-firewall"),)
+    return technique(_IDS[family], "fails", 0.95, why, remedy=remedy, evidence=ids)
+
+
 def _public(family: Family, udp: Nat | None, tcp: Nat | None) -> Technique:
     name = _IDS[family]
     opened = {"UDP": _open(udp), "TCP": _open(tcp)}
@@ -116,10 +126,26 @@ def _public(family: Family, udp: Nat | None, tcp: Nat | None) -> Technique:
         why = statement("direct-filtered-half-tested", filtered=no, untested=untested[0])
         return technique(name, "fails", 0.8, why, remedy=_OPEN, evidence=ids)
     if no:
-        return technique(
-            name, "fails", 0.99, statement("direct-filtered", filtered=no), remedy=_OPEN, evidence=ids
-        )
+        return _filtered(name, no, [nat for nat in (udp, tcp) if nat is not None])
     return technique(name, "unknown", 0.0, statement("direct-untested"), _SETTLE, evidence=ids)
+
+
+def _filtered(name: TechniqueId, no: tuple[str, ...], measured: list[Nat]) -> Technique:
+    """Who drops it, where that is known."""
+    ids = tuple(i for nat in measured for i in nat.evidence.get("filtering", ()))
+    at = next((nat.dropped_at for nat in measured if nat.dropped_at is not None), None)
+    code = "direct-filtered" if at is None else _STOPPED_AT[at]
+    remedy = (statement("allow-in-own-firewall"),) if at == "host" else _OPEN
+    ids += tuple(i for nat in measured for i in nat.evidence.get("dropped_at", ()))
+    return technique(name, "fails", 0.99, statement(code, filtered=no), remedy=remedy, evidence=ids)
+
+
+_STOPPED_AT: dict[DroppedAt, str] = {
+    "host": "direct-stopped-host",
+    "router": "direct-stopped-router",
+    "beyond": "direct-stopped-beyond",
+    "unknown": "direct-filtered",
+}
 
 
 def _open(nat: Nat | None) -> bool | None:
@@ -132,7 +158,7 @@ def _open(nat: Nat | None) -> bool | None:
     return False if known else None
 
 
-_MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
+_MEASURED: dict[TechniqueId, Callable[[AreaFindings], Technique]] = {
     "direct-ipv4": partial(direct, family=4),
     "direct-ipv6": partial(direct_ipv6, by_filtering=partial(direct, family=6)),
     "upnp-igd": partial(port_mapping, protocol="upnp-igd"),
@@ -144,32 +170,25 @@ _MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
     "pwnat": pwnat_verdict,
     "relay-turn": partial(relayed, kind="turn"),
     "relay-derp": partial(relayed, kind="derp"),
-    "libp2p": libp2p_works,
+    "libp2p": libp2p_verdict,
     "lan": lan_verdict,
     "tailscale": tailscale_verdict,
 }
-_OF_MAP: tuple[TechniqueId, ...] = ("upnp-igd", "nat-pmp", "pcp")
-_OF_PWNAT: tuple[TechniqueId, ...] = ("pwnat",)
-_OF_RELAY: tuple[TechniqueId, ...] = ("relay-turn", "relay-derp")
-_OF_LAN: tuple[TechniqueId, ...] = ("lan",)
-_OF_TAILSCALE: tuple[TechniqueId, ...] = ("relay-derp", "tailscale")
+_OWN: dict[Command, tuple[TechniqueId, ...]] = {
+    "ipv6": ("direct-ipv6",),
+    "lan": ("lan",),
+    "libp2p": ("libp2p",),
+    "map": ("upnp-igd", "nat-pmp", "pcp"),
+    "pwnat": ("pwnat",),
+    "relay": ("relay-turn", "relay-derp"),
+    "tailscale": ("relay-derp", "tailscale"),
+}
+"""Of commands that are about some of them alone."""
 
 
-def techniques(findings: Findings) -> tuple[Technique, ...]:
-    """All of them, but of `map`, `relay` and `tailscale` their own."""
-    asked: tuple[TechniqueId, ...] = TECHNIQUE_IDS
-    if findings.measurement.command == "map":
-        asked = _OF_MAP if findings.measurement.action == "probe" else ()
-    elif findings.measurement.command == "pwnat":
-        asked = _OF_PWNAT
-    elif findings.measurement.command == "relay":
-        asked = _OF_RELAY
-    elif findings.measurement.command == "ipv6":
-        asked = ("direct-ipv6",)
-    elif findings.measurement.command == "libp2p":
-        asked = ("libp2p",)
-    elif findings.measurement.command == "tailscale":
-        asked = _OF_TAILSCALE
-    elif findings.measurement.command == "lan":
-        asked = _OF_LAN
+def techniques(findings: AreaFindings) -> tuple[Technique, ...]:
+    """All of them, or the command's own."""
+    asked = _OWN.get(findings.measurement.command, TECHNIQUE_IDS)
+    if findings.measurement.command == "map" and findings.measurement.action != "probe":
+        asked = ()
     return tuple([_MEASURED[name](findings) for name in asked])

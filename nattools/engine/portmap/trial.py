@@ -17,7 +17,8 @@ from nattools.engine.portmap.recording import record_not_asked
 from nattools.engine.portmap.routersession import PortmapSession
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport
-from nattools.probes.dialbacks import InboundListener, open_inbound_listener, verify
+from nattools.probes.dialbacks import InboundListener, open_inbound_listener
+from nattools.probes.mappingcheck import verify
 from nattools.probes.portmap import GatewayContext, Granted, Mapper, MappingRequest, Refused, policy
 from nattools.probes.probe import MachineContext, MachineProbe, ProbeContext
 from nattools.probes.target import Lane, Target

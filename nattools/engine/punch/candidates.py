@@ -3,6 +3,7 @@ them from the first moment of an attempt on."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import Statement, statement
-from nattools.net.addresses import carries_ipv4_over_ipv6
+from nattools.net.addresses import carries_ipv4_over_ipv6, leaves_link
 from nattools.net.base import Network, TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.budget import Budget
@@ -86,7 +87,7 @@ def own_addresses(run: MeasurementRun, families: Iterable[Family]) -> list[str]:
     for interface in run.network.interfaces():
         if interface.up and interface.kind != "loopback" and named in (None, interface.name):
             found |= {host: None for host in interface.addresses if family_of(host) in families}
-    hosts = [host for host in found if _of_use(host)]
+    hosts = [host for host in found if leaves_link(host)]
     return [
         host
         for family in (6, 4)
@@ -94,20 +95,18 @@ def own_addresses(run: MeasurementRun, families: Iterable[Family]) -> list[str]:
     ]
 
 
-def _of_use(host: str) -> bool:
-    address = parse_address(host)
-    return not (address.is_loopback or address.is_link_local or address.is_unspecified)
-
-
 async def gather(run: MeasurementRun, families: Iterable[Family], nat: NatByTransport) -> list[Base]:
     """A socket for each own address, and where servers see it. CannotRun: no socket can be had."""
     hosts = own_addresses(run, families)
     preferences = ice.local_preferences(hosts)
-    sockets = await _open_all(run.network, hosts, run.options.interface)
-    asked = [(socket, _whom_to_ask(run, socket.local.family)) for socket in sockets]
+    with contextlib.ExitStack() as closing:
+        sockets = await _open_all(run.network, hosts, run.options.interface, closing)
+        asked = [(socket, _whom_to_ask(run, socket.local.family)) for socket in sockets]
+        seen = await places_seen(asked)
+        closing.pop_all()
     return [
         Base(socket, _also_dealt(places, nat.udp4), preferences[socket.local.host])
-        for socket, places in zip(sockets, await places_seen(asked), strict=True)
+        for socket, places in zip(sockets, seen, strict=True)
     ]
 
 
@@ -119,16 +118,19 @@ def _also_dealt(places: tuple[Endpoint, ...], nat: Nat | None) -> tuple[Endpoint
     return *places, *(Endpoint(host, places[0].port) for host in others[:MAX_ADDRESSES])
 
 
-async def _open_all(network: Network, hosts: list[str], interface: str | None) -> list[UdpSocket]:
+async def _open_all(
+    network: Network, hosts: list[str], interface: str | None, closing: contextlib.ExitStack
+) -> list[UdpSocket]:
     opened: list[UdpSocket] = []
     failure: CannotRun | None = None
     for host in hosts:
         try:
-            opened.append(
-                await open_path_socket(network, family=family_of(host), host=host, interface=interface)
-            )
+            socket = await open_path_socket(network, family=family_of(host), host=host, interface=interface)
         except CannotRun as error:
             failure = error
+            continue
+        closing.callback(socket.close)
+        opened.append(socket)
     if not opened:
         raise failure or CannotRun("this machine has no address that a peer could write to")
     return opened

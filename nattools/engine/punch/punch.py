@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -18,10 +19,10 @@ from nattools.engine.measurement import (
     behind_portal,
     learn_translation,
     look_for_portal,
-    primary_error,
 )
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import close_all, prepare
+from nattools.engine.punch.bothsides import both_sides
 from nattools.engine.punch.candidates import Base, seen_over_tcp, server_of
 from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.local_side import RouterMapping, local_side
@@ -41,7 +42,6 @@ from nattools.engine.punch.token_signaling import (
 )
 from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
 from nattools.errors import CannotRun, UsageError
-from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network, UdpSocket
@@ -242,14 +242,17 @@ async def _told(run: MeasurementRun, bases: list[Base]) -> StepSockets:
     """A socket for the steps over UDP, and a connection whose port they use over TCP."""
     hosts = [base.socket.local.host for base in bases if base.socket.local.family == 4]
     udp_server = server_of(run, "udp", 4)
-    udp: tuple[UdpSocket, Endpoint] | None = None
-    if udp_server is not None and hosts:
+    if udp_server is None or not hosts:
+        return StepSockets(None, await seen_over_tcp(run, 4))
+    with contextlib.ExitStack() as closing:
         socket = await open_path_socket(run.network, family=4, host=hosts[0], interface=run.options.interface)
+        closing.callback(socket.close)
         seen = await where_seen(socket, udp_server)
-        udp = None if seen is None else (socket, seen)
+        tcp = await seen_over_tcp(run, 4)
         if seen is None:
-            socket.close()
-    return StepSockets(udp, await seen_over_tcp(run, 4))
+            return StepSockets(None, tcp)
+        closing.pop_all()
+    return StepSockets((socket, seen), tcp)
 
 
 def _token(introduction: Introduction, public: bytes, told: StepSockets) -> Token:
@@ -299,29 +302,11 @@ async def punch_both(
     uses: tuple[Use | None, Use | None] = (None, None),
 ) -> tuple[Report, Report]:
     """The first side makes a code, the second one joins by it. Errors are those of `punch`."""
-    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    network, options, watcher = first
 
-    def tell(code: str) -> None:
-        watcher.code(code)
-        if not told.done():
-            told.set_result(code)
+    async def join(code: str) -> Report:
+        chosen = replace(second[1], code=parse_code(code))
+        return await punch(second[0], chosen, second[2], journals[1], uses[1])
 
-    async def join() -> Report:
-        code = parse_code(await told)
-        return await punch(second[0], replace(second[1], code=code), second[2], journals[1], uses[1])
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            opening = group.create_task(
-                punch(network, options, replace(watcher, code=tell), journals[0], uses[0])
-            )
-            joining = group.create_task(join())
-            await asyncio.wait((opening, told), return_when=asyncio.FIRST_COMPLETED)
-            if not told.done():
-                joining.cancel()  # it came to nothing before there was a code
-    except BaseExceptionGroup as errors:
-        raise primary_error(errors) from None
-    if joining.cancelled():
-        return opening.result(), opening.result()
-    return opening.result(), joining.result()
+    return await both_sides(
+        first[2], lambda watcher: punch(first[0], first[1], watcher, journals[0], uses[0]), join
+    )

@@ -168,16 +168,19 @@ def ipv6_engine(
     outside_address: str,
     inside_address: str,
     outside: str | None = None,
+    forwards: Forwards | None = None,
     rng: random.Random,
 ) -> Ipv6Engine:
     """The engine for IPv6 of a router with `ipv6` set, by `lab.scenario.Ipv6Treatment`. What inside hosts may
     begin is as for IPv4. `outside`: the prefix that inside addresses have outside, where that is another
-    one."""
+    one. `forwards`: what was opened on request before."""
     kind = NatSpec if spec.ipv6 == "nat66" else FirewallSpec
     rules = kind(udp=spec.udp, open_ports=spec.open_ports, lifetime_s=spec.lifetime_s)
     engine = NatEngine(
         rules, inside=inside, outside_address=outside_address, inside_address=inside_address, rng=rng
     )
+    if forwards is not None:
+        engine.forwards = forwards
     if spec.ipv6 in ("dead", "ula"):
         return DeadEngine(outside_address)
     if spec.ipv6 in _REFUSING:

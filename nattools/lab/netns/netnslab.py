@@ -7,9 +7,8 @@ descriptors of this process hold them, so nothing of a lab outlives its process 
 
 from __future__ import annotations
 
+import asyncio
 import os
-import random
-import select
 import socket
 import subprocess
 import time
@@ -22,34 +21,26 @@ from typing import Any, Self, TypeVar
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.backend import Backend
 from nattools.lab.layout import plan
-from nattools.lab.names import names_at
-from nattools.lab.nat.engine import Side
-from nattools.lab.nat.portalpage import engine_of
+from nattools.lab.motion import Motion, specs_in_time
+from nattools.lab.names import names_at, texts_at
 from nattools.lab.netns import namespaces, nft, processes, tayga, wiring
+from nattools.lab.netns.frameprocess import FrameProcess
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
+from nattools.lab.netns.netnschanges import NetnsChanges
 from nattools.lab.netns.nft6 import Prefixes
-from nattools.lab.netns.tunnels import TunDevice, join_tunnel
-from nattools.lab.netns.userspace import (
-    ETH_P_IP,
-    PACKET_HOST,
-    Forwarder,
-    FrameLoop,
-    Send,
-    inside_nodes,
-    join,
-    packet_socket,
-    sender,
-    userspace_router,
-)
+from nattools.lab.netns.nodesetup import Unplugging, set_up
+from nattools.lab.netns.serverprograms import ServerPrograms
+from nattools.lab.netns.tunnels import TunDevice
+from nattools.lab.netns.userspace import inside_nodes
 from nattools.lab.netns.wiring import WIRES, wire_up
 from nattools.lab.routers.daemons import RouterDaemons, miniupnpd_gap
 from nattools.lab.scenario import (
     INTERNET,
     MapperSpec,
     NatSpec,
+    RouterSpec,
     Scenario,
     inside_network6,
-    neighbours,
     outside_network6,
     routers,
     server_uris,
@@ -61,19 +52,21 @@ from nattools.net.namespace import entered
 from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
 
 T = TypeVar("T")
-_START_LIMIT_S = 15.0
 
 
 class NetnsLab:
     """`lab.backend.Lab` over network namespaces.
 
     `start_servers` False leaves the server nodes without their programs. `seed` makes the choices of
-    userspace routers and wires. CannotRun on entering if the system does not let this process do it.
+    userspace routers and wires. `still`: nothing of what is to happen in it does, but by its `motion`.
+    CannotRun on entering if the system does not let this process do it.
     """
 
     backend: Backend = "netns"
 
-    def __init__(self, scenario: Scenario, *, start_servers: bool = True, seed: int = 0) -> None:
+    def __init__(
+        self, scenario: Scenario, *, start_servers: bool = True, seed: int = 0, still: bool = False
+    ) -> None:
         self.scenario = scenario
         self.layout = plan(scenario)
         self.engines = userspace_routers(scenario)
@@ -85,7 +78,12 @@ class NetnsLab:
         self._programs: list[subprocess.Popen[Any]] = []
         self._tunnels: list[TunDevice] = []
         self._mark = ""
+        self._without = {name: frozenset({(nft.WAN, 4)}) for name in self.engines}
+        self._frames = FrameProcess(scenario, self.layout, self._wiring, tuple(self.engines), seed)
+        self._servers = ServerPrograms(self, self._children)
         self.mappers = RouterDaemons(self)
+        self._motion: Motion | None = None
+        self._moves = bool(scenario.event) and not still
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -101,9 +99,11 @@ class NetnsLab:
 
     def network(self, node: str) -> Network:
         """The network as the named host (or server, or router) sees it. Names are those of the servers."""
-        servers = {server: self._addresses(server) for server in self.scenario.server}
+        servers = {server: self.addresses(server) for server in self.scenario.server}
         names, spec = names_at(self.scenario, node, servers), self.scenario.host.get(node)
-        return HostNetwork(self.network_path(node), names, spec.runs_in if spec is not None else None)
+        runs_in = spec.runs_in if spec is not None else None
+        texts = texts_at(self.scenario, node, self.layout)
+        return HostNetwork(self.network_path(node), names, runs_in, texts)
 
     def network_path(self, node: str) -> str:
         """The path of a node's namespace, for this process and its forked children."""
@@ -113,9 +113,27 @@ class NetnsLab:
         """The scenario's servers, as `--server` takes them, in the order of the file."""
         return server_uris(self.scenario)
 
+    @property
+    def motion(self) -> Motion:
+        """What is still to happen in it. Only while it is up."""
+        assert self._motion is not None
+        return self._motion
+
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
-        """Run to completion on an event loop; raises what `main` raises."""
-        return run_interruptibly(main)
+        """Run to completion on an event loop; raises what `main` raises. What is to happen in the scenario
+        happens meanwhile, by the machine's clock."""
+        return run_interruptibly(partial(self._moving, main) if self._moves else main)
+
+    async def _moving(self, main: Callable[[], Awaitable[T]]) -> T:
+        playing = asyncio.get_running_loop().create_task(self.motion.play())
+        try:
+            result = await main()
+        finally:
+            playing.cancel()
+            (failure,) = await asyncio.gather(playing, return_exceptions=True)
+        if isinstance(failure, Exception):
+            raise failure
+        return result
 
     def popen(self, node: str, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a program on a node; `options` are those of `subprocess.Popen`.
@@ -147,7 +165,7 @@ class NetnsLab:
         )
         pid = self._children.fork(f"the mapper of {router}", main)
         os.close(said)
-        self._await_programs({ready: router})
+        processes.await_ready({ready: router})
         return pid
 
     async def stop_router(self, router: str) -> None:
@@ -160,7 +178,7 @@ class NetnsLab:
 
     def _names(self) -> dict[str, tuple[str, ...]]:
         return {
-            node: self._addresses(node)
+            node: self.addresses(node)
             for node, kind in self.layout.nodes.items()
             if kind in ("host", "server")
         }
@@ -184,21 +202,34 @@ class NetnsLab:
         self._namespaces = namespaces.create(nodes, {node: self._settings(node) for node in nodes})
         self._plug_in(nodes)
         filters = self._load_filters()
-        self._start_frame_loop()
-        waiting = self._start_programs() if self._start_servers else {}
+        self._frames.start(self._namespaces, self._tunnels, self._children.fork)
+        waiting = self._servers.start_all() if self._start_servers else {}
         for node, process in filters.items():
             processes.finish_nft(node, process)
             if node not in self.scenario.host:
                 with entered(self._namespaces[node].path):
-                    timeouts = nft.timeouts(routers(self.scenario)[node])
-                    namespaces.configure({f"net/netfilter/{k}": str(v) for k, v in timeouts.items()})
+                    namespaces.configure(nft.conntrack_settings(routers(self.scenario)[node]))
         self.mappers.start_all()
         for name, spec in self.scenario.nat.items():
             if spec.nat64 is not None:
                 tayga.start(self, name, spec.nat64, self._inside6(name))
                 if spec.nat64.advertised:
                     self._advertise(name, parse_prefix(spec.nat64.prefix))
-        self._await_programs(waiting)
+        processes.await_ready(waiting)
+        self._motion = Motion(self.scenario, self.changes(), time.monotonic())
+
+    def changes(self) -> NetnsChanges:
+        """What can be done to it while it is up."""
+        return NetnsChanges(
+            self.scenario,
+            self.layout,
+            self._namespaces,
+            unplugging=Unplugging(self.layout, self._wiring, self._namespaces, self._without),
+            frames=self._frames,
+            rules=self._rules,
+            servers=self._servers,
+            mappers=self.mappers,
+        )
 
     def _advertise(self, router: str, prefix: Nat64Prefix) -> None:
         with (
@@ -227,8 +258,8 @@ class NetnsLab:
             for node in nodes:
                 space = self._namespaces[node]
                 namespaces.compute_checksums(space, self._wiring.towards(node, {WIRES, *self.engines}))
-                without = frozenset({(nft.WAN, 4)}) if node in self.engines else frozenset()
-                wiring.set_up(batch, node, self.layout, self._wiring, space, without=without)
+                without = self._without.get(node, frozenset())
+                set_up(batch, node, self.layout, self._wiring, space, without=without)
         finally:
             batch.close()
 
@@ -244,15 +275,7 @@ class NetnsLab:
 
     def _load_filters(self) -> dict[str, subprocess.Popen[str]]:
         started = {}
-        rules = {
-            router: nft.ruleset(
-                spec,
-                translate=router not in self.engines,
-                dmz=self.layout.dmz_address(self.scenario, router),
-                prefixes=self._prefixes(router),
-            )
-            for router, spec in routers(self.scenario).items()
-        }
+        rules = {router: self._rules(router, spec) for router, spec in routers(self.scenario).items()}
         for host in self.scenario.host:
             ports = self.layout.ports_of(host)
             firewall = self.scenario.host[host].firewall
@@ -264,103 +287,28 @@ class NetnsLab:
                 started[node] = processes.start_nft(text)
         return started
 
+    def _rules(self, router: str, spec: RouterSpec) -> str:
+        return nft.ruleset(
+            spec,
+            translate=router not in self.engines,
+            dmz=self.layout.dmz_address(self.scenario, router),
+            prefixes=self._prefixes(router),
+        )
+
     def _prefixes(self, router: str) -> Prefixes | None:
         inside = inside_network6(self.scenario, router)
         outside = outside_network6(self.scenario, router)
         return None if inside is None or outside is None else Prefixes(inside, outside)
 
-    def _start_frame_loop(self) -> None:
-        """One process for all userspace routers and all wires."""
-        if not self.engines and WIRES not in self._namespaces:
-            return
-        frames = FrameLoop()
-        for router in self.engines:
-            self._add_router(frames, router)
-        self._add_wires(frames)
-        self._children.fork("the userspace routers", frames.run)
-        frames.close()
-
-    def _add_router(self, frames: FrameLoop, name: str) -> None:
-        spec = routers(self.scenario)[name]
-        with entered(self._namespaces[name].path):
-            sock = packet_socket(ETH_P_IP)
-        router = userspace_router(self.layout, self._wiring, name, spec)
-        engine = engine_of(
-            spec,
-            inside=router.inside_network,
-            outside_address=router.outside.address,
-            inside_address=router.inside.address,
-            rng=random.Random(f"{self.seed} {name}"),
-        )
-        engine.forwards.everything = self.layout.dmz_address(self.scenario, name)
-        senders: dict[Side, Send] = {"inside": sender(sock, nft.LAN), "outside": sender(sock, nft.WAN)}
-        forwarder = Forwarder(router, engine, senders)
-
-        def arrived(side: Side, frame: bytes, kind: int) -> None:
-            if kind == PACKET_HOST:
-                forwarder.receive(side, frame, time.monotonic())
-
-        frames.listen(sock, nft.LAN, partial(arrived, "inside"))
-        frames.listen(sock, nft.WAN, partial(arrived, "outside"))
-
-    def _add_wires(self, frames: FrameLoop) -> None:
-        if WIRES not in self._namespaces:
-            return
-        with entered(self._namespaces[WIRES].path):
-            sock = packet_socket()
-        for tun, tunnel in zip(self._tunnels, self._wiring.tunnels, strict=True):
-            join_tunnel(frames, tun, sock, tunnel, random.Random(f"{self.seed} {tunnel.end.name}"))
-        for wire in self._wiring.wires:
-            rng = random.Random(f"{self.seed} {wire.left.name}")
-            join(frames, sock, wire.left.name, wire.right.name, wire.impairment, rng)
-
-    def _addresses(self, name: str) -> tuple[str, ...]:
+    def addresses(self, name: str) -> tuple[str, ...]:
+        """A node's own, those of IPv4 first."""
         addresses = tuple(address.ip for port in self.layout.ports_of(name) for address in port.addresses)
-        # the IPv4 ones first
         return tuple(sorted(addresses, key=lambda address: ":" in address))
-
-    def _start_programs(self) -> dict[int, str]:
-        """Start the servers; returns the descriptors on which each says that it is ready."""
-        waiting = {}
-        for name, spec in self.scenario.server.items():
-            if spec.program == "coturn":
-                self._start_coturn(name)
-                continue
-            ready, said = os.pipe()
-            network, addresses = self.network(name), self._addresses(name)
-            serve = processes.server_main(network, spec, addresses, said)
-            self._children.fork(f"the server {name}", serve)
-            os.close(said)
-            waiting[ready] = name
-        for name in neighbours(self.scenario):
-            ready, said = os.pipe()
-            main = processes.neighbour_main(self.network(name), name, self.scenario.host[name], said)
-            self._children.fork(f"the neighbour {name}", main)
-            os.close(said)
-            waiting[ready] = name
-        return waiting
-
-    def _start_coturn(self, name: str) -> None:
-        spec = self.scenario.server[name]
-        command = processes.coturn_command(spec, self._addresses(name))
-        quiet = subprocess.DEVNULL
-        process = self.popen(name, command, stdin=quiet, stdout=quiet, stderr=quiet)
-        processes.await_listener(process, spec.port, _START_LIMIT_S)
-
-    def _await_programs(self, waiting: dict[int, str]) -> None:
-        until = time.monotonic() + _START_LIMIT_S
-        try:
-            for descriptor, name in waiting.items():
-                ready, _, _ = select.select([descriptor], (), (), max(0.0, until - time.monotonic()))
-                if not ready or not os.read(descriptor, 1):
-                    raise CannotRun(f"the lab's server {name!r} did not start")
-        finally:
-            for descriptor in waiting:
-                os.close(descriptor)
 
     def _take_down(self) -> None:
         """Remove everything. Idempotent."""
         self._children.kill()
+        self._frames.close()
         if self._mark:
             processes.kill_marked(self._mark)
             self._mark = ""
@@ -377,7 +325,7 @@ def userspace_routers(scenario: Scenario) -> dict[str, str]:
     "kernel"` all the same."""
     found = {}
     for name, spec in routers(scenario).items():
-        reason = nft.gap(spec, inside_nodes=inside_nodes(scenario, name))
+        reason = _gap(scenario, name, spec)
         engine = spec.engine if isinstance(spec, NatSpec) else "auto"
         if isinstance(spec, NatSpec) and spec.mapper is not None:
             engine, reason = "kernel", miniupnpd_gap(spec.mapper) or reason
@@ -388,3 +336,10 @@ def userspace_routers(scenario: Scenario) -> dict[str, str]:
         if engine == "tun" or reason:
             found[name] = reason or "the scenario asks for it"
     return found
+
+
+def _gap(scenario: Scenario, router: str, spec: RouterSpec) -> str | None:
+    """Why the kernel cannot do what a router is to do at first or later on, as a clause."""
+    specs: Sequence[RouterSpec] = specs_in_time(scenario, router) if router in scenario.nat else (spec,)
+    inside = inside_nodes(scenario, router)
+    return next((gap for gap in (nft.gap(each, inside_nodes=inside) for each in specs) if gap), None)

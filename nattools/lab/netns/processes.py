@@ -32,7 +32,9 @@ from nattools.protocols.nat64 import Nat64Prefix
 MARK = "NATTOOLS_LAB"
 _PR_SET_PDEATHSIG = 1
 _KILL_LIMIT_S = 5.0
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+START_LIMIT_S = 15.0
+"""For how long a program of the lab may take to begin to serve."""
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Children:
@@ -63,6 +65,13 @@ class Children:
         ended = [pid for pid in self._pids if os.waitpid(pid, os.WNOHANG)[0] == pid]
         return [self._pids.pop(pid) for pid in ended]
 
+    def end(self, pid: int) -> None:
+        """End one child now; nothing happens if it has ended."""
+        if self._pids.pop(pid, None) is not None:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
     def kill(self) -> None:
         """End all children now. Idempotent."""
         for pid in self._pids:
@@ -79,8 +88,10 @@ def _be_child(parent: int, name: str, main: Callable[[], None]) -> None:
     status = 1
     try:
         die_with_parent()
-        # a Ctrl-C at the terminal reaches every process of the group: the parent decides when children end
+        # a Ctrl-C at the terminal, or its end, reaches every process of the group: the parent decides when
+        # children end
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         if os.getppid() != parent:
@@ -248,6 +259,20 @@ def neighbour_main(network: Network, name: str, spec: HostSpec, ready: int) -> C
         del running
 
     return lambda: asyncio.run(serve())
+
+
+def await_ready(waiting: dict[int, str]) -> None:
+    """Wait until each has written a byte to its descriptor, and close these. CannotRun names one that does
+    not start."""
+    until = time.monotonic() + START_LIMIT_S
+    try:
+        for descriptor, name in waiting.items():
+            ready, _, _ = select.select([descriptor], (), (), max(0.0, until - time.monotonic()))
+            if not ready or not os.read(descriptor, 1):
+                raise CannotRun(f"the lab's server {name!r} did not start")
+    finally:
+        for descriptor in waiting:
+            os.close(descriptor)
 
 
 def router_main(

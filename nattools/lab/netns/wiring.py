@@ -1,4 +1,4 @@
-"""Cables, addresses and routes of a lab made of network namespaces, from the layout, over netlink.
+"""Cables of a lab made of network namespaces, from the layout, over netlink.
 
 A segment of two ports is one veth pair. On a segment of more, the router's own interface is a bridge in its
 namespace, and a veth pair leads from there to each of the others. Where an uplink is impaired, two veth
@@ -9,7 +9,6 @@ an impaired wire would lose or delay its requests, and a userspace router could 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -21,10 +20,10 @@ from nattools.lab.linkqueue import is_queued
 from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.scenario import INTERNET, LanSpec
-from nattools.net.namespace import entered
 
 WIRES = "(wires)"
 """The pseudo node in whose namespace the ends of impaired wires lie."""
+NOWHERE = "nowhere"
 DEFAULT_MTU = 1500
 
 
@@ -112,6 +111,7 @@ def wire_up(layout: Layout) -> Wiring:
     draft = _Draft()
     for segment in layout.segments:
         draft.join(segment)
+    draft.lead_nowhere()
     return draft.wiring
 
 
@@ -119,6 +119,13 @@ class _Draft:
     def __init__(self) -> None:
         self.wiring = Wiring()
         self._count = 0
+
+    def lead_nowhere(self) -> None:
+        """A bridge without ports: where the internet sends what is for nobody. It is passed on to there, so
+        that its TTL counts, and is lost."""
+        self._count += 1
+        mac = f"02:00:00:00:{self._count >> 8:02x}:{self._count & 255:02x}"
+        self.wiring.bridges.append(NetworkDevice(INTERNET, NOWHERE, mac))
 
     def join(self, segment: Segment) -> None:
         """Plug one segment together."""
@@ -186,18 +193,6 @@ def _mtu(segment: Segment, port: Port | None) -> int:
     return min((limit.mtu or DEFAULT_MTU for limit in limits.values()), default=DEFAULT_MTU)
 
 
-_IFA_F_NODAD = 2
-_MAIN_TABLE = 254
-_FIRST_TABLE = 100
-_FIRST_METRIC = 100
-
-
-_ALL = {4: "0.0.0.0/0", 6: "::/0"}
-_HALVES = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
-_OVERRIDES = ("by-rule", "by-halves")
-_NOT_ROUTED = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-
-
 def plug_in(
     batch: NetlinkBatch, wiring: Wiring, namespaces: Mapping[str, Namespace], through: Namespace
 ) -> None:
@@ -218,142 +213,3 @@ def plug_in(
         what = f"make the cable between {cable.left.node} and {cable.right.node}"
         batch.append(what, "link", **end(cable.left), kind="veth", peer=end(cable.right))
     batch.send(through)
-
-
-def set_up(
-    batch: NetlinkBatch,
-    node: str,
-    layout: Layout,
-    wiring: Wiring,
-    namespace: Namespace,
-    *,
-    without: frozenset[tuple[str, int]] = frozenset(),
-) -> None:
-    """Bring up a node's interfaces and give it addresses, neighbours and routes.
-
-    `without`: pairs of interface and family that get no address and no route.
-    """
-    devices = wiring.devices(node)
-    cabled = wiring.cabled(node)
-    with entered(namespace.path):
-        index = {device.name: socket.if_nametoindex(device.name) for device in devices}
-    batch.append("bring up the loopback", "link", "set", index=1, state="up")
-    ports = layout.ports_of(node)
-    unplugged = {port.interface for port in ports if not port.link}
-    for device in devices:
-        if device.name not in unplugged:
-            _bring_up(batch, device, index)
-    for port in ports:
-        _assign(batch, port, index[port.interface], without)
-    for neighbour in wiring.neighbours:
-        if neighbour.node == node and neighbour.device in cabled and neighbour.device not in unplugged:
-            _add_neighbour(batch, neighbour, index)
-    for position, port in enumerate(port for port in ports if port.uplink):
-        _default_routes(batch, port, index[port.interface], position, without)
-    if sum(port.uplink for port in ports) > 1 and ports[0].routing == "by-source":
-        for position, port in enumerate(ports):
-            _own_table(batch, port, index[port.interface], position)
-    for route in layout.routes:
-        if route.node == node and not any(family == _family(route.via) for _, family in without):
-            _route(batch, route.network, route.via)
-    if node == INTERNET:
-        _add_catch_all_routes(batch)
-    batch.send(namespace)
-
-
-def _family(address: str) -> int:
-    return 6 if ":" in address else 4
-
-
-def _bring_up(batch: NetlinkBatch, device: NetworkDevice, index: Mapping[str, int]) -> None:
-    wanted: dict[str, Any] = {"index": index[device.name], "state": "up"}
-    if device.bridge is not None:
-        wanted["master"] = index[device.bridge]
-    batch.append(f"bring up {device.name} of {device.node}", "link", "set", **wanted)
-    if device.bridge is not None and device.lan != LanSpec():
-        flags = {"isolated": int(device.lan.isolated), "mcast_flood": int(device.lan.multicast != "dropped")}
-        what = f"limit what passes {device.name} of {device.node}"
-        batch.append(what, "link", "set", index=index[device.name], kind="bridge_slave", **flags)
-
-
-def _assign(batch: NetlinkBatch, port: Port, index: int, without: frozenset[tuple[str, int]]) -> None:
-    for address in port.addresses:
-        if (port.interface, _family(address.ip)) in without:
-            continue
-        wanted: dict[str, Any] = {"index": index, "address": address.ip, "prefixlen": address.prefix}
-        if ":" in address.ip:
-            wanted["flags"] = _IFA_F_NODAD
-        batch.append(f"give {port.node} the address {address.ip}", "addr", **wanted)
-
-
-def _add_neighbour(batch: NetlinkBatch, neighbour: Neighbour, index: Mapping[str, int]) -> None:
-    batch.append(
-        f"add the neighbour {neighbour.ip} on {neighbour.node}",
-        "neigh",
-        dst=neighbour.ip,
-        lladdr=neighbour.mac,
-        ifindex=index[neighbour.device],
-        state="permanent",
-    )
-
-
-def _default_routes(
-    batch: NetlinkBatch, port: Port, index: int, position: int, without: frozenset[tuple[str, int]]
-) -> None:
-    """The first uplink is the preferred one; the others serve sockets that are bound to their interface, or
-    nobody."""
-    overrides = position == 0 and port.routing in _OVERRIDES
-    for gateway in port.gateways:
-        family = _family(gateway)
-        if (port.interface, family) in without:
-            continue
-        wanted: dict[str, Any] = {"via": None if port.unnamed_gateway else gateway, "oif": index}
-        if not overrides:
-            _route(batch, _ALL[family], priority=_FIRST_METRIC + position, **wanted)
-        elif port.routing == "by-halves":
-            for half in _HALVES[family]:
-                _route(batch, half, **wanted)
-        else:
-            _route(batch, _ALL[family], table=_FIRST_TABLE - 1, **wanted)
-            _rule(batch, family, 32764, table=_MAIN_TABLE, suppress_prefixlen=0)
-            _rule(batch, family, 32765, table=_FIRST_TABLE - 1)
-
-
-def _rule(batch: NetlinkBatch, family: int, priority: int, **wanted: Any) -> None:
-    number = socket.AF_INET6 if family == 6 else socket.AF_INET
-    batch.append(f"add the rule {priority}", "rule", family=number, priority=priority, **wanted)
-
-
-def _own_table(batch: NetlinkBatch, port: Port, index: int, position: int) -> None:
-    """What has the source address of this interface leaves by it (RFC 1122 3.3.4.2, the strong model)."""
-    table = _FIRST_TABLE + position
-    for gateway in port.gateways:
-        via = None if port.unnamed_gateway else gateway
-        _route(batch, _ALL[_family(gateway)], via, oif=index, table=table)
-    for address in port.addresses:
-        length = 128 if ":" in address.ip else 32
-        _route(batch, address.network, None, oif=index, table=table)
-        batch.append(
-            f"route by the source address {address.ip}",
-            "rule",
-            src=address.ip,
-            src_len=length,
-            table=table,
-            priority=1000 + position,
-        )
-
-
-def _add_catch_all_routes(batch: NetlinkBatch) -> None:
-    """As in the simulator, the internet is silent about public addresses that nobody has, and says of private
-    ones that it has no route ("throw": as if the table had none)."""
-    for network in ("0.0.0.0/0", "::/0"):
-        batch.append(f"be silent about {network}", "route", dst=network, type="blackhole")
-    for network in _NOT_ROUTED:
-        batch.append(f"have no route to {network}", "route", dst=network, type="throw")
-
-
-def _route(batch: NetlinkBatch, network: str, via: str | None = None, **more: Any) -> None:
-    wanted: dict[str, Any] = {"dst": network, **more}
-    if via is not None:
-        wanted["gateway"] = via
-    batch.append(f"add the route to {network} via {via}", "route", **wanted)

@@ -31,6 +31,7 @@ def redrawn(report: Report) -> Drawing:
         drawing.table("nat", "home")
         plans = [RouterPlan("home")]
     drawing.table("host", HOST).update(_host(drawing, report, uplinks, plans))
+    _draw_neighbour(drawing, report, uplinks, plans)
     draw_servers(drawing, report)
     _options(drawing, report, uplinks)
     expected(drawing, report, HOST)
@@ -58,6 +59,16 @@ def _host(drawing: Drawing, report: Report, uplinks: list[Uplink], plans: list[R
     if report.host.runs_in is not None:
         host["runs_in"] = report.host.runs_in
     return host | _path_quality(report)
+
+
+def _draw_neighbour(drawing: Drawing, report: Report, uplinks: list[Uplink], plans: list[RouterPlan]) -> None:
+    """Another machine on its own network, where one was reached at a glance."""
+    if report.command != "diagnose" or report.lan is None or not report.lan.unicast:
+        return
+    pairs = zip(uplinks, plans, strict=False) if uplinks else ((None, plan) for plan in plans)
+    own = [plan.inner for uplink, plan in pairs if plan.inner and not (uplink and uplink.tunnel)]
+    if own:
+        drawing.table("host", "neighbour").update(behind=own[0], services=["_http._tcp"])
 
 
 def _ended(drawing: Drawing, report: Report, behind: list[str]) -> dict[str, Any]:

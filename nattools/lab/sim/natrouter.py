@@ -9,10 +9,11 @@ from nattools.lab.nat.engine import Emitted, NatEngine, Side
 from nattools.lab.nat.ipv6 import Ipv6Engine, ipv6_engine
 from nattools.lab.nat.nat64translation import IPV6_HEADER_MORE, Translator
 from nattools.lab.nat.portalpage import engine_of
-from nattools.lab.scenario import NatSpec, RouterSpec, outside_network6, routers, ttl_beyond
+from nattools.lab.scenario import NatSpec, Passage, RouterSpec, outside_network6, routers, ttl_beyond
 from nattools.lab.sim.nodes import TIME_EXCEEDED, TOO_BIG, Entry, Node, too_big
 from nattools.lab.sim.topology import NextHop, NodePlan
 from nattools.model.endpoint import Family
+from nattools.model.packetform import PacketForm
 from nattools.protocols.nat64 import parse_prefix
 from nattools.protocols.packet import Packet
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 # so much payload fits every link: RFC 1122 3.3.3
 ALWAYS_FITS = 500
+
+
+def forms_dropped(spec: RouterSpec) -> tuple[PacketForm, ...]:
+    """The forms of packets that a router does not pass on."""
+    treated: dict[PacketForm, Passage] = {
+        "fragments": spec.fragments,
+        "destination-options": spec.extension_headers,
+    }
+    return tuple(form for form, passage in treated.items() if passage == "dropped")
 
 
 class NatRouter(Node):
@@ -46,25 +56,35 @@ class NatRouter(Node):
         self._outside = next(i for i, port in enumerate(plan.ports) if port.layout.uplink)
         self._inside = 1 - self._outside
         inside, outside = plan.ports[self._inside], plan.ports[self._outside]
-        self.spec = spec
         self._sides = inside.prefixes[4], outside.address(4) or "", inside.address(4) or ""
+        self._take_on(spec)
         nat = spec if isinstance(spec, NatSpec) else NatSpec()
-        self._answers_ttl, self._ttl, self._says_too_big = nat.answers_ttl, nat.ttl, spec.says_too_big
-        self._odd = nat.ttl != "lowered" or nat.portal is not None
         self._translator = None if nat.nat64 is None else Translator(parse_prefix(nat.nat64.prefix))
         self._engine4 = self._engine(spec)
         topology = net.topology
         self._engine4.forwards.everything = topology.layout.dmz_address(topology.scenario, plan.name)
         self._engine6: Ipv6Engine | None = None
         if spec.ipv6 is not None and 6 in inside.prefixes:
-            self._engine6 = ipv6_engine(
-                spec,
-                inside=inside.prefixes[6],
-                outside_address=outside.address(6) or "",
-                inside_address=inside.address(6) or "",
-                outside=outside_network6(topology.scenario, plan.name),
-                rng=net.rng,
-            )
+            self._engine6 = self._of_ipv6(spec, None)
+
+    def _take_on(self, spec: RouterSpec) -> None:
+        """What it does itself, beside its engines."""
+        nat = spec if isinstance(spec, NatSpec) else NatSpec()
+        self.spec = spec
+        self._answers_ttl, self._ttl, self._says_too_big = nat.answers_ttl, nat.ttl, spec.says_too_big
+        self._odd = nat.ttl != "lowered" or nat.portal is not None
+
+    def _of_ipv6(self, spec: RouterSpec, forwards: Forwards | None) -> Ipv6Engine:
+        inside, outside = self.plan.ports[self._inside], self.plan.ports[self._outside]
+        return ipv6_engine(
+            spec,
+            inside=inside.prefixes[6],
+            outside_address=outside.address(6) or "",
+            inside_address=inside.address(6) or "",
+            outside=outside_network6(self.net.topology.scenario, self.plan.name),
+            forwards=forwards,
+            rng=self.net.rng,
+        )
 
     def forget(self) -> None:
         """Restart: all bindings and flows are lost. Forwardings stay."""
@@ -87,8 +107,10 @@ class NatRouter(Node):
         self._engine4.next_address()
 
     def behave(self, spec: RouterSpec) -> None:
-        """From now on translate and filter IPv4 like this; all bindings are lost, forwardings stay."""
-        self.spec = spec
+        """From now on translate and filter like this; all bindings and flows are lost, forwardings stay."""
+        self._take_on(spec)
+        if self._engine6 is not None:
+            self._engine6 = self._of_ipv6(spec, self._engine6.forwards)
         before, self._engine4 = self._engine4, self._engine(spec)
         self._engine4.follow(before)
 
@@ -98,7 +120,16 @@ class NatRouter(Node):
         return None if engine is None else engine.forwards
 
     def entry(self, port: int) -> Entry:
-        return self._from_inside if port == self._inside else self._from_outside
+        enters = self._from_inside if port == self._inside else self._from_outside
+        dropped = forms_dropped(self.spec)
+        if not dropped:
+            return enters
+
+        def enters_in_form(packet: Packet) -> None:
+            if packet.form not in dropped:
+                enters(packet)
+
+        return enters_in_form
 
     def _from_inside(self, packet: Packet) -> None:
         destination = packet.destination

@@ -18,10 +18,10 @@ from nattools.chance import drawn_from
 from nattools.errors import ProtocolError
 from nattools.lab.backend import Backend
 from nattools.lab.layout import Layout
+from nattools.lab.motion import Motion
 from nattools.lab.names import nat64_of
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.scenario import Scenario, host_behind, neighbours, server_uris
-from nattools.lab.scenarioevents import ScheduledEvent
+from nattools.lab.scenario import NatSpec, Scenario, host_behind, neighbours, server_uris
 from nattools.lab.sim.loop import Deadlock, SimLoop
 from nattools.lab.sim.natrouter import NatRouter
 from nattools.lab.sim.nodes import Node
@@ -32,7 +32,7 @@ from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import topology_of
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Ipv6Setup, Surroundings, Way
+from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
 from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
 from nattools.net.base import (
@@ -57,20 +57,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _unheard(moment: ScheduledEvent) -> None:
-    """Nobody looks on."""
-
-
 class SimLab:
     """A scenario brought up in memory: `nattools.lab.backend.Lab`.
 
     Making one takes microseconds once its scenario is known; several runs one after the other share its time
-    and the state of its NATs. UsageError: the scenario cannot be built.
+    and the state of its NATs. `still`: nothing of what is to happen in it does, but by its `motion`.
+    UsageError: the scenario cannot be built.
     """
 
     backend: Backend = "sim"
 
-    def __init__(self, scenario: Scenario, *, seed: int = 0, start_servers: bool = True) -> None:
+    def __init__(
+        self, scenario: Scenario, *, seed: int = 0, start_servers: bool = True, still: bool = False
+    ) -> None:
         topology = topology_of(scenario)
         self.scenario = scenario
         self.layout: Layout = topology.layout
@@ -84,11 +83,9 @@ class SimLab:
         self._mappers: SimulatedRouters | None = None
         self._mappers_wanted = start_servers and any(nat.mapper for nat in scenario.nat.values())
         self._servers: dict[str, RunningServer] = {}
-        self.happened: Callable[[ScheduledEvent], None] = _unheard
-        self._motion: asyncio.Task[None] | None = None
-        for event in scenario.event:
-            if event.what == "moved":
-                self.move(event.node, host_behind(scenario, event.node)[0])
+        self.motion = Motion(scenario, self, 0.0)
+        self._playing: asyncio.Task[None] | None = None
+        self._moves = bool(scenario.event) and not still
 
     def __enter__(self) -> Self:
         return self
@@ -140,18 +137,33 @@ class SimLab:
                 self.net.listen(node, number, link)
 
     async def stop_server(self, server: str) -> None:
-        """A server ends, with all that it knows. Only while `run` runs. KeyError: it was not running."""
-        await self._servers.pop(server).close()
+        """A server ends, with all that it knows, if it is running. Only while `run` runs."""
+        running = self._servers.pop(server, None)
+        if running is not None:
+            await running.close()
 
     async def start_server(self, server: str) -> None:
-        """It begins anew."""
-        await self._start_server(server)
+        """It begins anew, if it is not running."""
+        if server not in self._servers:
+            await self._start_server(server)
 
     def restart(self, router: str) -> None:
         """A NAT or firewall loses its memory of all flows. KeyError: no such node."""
         node = self.net.node(router)
         if isinstance(node, NatRouter):
             node.forget()
+
+    def behave(self, nat: str, spec: NatSpec) -> None:
+        """From now on a NAT translates and filters like this; all bindings are lost, forwardings stay."""
+        node = self.net.node(nat)
+        if isinstance(node, NatRouter):
+            node.behave(spec)
+
+    def next_address(self, nat: str) -> None:
+        """A NAT has the next of its outside addresses."""
+        node = self.net.node(nat)
+        if isinstance(node, NatRouter):
+            node.next_address()
 
     async def restart_server(self, server: str, *, down_s: float = 0.0) -> None:
         """A server ends, with all that it knows and all its connections, and begins anew. Only while `run`
@@ -216,10 +228,8 @@ class SimLab:
 
             self._mappers = SimulatedRouters(self.scenario, self.layout, self.network, self.forwards)
             await self._mappers.start_all()
-        if self.scenario.event and self._motion is None:
-            from nattools.lab.sim.motion import play
-
-            self._motion = self.loop.create_task(play(self, lambda moment: self.happened(moment)))
+        if self._moves and self._playing is None:
+            self._playing = self.loop.create_task(self.motion.play())
         return await main()
 
     async def _start_server(self, name: str) -> None:
@@ -282,6 +292,9 @@ class SimNetwork:
         answer = resolve.from_table(name, self._node.net.topology.names(self._node.plan.name), family)
         return f"{name} does not resolve" if answer is None else answer
 
+    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
+        return resolve.texts_from_table(name, self._node.net.topology.texts(self._node.plan.name))
+
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         spec = nat64_of(self._node.net.topology.scenario, self._node.plan.name)
         return (parse_prefix(spec.prefix),) if spec is not None and spec.advertised else ()
@@ -320,9 +333,14 @@ class SimNetwork:
         return self._stack.listen(**options)
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> SimIcmpSocket:
-        return self._stack.open_icmp(family, host, identifier)
+        return self._stack.open_icmp(family, host, identifier, raw=raw)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         """Send one whole IP packet as it is; what the simulator cannot read (fragments, other protocols) is
@@ -339,6 +357,10 @@ class SimNetwork:
 
     def ipv6_setup(self) -> Ipv6Setup:
         return ipv6_setup_of(self._node.plan)
+
+    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
+        """None: a simulated machine keeps no list of them."""
+        return ()
 
     def runs_in(self) -> Surroundings | None:
         return self._runs_in

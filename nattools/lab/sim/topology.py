@@ -18,7 +18,7 @@ import msgspec
 from nattools.lab.impairment import Impairment
 from nattools.lab.layout import Layout, Port, Segment, plan
 from nattools.lab.linkqueue import is_queued
-from nattools.lab.names import names_at
+from nattools.lab.names import names_at, texts_at
 from nattools.lab.scenario import NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.portplan import ETHERNET_MTU, Network, PortPlan
@@ -288,6 +288,10 @@ class Topology:
         if node not in self._names:
             self._names[node] = names_at(self.scenario, node, self.addresses)
         return self._names[node]
+
+    def texts(self, node: str) -> dict[str, tuple[str, ...]]:
+        """The TXT records that there are for one of them."""
+        return texts_at(self.scenario, node, self.layout)
 
     def static_routes(self, node: str) -> list[tuple[Network, str]]:
         """(network, via) of a node."""

@@ -16,6 +16,8 @@ from nattools.probes.lan.lancontext import LanContext
 
 COPIES: Final = 3
 WAIT_S: Final = 0.4
+GLANCE_COPIES: Final = 2
+GLANCE_WAIT_S: Final = 0.2
 CLOSED_PORT: Final = 9
 """Discard: nobody listens there, and a machine that is there says so."""
 YGGDRASIL: Final = ("ff02::114", 9001)
@@ -23,8 +25,9 @@ Role = Literal["gateway", "neighbour", "named"]
 
 
 async def echo(context: LanContext, address: str, role: Role) -> None:
-    """A few requests, one after the other, until one is answered; then a connection to a closed port. No
-    router passes them on, and one that says so ends it."""
+    """A few requests, one after the other, until one is answered; then, but for a glance, a connection to a
+    closed port. No router passes them on, and one that says so ends it."""
+    copies, wait_s = (GLANCE_COPIES, GLANCE_WAIT_S) if context.glance else (COPIES, WAIT_S)
     sent = received = 0
     beyond = False
     family: Family = family_of(address)
@@ -47,14 +50,15 @@ async def echo(context: LanContext, address: str, role: Role) -> None:
 
         socket.on_reply, socket.on_icmp = on_reply, on_icmp
         try:
-            while sent < COPIES and not received and not beyond:
+            while sent < copies and not received and not beyond:
                 if socket.send_echo(address, sent + 1, ttl=1) is not None:
                     break
                 sent += 1
-                received += await came.wait(WAIT_S) and not beyond
+                received += await came.wait(wait_s) and not beyond
         finally:
             socket.close()
-    refused = not received and not beyond and await _refuses(context, address)
+    asks_on = not received and not beyond and not context.glance
+    refused = asks_on and await _refuses(context, address)
     context.recorder.add(
         LanEcho(
             probe="lan",
@@ -64,6 +68,7 @@ async def echo(context: LanContext, address: str, role: Role) -> None:
             received=received,
             refused=refused,
             beyond=beyond,
+            router=role == "neighbour" and context.is_router(address),
         )
     )
 

@@ -11,6 +11,7 @@ from nattools.model.endpoint import Endpoint, Family
 from nattools.model.lanseen import MdnsTrial, ServiceSeen
 from nattools.probes.lan.lancontext import LanContext
 from nattools.protocols import mdns
+from nattools.protocols.dnsreader import encode_name
 
 AGAIN_S: Final = 0.7
 """Answers are held back by up to 120 ms (RFC 6762 6), and multicast is lost on Wi-Fi."""
@@ -25,14 +26,17 @@ SERVICES: Final = (
 )
 MOST_SOURCES: Final = 64
 MOST_SERVICES: Final = 400
+_WANTED: Final = (mdns.PTR, mdns.SRV, mdns.A, mdns.AAAA)
+"""A TXT record may be as long as a message, and says nothing that is asked here."""
 
 
-class _Heard:
-    """What came, by who sent it."""
+class MdnsResponders:
+    """What came of machines and their services, by who sent it."""
 
     def __init__(self, context: LanContext) -> None:
         self._context = context
         self.records: dict[str, dict[mdns.DnsRecord, None]] = {}
+        self.askers: dict[str, None] = {}
 
     def on_datagram(self, data: bytes, source: Endpoint) -> None:
         if source.port != mdns.PORT or self._context.is_own(source.host):
@@ -41,11 +45,13 @@ class _Heard:
             message = mdns.decode(data)
         except ProtocolError:
             return
+        if not message.response and len(self.askers) < MOST_SOURCES:
+            self.askers[source.host] = None
         if not message.response or (source.host not in self.records and len(self.records) >= MOST_SOURCES):
             return
         known = self.records.setdefault(source.host, {})
         for record in message.records:
-            if len(known) < MOST_SERVICES:
+            if record.kind in _WANTED and len(known) < MOST_SERVICES:
                 known[record] = None
 
     def kinds(self) -> list[str]:
@@ -71,11 +77,11 @@ async def ask_mdns(context: LanContext, family: Family) -> None:
     except CannotRun as error:
         context.recorder.add(MdnsTrial(probe="lan", family=family, detail=str(error)))
         return
-    heard, sent = _Heard(context), 0
+    heard, sent = MdnsResponders(context), 0
     socket.on_datagram = heard.on_datagram
     to = Endpoint(context.group(mdns.GROUPS[family]), mdns.PORT)
     try:
-        for wait_s in (AGAIN_S, AGAIN_S, max(0.3, context.listen_s - 2 * AGAIN_S)):
+        for wait_s in _waits(context):
             names = dict.fromkeys((mdns.ANY_SERVICE, *SERVICES, *heard.kinds()))
             questions = [mdns.DnsQuestion(name, mdns.PTR) for name in names if _is_name(name)]
             if socket.send(mdns.encode_query(questions), to, ttl=255) is None:
@@ -89,15 +95,23 @@ async def ask_mdns(context: LanContext, family: Family) -> None:
                 family=family,
                 sent=sent,
                 responders=tuple(heard.records),
-                services=tuple(services_of(heard.records)),
+                askers=tuple(heard.askers),
+                services=() if context.glance else tuple(services_of(heard.records)),
             )
         )
+
+
+def _waits(context: LanContext) -> tuple[float, ...]:
+    """After each question."""
+    if context.glance:
+        return context.listen_s / 2, context.listen_s / 2
+    return AGAIN_S, AGAIN_S, max(0.3, context.listen_s - 2 * AGAIN_S)
 
 
 def _is_name(name: str) -> bool:
     """May it be asked for? What others name is theirs to choose."""
     try:
-        mdns.encode_name(name)
+        encode_name(name)
     except ValueError:
         return False
     return name.endswith(".local")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from nattools.errors import CannotRun, UsageError
-from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.errors import UsageError
+from nattools.model.endpoint import Family, family_of
 from nattools.model.host import Gateway
 from nattools.net.addresses import FAR_AWAY, AddressKind, carries_ipv4_over_ipv6, kind_of
-from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
+from nattools.net.base import Network
+from nattools.probes.ownaddress import OwnAddress
 from nattools.protocols.lan import LocalNetwork
 
 _NOWHERE: tuple[AddressKind | None, ...] = (
@@ -20,33 +21,6 @@ _NOWHERE: tuple[AddressKind | None, ...] = (
     "multicast",
     "reserved",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class OwnAddress:
-    """An address of this machine, `local`, and the interface that has it (None: whichever does)."""
-
-    network: Network
-    interface: str | None
-    family: Family
-    local: str
-
-    async def open_udp(self, *, port: int = 0) -> UdpSocket:
-        """A socket on this interface, bound to the own address. CannotRun."""
-        try:
-            return await self.network.open_udp(
-                family=self.family, host=self.local, port=port, interface=self.interface
-            )
-        except CannotRun:
-            # binding to an interface may want a privilege; the address alone mostly leads the same way
-            return await self.network.open_udp(family=self.family, host=self.local, port=port)
-
-    async def connect(self, remote: Endpoint, timeout_s: float) -> TcpStream | TcpFailure:
-        """A connection from the own address."""
-        try:
-            return await self.network.connect_tcp(remote, host=self.local, timeout_s=timeout_s)
-        except CannotRun as error:
-            return TcpFailure("error", str(error))
 
 
 @dataclass(frozen=True, slots=True)

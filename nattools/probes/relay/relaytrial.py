@@ -18,7 +18,8 @@ from nattools.probes.probe import Recorder
 from nattools.probes.relay.crossing import SIZES, Passage, largest, series, throughput
 from nattools.probes.relay.flight import Flight
 from nattools.probes.relay.quietline import QuietLine
-from nattools.protocols import derp, turn
+from nattools.protocols import derp
+from nattools.protocols.turn.credentials import LongTermCredentials
 
 DIRECT_TRIPS = 5
 
@@ -28,7 +29,7 @@ class TurnAsk(msgspec.Struct, frozen=True):
 
     server: ServerUri
     transport: Transport
-    credentials: turn.LongTermCredentials | None
+    credentials: LongTermCredentials | None
 
     @property
     def over(self) -> RelayTransport:

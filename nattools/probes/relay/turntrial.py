@@ -23,7 +23,9 @@ from nattools.probes.relay.crossing import Crossing, Passage
 from nattools.probes.relay.flight import HANDSHAKE
 from nattools.probes.relay.pinger import FIRST_WAIT_S, Pinger, open_pinger
 from nattools.probes.relay.relaytrial import DIRECT_TRIPS, RelayContext, RelayRecord, TurnAsk
-from nattools.protocols import stun, turn
+from nattools.protocols import stun
+from nattools.protocols.turn.credentials import LongTermCredentials, expiry
+from nattools.protocols.turn.refusal import TurnRefusal
 
 OPEN_S: Final = 6.0
 PATIENCE_S: Final = 2.0
@@ -218,15 +220,13 @@ class _Trial:
         self._record.fail("relay", self._why(relayed, none, none))
 
 
-def _expired(
-    failure: StepFailure, credentials: turn.LongTermCredentials | None
-) -> tuple[RelayCause | None, str]:
+def _expired(failure: StepFailure, credentials: LongTermCredentials | None) -> tuple[RelayCause | None, str]:
     """The relay says only that it does not accept them; that they are too old, they say themselves."""
-    until = None if credentials is None else turn.expiry(credentials.username)
+    until = None if credentials is None else expiry(credentials.username)
     if failure.code not in _REFUSED or until is None or until >= datetime.now(UTC).timestamp():
         return None, ""
     return "expired", datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _cause_of(refusal: turn.TurnRefusal) -> RelayCause:
+def _cause_of(refusal: TurnRefusal) -> RelayCause:
     return "error" if refusal.code is not None else "timeout"

@@ -9,24 +9,10 @@ reads the quote where its system reports errors about its own datagrams, without
 """
 
 from nattools.protocols.pwnat.beacon import BEACON, TARGETS, prepare, time_exceeded
-from nattools.protocols.pwnat.knock import CallerNat, Knock, decode, encode, looks_like_knock
-from nattools.protocols.pwnat.replay import Doubt, KnockFilter
-from nattools.protocols.pwnat.secret import LEAST_SECRET, SharedKeys, keys_of, new_secret
 
 __all__ = [
     "BEACON",
-    "LEAST_SECRET",
     "TARGETS",
-    "CallerNat",
-    "Doubt",
-    "Knock",
-    "KnockFilter",
-    "SharedKeys",
-    "decode",
-    "encode",
-    "keys_of",
-    "looks_like_knock",
-    "new_secret",
     "prepare",
     "time_exceeded",
 ]

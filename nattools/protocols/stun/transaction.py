@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.protocols.stun.authentication import Authentication
 from nattools.protocols.stun.binding import new_transaction_id
 from nattools.protocols.stun.codec import decode, verify_fingerprint
 from nattools.protocols.stun.constants import FINGERPRINT
 from nattools.protocols.stun.message import Message
+
+if TYPE_CHECKING:
+    from nattools.protocols.stun.authentication import Authentication
 
 State = Literal["running", "succeeded", "failed", "timed out", "not authentic", "abandoned"]
 _Event = Literal["success", "failure", "challenge", "end of patience", "forgery", "abandon"]

@@ -1,6 +1,8 @@
 """TURN: what a relay and its clients say (RFC 8656, RFC 6062). Its messages are STUN's, and are read there.
 
 Pure: bytes in, values out, and back. Decoders raise ProtocolError and nothing else, for any bytes.
+What else a relay or its client needs is imported from its own module: whoever serves STUN wants the framing
+alone.
 """
 
 from nattools.protocols.stun.turnattributes import (
@@ -20,45 +22,14 @@ from nattools.protocols.turn.channeldata import (
     encode_channel_data,
     is_channel_data,
 )
-from nattools.protocols.turn.clientallocation import (
-    LARGEST,
-    AllocationEvent,
-    AllocationState,
-    ClientAllocation,
-    NotConnected,
-    PeerConnected,
-    PeerError,
-)
-from nattools.protocols.turn.credentials import (
-    LongTermCredentials,
-    expiry,
-    problem_of,
-    time_limited,
-    time_limited_password,
-)
-from nattools.protocols.turn.grants import Permission
-from nattools.protocols.turn.refusal import TurnRefusal, refusal
-from nattools.protocols.turn.requests import AllocationWish
 
 __all__ = [
     "FIRST_CHANNEL",
-    "LARGEST",
     "LAST_CHANNEL",
-    "AllocationEvent",
-    "AllocationState",
-    "AllocationWish",
-    "ClientAllocation",
-    "LongTermCredentials",
-    "NotConnected",
-    "PeerConnected",
-    "PeerError",
-    "Permission",
     "TurnFramer",
-    "TurnRefusal",
     "constants",
     "decode_channel_data",
     "encode_channel_data",
-    "expiry",
     "is_channel_data",
     "pack_address_error",
     "pack_channel",
@@ -66,8 +37,4 @@ __all__ = [
     "pack_family",
     "pack_icmp",
     "pack_transport",
-    "problem_of",
-    "refusal",
-    "time_limited",
-    "time_limited_password",
 ]

@@ -12,6 +12,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import LongTermAuthentication
 from nattools.protocols.turn import requests
 from nattools.protocols.turn.channeldata import LONGEST, decode_channel_data, is_channel_data
 from nattools.protocols.turn.credentials import LongTermCredentials
@@ -115,7 +116,7 @@ class ClientAllocation:
         self.answered = False
         self.due = True
         self.peers = Peers(stream=stream, dont_fragment=wish.dont_fragment)
-        self._authentication = None if credentials is None else stun.LongTermAuthentication(*credentials)
+        self._authentication = None if credentials is None else LongTermAuthentication(*credentials)
         self._stream = stream
         self._rto_s = rto_s
         self._running: dict[stun.Transaction, Callable[[stun.Transaction, float], None]] = {}

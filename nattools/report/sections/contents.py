@@ -2,36 +2,51 @@
 what shall I do; then why; then the figures; then the evidence.
 
 Each command has its sections, in order. A section is a function from a report and a `View` to the sections
-that there is something to say in.
+that there is something to say in. Its module is imported when it is made for the first time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import NamedTuple
 
 from nattools.model.report import Report
 from nattools.report.document import Detail, Document, Section, View
-from nattools.report.sections import (
-    facts,
-    ipv6,
-    lan,
-    libp2p,
-    matrix,
-    nat,
-    observations,
-    page,
-    punch,
-    pwnat,
-    relays,
-    summary,
-    tailscale,
-    techniques,
-    way,
-)
-from nattools.report.sections import map as mapped
+from nattools.report.sections import facts
 
 Make = Callable[[Report, View], Sequence[Section]]
+
+
+class SectionModule:
+    """A module of sections, as if it were imported."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, section: str) -> Make:
+        def make(report: Report, view: View) -> Sequence[Section]:
+            made: Sequence[Section] = getattr(import_module(self._name), section)(report, view)
+            return made
+
+        return make
+
+
+ipv6 = SectionModule("nattools.report.sections.ipv6")
+lan = SectionModule("nattools.report.sections.lan")
+libp2p = SectionModule("nattools.report.sections.libp2p")
+mapped = SectionModule("nattools.report.sections.map")
+matrix = SectionModule("nattools.report.sections.matrix")
+nat = SectionModule("nattools.report.sections.nat")
+observations = SectionModule("nattools.report.sections.observations")
+page = SectionModule("nattools.report.sections.page")
+punch = SectionModule("nattools.report.sections.punch")
+pwnat = SectionModule("nattools.report.sections.pwnat")
+relays = SectionModule("nattools.report.sections.relays")
+summary = SectionModule("nattools.report.sections.summary")
+tailscale = SectionModule("nattools.report.sections.tailscale")
+techniques = SectionModule("nattools.report.sections.techniques")
+way = SectionModule("nattools.report.sections.way")
 
 
 class Entry(NamedTuple):

@@ -17,8 +17,9 @@ def _link(o: seen.LanLink) -> str:
 
 def _mdns(o: seen.MdnsTrial) -> str:
     who = ", ".join(o.responders[:10]) or "nobody"
+    others = f"; {', '.join(o.askers[:10])} asked, too" if o.askers else ""
     detail = f" ({o.detail})" if o.detail else ""
-    return f"multicast DNS over IPv{o.family}, {number(o.sent)} asked: {who} answered{detail}"
+    return f"multicast DNS over IPv{o.family}, {number(o.sent)} asked: {who} answered{others}{detail}"
 
 
 def _sent(o: seen.BeaconsSent) -> str:
@@ -33,7 +34,7 @@ def _peer(o: seen.BeaconPeer) -> str:
 
 def _echo(o: seen.LanEcho) -> str:
     refused = ", refused a connection" if o.refused else ""
-    beyond = ", on another network" if o.beyond else ""
+    beyond = ", on another network" if o.beyond else ", which is the router" if o.router else ""
     return f"echo to the {o.role} {o.address}: {number(o.received)} of {number(o.sent)}{refused}{beyond}"
 
 

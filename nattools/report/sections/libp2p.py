@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from nattools.model.libp2p import DcutrKind, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
 from nattools.model.report import Report
+from nattools.model.statement import statement
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
 from nattools.report.sections.techniques import AGREEMENTS, PATH_MOODS, VERDICT_MOODS
 from nattools.wording import terms
+from nattools.wording.sentences import sentence
 
 _MOST = 20
 
@@ -22,6 +24,8 @@ def answer(report: Report, view: View) -> list[Section]:
     if verdict is not None and not any(each.code == "libp2p-upgraded" for each in verdict.reason):
         lines.append(Prose(safe(verdict.summary), mood=VERDICT_MOODS[verdict.verdict]))
     lines.append(Prose(safe(report.libp2p.why), "DCUtR"))
+    if report.libp2p.names is False:
+        lines.append(Prose(sentence(statement("libp2p-names-lost")), "Names", mood="bad"))
     actions = (verdict.advice,) if verdict is not None and verdict.advice else ()
     return summary.summary(report, (*lines, *summary.to_do(actions)))
 

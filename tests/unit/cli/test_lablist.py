@@ -50,6 +50,17 @@ def test_what_a_scenario_draws_is_shown(capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out)["host"]["alice"]["behind"] == "home"
 
 
+def test_what_an_uplink_does_and_what_happens_is_shown(capsys: Capture) -> None:
+    assert run(["lab", "show", "weak-4g"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "a weak-4g link; 1.6 Mbit/s down, 0.75 up, a queue of 500 ms; 75 ms each way;" in shown
+    assert "after 5 s on average, 100% lost for 50 ms" in shown
+    assert run(["lab", "show", "changes"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "event after 24 h, and every 24 h: home: new address" in shown
+    assert shown.endswith("nattools lab run changes --events")
+
+
 def test_a_run_writes_files(tmp_path: Path, capsys: Capture) -> None:
     report, capture = tmp_path / "report.json", tmp_path / "all.pcap"
     assert run(["lab", "run", "home-router", "-o", str(report), "--pcap", str(capture), "-v"]) == 0

@@ -9,7 +9,7 @@ import pytest
 
 from nattools.engine.options import MeasureOptions
 from nattools.engine.plan import gaps, lanes, ranked, steps
-from nattools.engine.registry import LANE_PROBES
+from nattools.engine.registry import lane_probes
 from nattools.model.endpoint import Endpoint
 from nattools.probes.probe import LaneProbe
 from nattools.probes.target import Lane, Target
@@ -43,7 +43,7 @@ PLAIN = server(host="11.204.0.2")
 
 def probes(command: Command = "nat", *, lifetime: bool = False) -> list[LaneProbe]:
     options = MeasureOptions(command, (), lifetime=lifetime)
-    return [probe for probe in LANE_PROBES if probe.wanted(options)]
+    return [probe for probe in lane_probes(options) if probe.wanted(options)]
 
 
 def names(lane: Lane, *targets: Target, command: Command = "nat", lifetime: bool = False) -> list[str]:

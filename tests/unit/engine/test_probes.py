@@ -11,6 +11,7 @@ from simulated import STUN, behind_nat
 
 from nattools.engine import registry
 from nattools.engine.inboundtrial import Ipv6Inbound
+from nattools.engine.langlance import LanGlance
 from nattools.engine.options import Event, MeasureOptions
 from nattools.engine.relays import Relays
 from nattools.engine.run import measure, new_run, within_time_limit
@@ -19,6 +20,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Gap, Resolution
 from nattools.model.report import Command, Report
 from nattools.model.serveruri import parse_server
+from nattools.probes.crosscheck import Pystun3
 from nattools.probes.probe import LaneProbe, MachineContext, MachineProbe, ProbeContext
 from nattools.probes.target import Target
 
@@ -69,6 +71,9 @@ class Behind(LaneProbe):
         context.recorder.add(Resolution(probe=self.name, name=targets[0].uri, addresses=("x",) * before))
 
 
+ALL = MeasureOptions("diagnose", (), lifetime=True)
+
+
 def measured(monkeypatch: pytest.MonkeyPatch) -> tuple[Report, list[Event]]:
     """A measurement with these three beside all others."""
     monkeypatch.setattr(registry, "LANE_PROBES", (*registry.LANE_PROBES, Behind()))
@@ -109,7 +114,7 @@ def test_a_capability_that_is_missing_becomes_a_gap(monkeypatch: pytest.MonkeyPa
 
 
 def test_every_probe_has_a_name_of_its_own_and_a_text() -> None:
-    probes = (*registry.LANE_PROBES, *registry.MACHINE_PROBES)
+    probes = (*registry.lane_probes(ALL), Pystun3())
     assert len({probe.name for probe in probes}) == len(probes)
     assert all(probe.text for probe in probes)
     assert all(probe.question and probe.settle for probe in probes if probe.capability == "icmp-errors")
@@ -131,8 +136,16 @@ def test_a_stray_timeout_error_is_not_the_end_of_the_time_given() -> None:
 
 def test_what_is_waited_for_fits_a_line() -> None:
     """Behind "nattools: waiting: ", as it is said where there is no terminal."""
-    probes = (*registry.LANE_PROBES, *registry.MACHINE_PROBES)
+    probes = (*registry.lane_probes(ALL), Pystun3())
     assert [probe.text for probe in probes if len(f"nattools: waiting: {probe.text}") > 80] == []
+
+
+@pytest.mark.parametrize("command", get_args(Command))
+def test_a_command_gets_all_lane_probes_that_name_it(command: Command) -> None:
+    """The registry imports them by the command, which each of them names, too."""
+    of_command = registry.lane_probes(MeasureOptions(command=command, servers=(), lifetime=True))
+    given = {probe.name for probe in of_command}
+    assert {probe.name for probe in registry.lane_probes(ALL) if command in probe.commands} <= given
 
 
 @pytest.mark.parametrize("command", get_args(Command))
@@ -149,6 +162,7 @@ def test_a_command_gets_its_machine_probes_and_no_others(command: Command) -> No
         Relays,
         Ipv6Inbound,
         Tailnets,
+        LanGlance,
         *map(type, registry.MACHINE_PROBES),
     )
     wanted = {each for each in every if command in each.commands}

@@ -12,7 +12,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Gap
 from nattools.model.report import Report, Technique
 from nattools.model.serveruri import parse_server
-from nattools.protocols.turn import LongTermCredentials
+from nattools.protocols.turn.credentials import LongTermCredentials
 
 ALICE = LongTermCredentials("alice", "wonderland")
 SITE = Scenario(

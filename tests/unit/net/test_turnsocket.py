@@ -20,10 +20,12 @@ from nattools.net.serversteps import StepFailure
 from nattools.net.trace import Trace, TracedNetwork
 from nattools.net.turndriver import MOST_UNSENT, RELEASE_S
 from nattools.net.turnsocket import RelayedSocket
-from nattools.protocols import ice, stun, turn
+from nattools.protocols import ice, stun
 from nattools.protocols.demultiplex import SharedProtocol
 from nattools.protocols.stun import constants as c
+from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.protocols.turn.peers import BUSY_AFTER
+from nattools.protocols.turn.requests import AllocationWish
 from nattools.server.serving import serve
 from nattools.traversal.icedriver import IceDriver
 
@@ -86,7 +88,7 @@ def test_an_address_of_each_family() -> None:
         hosts = [route[1] for to in ("11.1.1.1", "2a10::1") if (route := server.route(to)) is not None]
         config = msgspec.structs.replace(relay_config(), addresses=tuple(hosts))
         running = await serve(server, config)
-        wish = turn.AllocationWish(both_families=True)
+        wish = AllocationWish(both_families=True)
         alice = await relay(lab.network("alice"), f"turn:{hosts[0]}", wish=wish)
         assert sorted(each.host for each in alice.relayed) == sorted(hosts)
         families: tuple[Family, ...] = (4, 6)
@@ -131,17 +133,17 @@ def test_a_peer_that_the_relay_refuses() -> None:
         (f"turns:{HOST}:3478", {"security": None}, "tls", "certificate", None),
         (f"turns:{HOST}?transport=udp", {}, "tls", "not-tls", None),
         (URIS[0], {"credentials": None}, "authenticate", "no-credentials", 401),
-        (URIS[1], {"credentials": turn.LongTermCredentials("alice", "wrong")}, "authenticate", "error", 401),
+        (URIS[1], {"credentials": LongTermCredentials("alice", "wrong")}, "authenticate", "error", 401),
         (
             URIS[0],
-            {"credentials": turn.LongTermCredentials("\a", "wrong")},
+            {"credentials": LongTermCredentials("\a", "wrong")},
             "authenticate",
             "no-credentials",
             None,
         ),
-        (URIS[0], {"wish": turn.AllocationWish(family=6)}, "allocate", "error", 440),
-        (URIS[0], {"wish": turn.AllocationWish(reservation=b"12345678")}, "allocate", "error", 508),
-        (URIS[0], {"wish": turn.AllocationWish(tcp=True)}, "allocate", "error", 400),
+        (URIS[0], {"wish": AllocationWish(family=6)}, "allocate", "error", 440),
+        (URIS[0], {"wish": AllocationWish(reservation=b"12345678")}, "allocate", "error", 508),
+        (URIS[0], {"wish": AllocationWish(tcp=True)}, "allocate", "error", 400),
     ],
 )
 def test_the_step_that_fails(

@@ -20,6 +20,8 @@ from nattools.net.turnopening import open_relayed_streams
 from nattools.net.turnstreams import MOST_ACCEPTING, RelayedStreams
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.turn.refusal import TurnRefusal
+from nattools.protocols.turn.requests import AllocationWish
 
 
 async def streams(network: Network, uri: str = URIS[1]) -> RelayedStreams:
@@ -47,7 +49,7 @@ def test_the_relay_connects_to_a_peer(uri: str, tmp_path: Path) -> None:
         listener = await lab.network("carol").listen_tcp(family=4, on_stream=accepted.put_nowait)
         alice = await streams(lab.network("alice"), uri)
         mine = await alice.connect(listener.local)
-        assert not isinstance(mine, turn.TurnRefusal), mine
+        assert not isinstance(mine, TurnRefusal), mine
         theirs = await accepted.get()
         assert theirs.remote == alice.local
         await exchange(mine, theirs)
@@ -72,7 +74,7 @@ def test_a_peer_that_speaks_first() -> None:
         listener = await lab.network("carol").listen_tcp(family=4, on_stream=greet)
         alice = await streams(lab.network("alice"))
         mine = await alice.connect(listener.local)
-        assert not isinstance(mine, turn.TurnRefusal)
+        assert not isinstance(mine, TurnRefusal)
         assert await mine.read() == b"220 hello\r\n"
         mine.close()
         listener.close()
@@ -110,10 +112,10 @@ def test_a_peer_that_the_relay_refuses(peer: Endpoint, code: int) -> None:
     async def main(lab: SimLab) -> None:
         alice = await streams(lab.network("alice"))
         refusal = await alice.connect(peer)
-        assert isinstance(refusal, turn.TurnRefusal)
+        assert isinstance(refusal, TurnRefusal)
         assert refusal.code == code
         alice.close()
-        assert isinstance(await alice.connect(peer), turn.TurnRefusal)
+        assert isinstance(await alice.connect(peer), TurnRefusal)
 
     beside_a_relay(main)
 
@@ -123,7 +125,7 @@ def test_a_peer_that_does_not_listen() -> None:
         carol = await lab.network("carol").open_udp(family=4)
         alice = await streams(lab.network("alice"))
         refusal = await alice.connect(carol.local)
-        assert isinstance(refusal, turn.TurnRefusal)
+        assert isinstance(refusal, TurnRefusal)
         assert refusal.reason == "447 Connection Timeout or Failure"
         carol.close()
         alice.close()
@@ -206,7 +208,7 @@ def test_a_connection_that_is_not_handed_over(answer: str, code: int | None, why
             if answer == "refused":
                 service.listener.close()
             refusal = await alice.connect(PEER)
-            assert isinstance(refusal, turn.TurnRefusal)
+            assert isinstance(refusal, TurnRefusal)
             assert (refusal.asked, refusal.code) == ("connection-bind", code)
             assert why in refusal.detail
             alice.close()
@@ -224,7 +226,7 @@ def test_a_relay_that_goes_while_it_connects() -> None:
             assert not asking.done()
             service.streams[0].close()
             refusal = await asking
-            assert isinstance(refusal, turn.TurnRefusal)
+            assert isinstance(refusal, TurnRefusal)
             assert refusal == alice.ended
             assert "ended the connection" in refusal.detail
             alice.close()
@@ -255,7 +257,7 @@ def test_a_relay_that_offers_connections_without_end() -> None:
 
 def test_over_udp_there_is_no_such_allocation() -> None:
     async def main(lab: SimLab) -> None:
-        found = await try_relay(lab.network("alice"), f"turn:{HOST}", wish=turn.AllocationWish(tcp=True))
+        found = await try_relay(lab.network("alice"), f"turn:{HOST}", wish=AllocationWish(tcp=True))
         assert isinstance(found, StepFailure)
         assert found.code == 400
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import subprocess
 import sys
@@ -16,11 +17,15 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.protocols import ip, pwnat
-from nattools.protocols.pwnat import CallerNat, Knock, KnockFilter, original
+from nattools.protocols.pwnat import original
+from nattools.protocols.pwnat.knock import CallerNat, Knock, decode_knock, encode_knock, looks_like_knock
+from nattools.protocols.pwnat.outside import ListenerPorts, Outside, parse_outside
+from nattools.protocols.pwnat.replay import KnockFilter
+from nattools.protocols.pwnat.secret import keys_of, new_secret
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "pwnat-original.json").read_text())
 ECHO_REQUEST, TIME_EXCEEDED = (bytes.fromhex(VECTORS[name]) for name in ("echo-request", "time-exceeded"))
-KEYS = pwnat.keys_of("sesame-open")
+KEYS = keys_of("sesame-open")
 LISTENER = Endpoint("11.1.0.2", 2222)
 
 
@@ -54,54 +59,54 @@ knocks = st.builds(
 
 @given(knocks)
 def test_what_is_written_is_read(told: Knock) -> None:
-    data = pwnat.encode(told, KEYS.knock)
+    data = encode_knock(told, KEYS.knock)
     assert len(data) == 88
-    assert pwnat.looks_like_knock(data)
-    assert pwnat.decode(data, KEYS.knock) == told
-    assert pwnat.decode(data + b"extension", KEYS.knock) == told
+    assert looks_like_knock(data)
+    assert decode_knock(data, KEYS.knock) == told
+    assert decode_knock(data + b"extension", KEYS.knock) == told
 
 
 @given(st.binary(max_size=600))
 def test_anything_else_is_an_error(data: bytes) -> None:
     with pytest.raises(ProtocolError):
-        pwnat.decode(data, KEYS.knock)
+        decode_knock(data, KEYS.knock)
     with pytest.raises(ProtocolError):
-        pwnat.decode(b"nPW\x01" + data, KEYS.knock)
+        decode_knock(b"nPW\x01" + data, KEYS.knock)
 
 
 @given(knocks, st.integers(0, 87), st.integers(1, 255))
 def test_a_single_changed_byte_is_noticed(told: Knock, at: int, change: int) -> None:
-    data = bytearray(pwnat.encode(told, KEYS.knock))
+    data = bytearray(encode_knock(told, KEYS.knock))
     data[at] ^= change
     with pytest.raises(ProtocolError):
-        pwnat.decode(bytes(data), KEYS.knock)
+        decode_knock(bytes(data), KEYS.knock)
 
 
 @pytest.mark.parametrize("size", range(88))
 def test_cut_short(size: int) -> None:
     with pytest.raises(ProtocolError):
-        pwnat.decode(pwnat.encode(knock(), KEYS.knock)[:size], KEYS.knock)
+        decode_knock(encode_knock(knock(), KEYS.knock)[:size], KEYS.knock)
 
 
 def test_an_authentic_knock_of_a_kind_of_nat_that_there_is_not() -> None:
     import hmac
 
-    fields = bytearray(pwnat.encode(knock(), KEYS.knock)[:56])
+    fields = bytearray(encode_knock(knock(), KEYS.knock)[:56])
     fields[46] = 200
     with pytest.raises(ProtocolError, match="unknown kind"):
-        pwnat.decode(bytes(fields) + hmac.digest(KEYS.knock, bytes(fields), "sha256"), KEYS.knock)
+        decode_knock(bytes(fields) + hmac.digest(KEYS.knock, bytes(fields), "sha256"), KEYS.knock)
 
 
 def test_other_secrets_give_other_keys() -> None:
-    other = pwnat.keys_of("sesame-opem")
+    other = keys_of("sesame-opem")
     assert len({KEYS.knock, KEYS.root, other.knock, other.root}) == 4
     assert KEYS.session(b"a" * 12) != KEYS.session(b"b" * 12)
     with pytest.raises(ProtocolError):
-        pwnat.decode(pwnat.encode(knock(), other.knock), KEYS.knock)
+        decode_knock(encode_knock(knock(), other.knock), KEYS.knock)
 
 
 def test_new_secrets() -> None:
-    made = {pwnat.new_secret() for _ in range(100)}
+    made = {new_secret() for _ in range(100)}
     assert len(made) == 100
     assert all(len(each) == 29 and len(each.split("-")) == 5 for each in made)
 
@@ -111,7 +116,7 @@ def test_new_secrets() -> None:
 )
 def test_fields_out_of_range(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError):
-        pwnat.encode(knock(**wrong), KEYS.knock)
+        encode_knock(knock(**wrong), KEYS.knock)
 
 
 def test_where_the_caller_is() -> None:
@@ -150,15 +155,15 @@ def test_the_callers_nat_as_it_was_measured() -> None:
         port_step=2,
     )
     told = CallerNat.of(measured, low_ports=True)
-    again = pwnat.decode(pwnat.encode(knock(nat=told), KEYS.knock), KEYS.knock).nat.as_measured()
+    again = decode_knock(encode_knock(knock(nat=told), KEYS.knock), KEYS.knock).nat.as_measured()
     assert (again.mapping, again.port_allocation, again.port_step) == (measured.mapping, "sequential", 2)
     assert CallerNat.of(None, low_ports=False).as_measured().mapping == "endpoint-independent"
     huge = CallerNat.of(Nat(reachable=True, port_step=70_000), low_ports=False)
-    assert pwnat.encode(knock(nat=huge), KEYS.knock)
+    assert encode_knock(knock(nat=huge), KEYS.knock)
 
 
 def test_the_packet_as_scapy_reads_it_and_as_we_do() -> None:
-    data = pwnat.encode(knock(), KEYS.knock)
+    data = encode_knock(knock(), KEYS.knock)
     packet = pwnat.time_exceeded("11.2.0.2", LISTENER, pwnat.TARGETS[0], data)
     read = IP(packet)
     assert (read.src, read.dst, read[ICMP].type, read[ICMP].code) == ("11.2.0.2", "11.1.0.2", 11, 0)
@@ -209,7 +214,7 @@ def test_without_memory_for_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("hashlib.scrypt", fails)
     with pytest.raises(CannotRun, match="16 MB"):
-        pwnat.keys_of("a secret that nobody has used yet")
+        keys_of("a secret that nobody has used yet")
 
 
 def test_scapy_says_nothing_while_it_is_imported(tmp_path: Path) -> None:
@@ -227,3 +232,45 @@ def test_scapy_says_nothing_while_it_is_imported(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+# --- what a listener has read of its outside ports
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [
+        Outside(0),
+        Outside(65534, ListenerPorts("at random")),
+        Outside(51234, ListenerPorts("predictably", 1)),
+        Outside(7, ListenerPorts("predictably", 15)),
+    ],
+)
+def test_the_word_for_outside_ports_is_read_back(outside: Outside) -> None:
+    assert parse_outside(str(outside)) == outside
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "65535", "-1", "1-", "1-step", "1-step0", "1-step16", "1-Random", "1-random-", "123456", "١٢", "a"],
+)
+def test_what_is_no_such_word(text: str) -> None:
+    with pytest.raises(ProtocolError):
+        parse_outside(text)
+
+
+@pytest.mark.parametrize(
+    "ports", [ListenerPorts(), ListenerPorts("at random"), ListenerPorts("predictably", 3)]
+)
+def test_a_knock_tells_how_the_listeners_port_moves(ports: ListenerPorts) -> None:
+    sent = Knock(session=b"s" * 12, number=1, sent_ms=5, caller=None, port=7, listener=ports)
+    assert decode_knock(encode_knock(sent, b"k"), b"k") == sent
+
+
+def test_a_knock_with_another_way_to_move_is_refused() -> None:
+    """Authentic, by a later version."""
+    sent = encode_knock(Knock(session=b"s" * 12, number=1, sent_ms=5, caller=None, port=7), b"k")
+    flags = bytearray(sent[:-32])
+    flags[49] |= 3 << 2
+    with pytest.raises(ProtocolError):
+        decode_knock(bytes(flags) + hmac.digest(b"k", bytes(flags), "sha256"), b"k")

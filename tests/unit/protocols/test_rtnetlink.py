@@ -14,6 +14,7 @@ from nattools.protocols.rtnetlink import (
     End,
     KernelAddress,
     KernelLink,
+    KernelNeighbour,
     NetlinkError,
     TableRoute,
     decode,
@@ -139,3 +140,32 @@ def test_the_request_for_addresses_names_the_family() -> None:
 
 def test_who_made_a_route() -> None:
     assert decode(route(OUT, protocol=9), 7) == [TableRoute(4, 3, protocol=9)]
+
+
+NAMED, HARDWARE = attribute(1, GATEWAY), attribute(2, b"\2\0\0\0\0\1")
+
+
+def neighbour(state: int, *attributes: bytes, family: int = 2) -> bytes:
+    return message(28, struct.pack("=B3xiHBB", family, 3, state, 0, 1) + b"".join(attributes))
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            neighbour(2, NAMED, HARDWARE),
+            [KernelNeighbour(3, "192.168.1.1", "020000000001")],
+        ),
+        (
+            neighbour(4, NAMED, HARDWARE),
+            [KernelNeighbour(3, "192.168.1.1", "020000000001")],
+        ),
+        (neighbour(0x20, attribute(1, GATEWAY)), []),
+        (neighbour(1, attribute(1, GATEWAY)), []),
+        (neighbour(0x40, attribute(1, GATEWAY), attribute(2, bytes(6))), []),
+        (neighbour(2, attribute(2, b"\2\0\0\0\0\1")), []),
+        (neighbour(2, NAMED, HARDWARE, family=7), []),
+    ],
+)
+def test_only_neighbours_that_answered_are_told(data: bytes, expected: list[KernelNeighbour]) -> None:
+    assert decode(data, 7) == expected

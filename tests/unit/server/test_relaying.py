@@ -20,6 +20,8 @@ from nattools.protocols import mailbox as protocol
 from nattools.protocols import stun, turn
 from nattools.protocols.mailbox import messages as m
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import LongTermAuthentication
+from nattools.protocols.turn.credentials import LongTermCredentials, time_limited_password
 from nattools.server.connections import BackgroundTasks
 from nattools.server.mailbox import Mailbox
 from nattools.server.relayservice import Outbox, RelayConfig
@@ -90,8 +92,8 @@ def test_what_the_server_hands_out_works(relays: bool) -> None:
             offer = made.offer()
             assert offer is not None
             assert offer.uris == config.uris
-            assert turn.time_limited_password("shared", offer.username) == offer.password
-            credentials = turn.LongTermCredentials(offer.username, offer.password)
+            assert time_limited_password("shared", offer.username) == offer.password
+            credentials = LongTermCredentials(offer.username, offer.password)
             found = await try_relay(
                 lab.network("alice"), "turn:11.202.0.2", credentials=credentials, timeout_s=5
             )
@@ -249,7 +251,7 @@ def test_others_go_on_beside_a_flood() -> None:
     async def main(lab: SimLab) -> None:
         mallory = await lab.network("carol").open_udp(family=4)
         got = Inbox(mallory)
-        wrong = stun.LongTermAuthentication("alice", "guess")
+        wrong = LongTermAuthentication("alice", "guess")
         wrong.renew(stun.Message(c.ALLOCATE, "error", bytes(12), ((c.REALM, b"turn"), (c.NONCE, b"AAAA"))))
         udp = (c.REQUESTED_TRANSPORT, turn.pack_transport(17))
         for number in range(10_000):

@@ -25,6 +25,8 @@ from relaysite import (
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import LongTermAuthentication, long_term_key
+from nattools.protocols.turn.credentials import time_limited, time_limited_password
 from nattools.server.relayallocation import ForwardedData
 from nattools.server.turnconnections import ConnectOrder
 from nattools.server.turnlimits import TurnLimits
@@ -137,7 +139,7 @@ def test_which_addresses_hold_ipv4() -> None:
 
 
 def limited(expires: int = NOW_S + 100, secret: str = SECRET) -> dict[str, str]:
-    user, password = turn.time_limited(secret, "alice", expires)
+    user, password = time_limited(secret, "alice", expires)
     return {"user": user, "password": password}
 
 
@@ -151,11 +153,11 @@ def limited(expires: int = NOW_S + 100, secret: str = SECRET) -> dict[str, str]:
         limited(secret="another secret"),
         {
             "user": f"{NOW_S + 100}:alice",
-            "password": turn.time_limited_password(SECRET, f"{NOW_S + 101}:alice"),
+            "password": time_limited_password(SECRET, f"{NOW_S + 101}:alice"),
         },
         {"user": f"{NOW_S + 100}", "password": "x"},
-        {"user": f"-{NOW_S + 100}:alice", "password": turn.time_limited_password(SECRET, "alice")},
-        {"user": "alice", "password": turn.time_limited_password(SECRET, "alice")},
+        {"user": f"-{NOW_S + 100}:alice", "password": time_limited_password(SECRET, "alice")},
+        {"user": "alice", "password": time_limited_password(SECRET, "alice")},
     ],
 )
 def test_credentials_that_are_none(credentials: dict[str, str]) -> None:
@@ -176,7 +178,7 @@ def test_time_limited_credentials() -> None:
     RelayClient(site, BOB, user=issued.username, password=issued.password).allocate()
 
 
-class _OtherRealm(stun.LongTermAuthentication):
+class _OtherRealm(LongTermAuthentication):
     """Has the key of another realm, as of another server with the same users."""
 
     def renew(self, response: stun.Message) -> str | None:
@@ -238,7 +240,7 @@ def test_every_nonce_that_was_not_given_is_stale() -> None:
     request = stun.decode(signed_allocate(client))
     nonce = request.nonce
     assert nonce is not None
-    key = stun.long_term_key("user", "turn", "pass")
+    key = long_term_key("user", "turn", "pass")
     for other in (b"", nonce[:3], nonce[:-1], nonce + b"AAAA", nonce.swapcase(), b"obMatJos2gAAB" + nonce):
         attributes = (UDP, (c.USERNAME, b"user"), (c.REALM, b"turn"), (c.NONCE, other))
         answer = client.put(stun.encode(client.message(c.ALLOCATE, *attributes), key=key))
@@ -269,7 +271,7 @@ def test_sha256_is_offered_where_there_is_room_and_cannot_be_bidden_down() -> No
             if number not in left_out or isinstance(left_out, dict)
         ]
         message = stun.Message(c.ALLOCATE, "request", signed.transaction_id, tuple(changed))
-        key = stun.long_term_key("user", "turn", "pass", c.SHA256)
+        key = long_term_key("user", "turn", "pass", c.SHA256)
         answer = other.put(stun.encode(message, key=key, algorithm="sha256"))
         assert isinstance(answer, bytes)
         assert error_of(stun.decode(answer)) == 400
@@ -313,7 +315,7 @@ def test_what_the_unproven_get_is_never_more_than_1_6_times_what_they_sent() -> 
             padding = [] if size < 4 else [(0x8030, bytes(size - 4))]
             for items in ([UDP], []):
                 bare = stun.encode(client.message(method, *items, *padding))
-                login = stun.LongTermAuthentication("user", "wrong")
+                login = LongTermAuthentication("user", "wrong")
                 login.renew(
                     stun.Message(c.ALLOCATE, "error", bytes(12), ((c.REALM, b"turn"), (c.NONCE, b"AAAA")))
                 )

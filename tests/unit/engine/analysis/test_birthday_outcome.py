@@ -9,9 +9,10 @@ import pytest
 from synthetic_nats import A1P1, A2P2, World, measurement
 
 from nattools.engine.analyse import analyse
+from nattools.engine.options import MeasureOptions
 from nattools.engine.plan import last_steps
 from nattools.engine.punchplans import plan_birthday
-from nattools.engine.registry import LANE_PROBES
+from nattools.engine.registry import lane_probes
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import BirthdayTrial
@@ -140,7 +141,7 @@ def test_only_a_server_with_two_addresses_that_announces_it_is_asked() -> None:
 
     one_address = Endpoint(A1P1.host, 3479)
     unable = [target(7), target(15, one_address), target(15, None), target(15, A2P2, "tcp")]
-    birthday = [probe for probe in LANE_PROBES if probe.name == "birthday"]
+    birthday = [probe for probe in lane_probes(MeasureOptions("diagnose", ())) if probe.name == "birthday"]
     assert last_steps(birthday, unable) == []
     ((lane, step),) = last_steps(birthday, [target(7), target(15)])
     assert (lane.name, step.probe.name, step.targets[0].services) == ("udp4", "birthday", 15)

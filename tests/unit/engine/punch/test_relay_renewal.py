@@ -159,6 +159,18 @@ class TestRelayRenewal:
         pauses = [later - earlier for earlier, later in pairwise(due)]
         assert min(pauses) >= LEAST_PAUSE_S
 
+    def test_only_while_there_is_time(self) -> None:
+        """What a relay still passes on afterwards may go on for days."""
+        renewal = RelayRenewal()
+        due = [now for now in range(8000) if renewal.due(800.0, float(now))]
+        assert due[0] == 700
+        assert max(due) < 800
+
+    def test_what_ended_before_it_could_be_renewed_is_renewed_once(self) -> None:
+        renewal = RelayRenewal()
+        assert renewal.due(100.0, 200.0)
+        assert not any(renewal.due(100.0, float(now)) for now in range(201, 2000))
+
     def test_another_path_begins_anew(self) -> None:
         renewal = RelayRenewal()
         assert not renewal.due(800.0, 0.0)

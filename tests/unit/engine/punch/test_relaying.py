@@ -29,7 +29,8 @@ from nattools.net.base import Network
 from nattools.net.trace import Trace, TracedNetwork
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
-from nattools.protocols import ice, turn
+from nattools.protocols import ice
+from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.server import serving
 from nattools.server.relayservice import RelayConfig, RelayService
 from nattools.server.serving import ServeConfig
@@ -37,7 +38,7 @@ from nattools.traversal.relayaccess import TurnAccess
 
 RANDOM = ("symmetric-random", "symmetric-random")
 UDP = ("port-restricted", "port-restricted")
-ALICE = turn.LongTermCredentials("alice", "wonderland")
+ALICE = LongTermCredentials("alice", "wonderland")
 URI = f"turn:{STUN.host}"
 
 
@@ -224,7 +225,7 @@ def test_the_relay_is_reached_by_the_interface_and_family_that_are_wanted(
 
 
 def test_credentials_that_are_refused_are_told(relays: list[RelayService]) -> None:
-    wrong = (TurnAccess(parse_server(URI), turn.LongTermCredentials("alice", "no")),)
+    wrong = (TurnAccess(parse_server(URI), LongTermCredentials("alice", "no")),)
     for found in punched(RANDOM, relays=wrong):
         assert not found.connected
         assert "cannot be used" in found.advice

@@ -19,14 +19,14 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import parse_endpoint
 from nattools.model.serveruri import parse_server
 from nattools.net.trace import Trace, TracedNetwork
-from nattools.protocols import turn
+from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.server import serving
 from nattools.server.relayservice import RelayConfig, RelayService
 from nattools.traversal.relayaccess import AnyAccess, TurnAccess
 from nattools.traversal.tokens import Token, encode_token
 
 RANDOM = ("symmetric-random", "symmetric-random")
-ALICE = turn.LongTermCredentials("alice", "wonderland")
+ALICE = LongTermCredentials("alice", "wonderland")
 NAMED = (TurnAccess(parse_server("turn:stun:3478?transport=udp"), ALICE),)
 OVER_TCP = (TurnAccess(parse_server("turn:stun:3478?transport=tcp"), ALICE),)
 STRICT: dict[str, Any] = {"low_ports": False, "limit_s": 400.0}
@@ -65,7 +65,7 @@ def test_who_wants_no_relay_uses_none_of_the_peers() -> None:
 
 
 def test_credentials_that_are_refused_are_told() -> None:
-    wrong = (TurnAccess(NAMED[0].uri, turn.LongTermCredentials("alice", "no")),)
+    wrong = (TurnAccess(NAMED[0].uri, LongTermCredentials("alice", "no")),)
     for found in swapped(relaying(*RANDOM), relays=wrong, wait_s=30.0, **STRICT):
         assert not found.connected
         assert "relay-refused" in {each.code for stage in found.stages for each in stage.statements}

@@ -16,7 +16,8 @@ from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError
 from nattools.net.trace import Trace, TracedNetwork
-from nattools.protocols.pwnat import keys_of, original
+from nattools.protocols.pwnat import original
+from nattools.protocols.pwnat.secret import keys_of
 from nattools.traversal.budget import ADDRESSES
 
 OUTSIDE = "11.1.0.2"

@@ -24,14 +24,15 @@ from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.protocols import ip, pwnat
 from nattools.protocols.packet import Packet
-from nattools.protocols.pwnat import Knock
+from nattools.protocols.pwnat.knock import Knock, encode_knock
+from nattools.protocols.pwnat.secret import keys_of
 from nattools.traversal.sending import ProbeOutcome, send_step
 from nattools.traversal.steps import Step
 from nattools.trials.knocks import knock_pair
 
 SECRET = "the same on both sides"
 OUTSIDE = "11.1.0.2"
-KEYS = pwnat.keys_of(SECRET)
+KEYS = keys_of(SECRET)
 
 
 def home(nat: NatSpec | None = None, **hosts: HostSpec) -> Scenario:
@@ -163,7 +164,7 @@ def knock(now: float, number: int = 1, **more: Any) -> bytes:
         "port": 4000,
     }
     key = more.pop("key", KEYS.knock)
-    return pwnat.encode(Knock(**fields | more), key)
+    return encode_knock(Knock(**fields | more), key)
 
 
 def refused(scenario: Scenario, packets: Callable[[float], list[bytes]], *, wait_s: float = 8.0) -> Pwnat:
@@ -186,7 +187,7 @@ def refused(scenario: Scenario, packets: Callable[[float], list[bytes]], *, wait
 
 
 def test_forged_replayed_cut_short_and_from_another_time() -> None:
-    other = pwnat.keys_of("another secret")
+    other = keys_of("another secret")
 
     def packets(now: float) -> list[bytes]:
         return [

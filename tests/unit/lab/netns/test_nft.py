@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nattools.lab.netns import nft
-from nattools.lab.scenario import FirewallSpec, NatSpec
+from nattools.lab.netns import nft, nftchanges
+from nattools.lab.scenario import FirewallSpec, MapperSpec, NatSpec
 
 APD = "address-and-port-dependent"
 AD = "address-dependent"
@@ -91,6 +91,15 @@ def test_a_userspace_router_leaves_only_filtering_to_the_kernel() -> None:
     assert 'iifname "wan0" drop' in text
 
 
+def test_forms_are_dropped_before_fragments_are_put_together() -> None:
+    text = nft.ruleset(NatSpec(fragments="dropped"), translate=True)
+    assert rules(text, "formed") == ["exthdr frag exists drop", "ip frag-off & 0x3fff != 0 drop"]
+    assert "prerouting priority -450" in text
+    text = nft.ruleset(FirewallSpec(extension_headers="dropped"), translate=True)
+    assert rules(text, "formed") == ["exthdr dst exists drop"]
+    assert rules(nft.ruleset(NatSpec(), translate=True), "formed") == []
+
+
 def test_open_ipv6_is_let_in_before_the_drop() -> None:
     forwarded = rules(nft.ruleset(NatSpec(ipv6="open"), translate=True), "forwarded")
     assert forwarded.index('iifname "wan0" meta nfproto ipv6 accept') < len(forwarded) - 1
@@ -108,13 +117,30 @@ def test_what_is_not_let_out() -> None:
 
 
 def test_timeouts_follow_the_lifetimes() -> None:
-    assert nft.timeouts(NatSpec(lifetime_s=10, tcp_lifetime_s=100)) == {
-        "nf_conntrack_udp_timeout": 10,
-        "nf_conntrack_udp_timeout_stream": 10,
-        "nf_conntrack_icmp_timeout": 60,
-        "nf_conntrack_icmpv6_timeout": 60,
-        "nf_conntrack_tcp_timeout_established": 100,
+    assert nft.conntrack_settings(NatSpec(lifetime_s=10, tcp_lifetime_s=100)) == {
+        "net/netfilter/nf_conntrack_udp_timeout": "10",
+        "net/netfilter/nf_conntrack_udp_timeout_stream": "10",
+        "net/netfilter/nf_conntrack_icmp_timeout": "60",
+        "net/netfilter/nf_conntrack_icmpv6_timeout": "60",
+        "net/netfilter/nf_conntrack_tcp_timeout_established": "100",
     }
+
+
+def test_a_ruleset_takes_the_place_of_another_one_and_port_mappings_stay() -> None:
+    mapped = NatSpec(filtering=AD, mapper=MapperSpec())
+    before, after = (nft.ruleset(each, translate=True) for each in (mapped, NatSpec(mapping=APD)))
+    text = nftchanges.replacing(before, after)
+    assert text.endswith(after)
+    first = text.removesuffix(after).splitlines()
+    assert "flush chain inet nattools forwarded" in first
+    assert first[-1] == "delete map inet nattools used"
+    assert not any("mapper" in line for line in first)
+
+
+def test_what_is_forgotten_is_what_there_is() -> None:
+    assert nftchanges.forgetting(NatSpec()) == ""
+    assert nftchanges.forgetting(NatSpec(filtering=EI)) == "flush map inet nattools used\n"
+    assert nftchanges.forgetting(FirewallSpec(filtering=AD)) == "flush set inet nattools used\n"
 
 
 def rules(text: str, chain: str) -> list[str]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from simulated import STUN, Notes
 
 from nattools.cli.app import run as run_command
+from nattools.cli.labevents import MOST
 from nattools.errors import CannotRun, UsageError
-from nattools.lab.backend import open_lab
 from nattools.lab.scenarioevents import EventSpec, moments
 from nattools.lab.scenariofiles import parse
 from nattools.lab.sim.simlab import SimLab
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import TcpFailure
 
 HEAD = (
     'title = "t"\n[nat.home]\npool = 2\npooling = "in-turn"\n[nat.cafe]\n'
@@ -140,6 +143,14 @@ def test_events_come_in_their_order_without_end() -> None:
             '[[event]]\nat_s = 1\nnode = "home"\nwhat = "behaves"\nnow = { mapping = "odd" }\n',
             "is not one of",
         ),
+        (
+            '[[event]]\nat_s = 1\nnode = "home"\nwhat = "behaves"\nnow = { dmz = "alice" }\n',
+            "stays as it is",
+        ),
+        (
+            '[[event]]\nat_s = 1\nnode = "home"\nwhat = "behaves"\nnow = { step = 3 }\n',
+            'step is for allocation = "sequential"',
+        ),
         ("event = 3\n", "write each as"),
     ],
 )
@@ -149,14 +160,50 @@ def test_what_cannot_happen_is_a_mistake_in_the_file(events: str, reason: str) -
         parse(text, "t.toml")
 
 
-def test_namespaces_say_that_they_play_no_events() -> None:
-    with pytest.raises(CannotRun, match="play no events"):
-        open_lab(parse(HEAD + event(at_s=5, node="home", what="restarted"), "t.toml"), "netns")
-
-
 def test_they_are_shown_as_they_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["lab", "run", "changes", "--events"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[:3] == [
+        "at first alice outside: 11.1.0.2, the same port for each",
+        "5 h 33 min home: restarted",
+        "alice outside: no answer",
+    ]
+    assert "alice outside: 11.1.0.2, the same port for each, 2 of 4 silent" in lines
+    assert lines[-3:] == [
+        "55 h 33 min home: behaves as mapping address-and-port-dependent, allocation random",
+        "alice's flow comes from another port",
+        "alice outside: 11.1.0.4, another port for each",
+    ]
+
+
+def test_of_very_many_events_the_first_are_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    drawn = tmp_path / "often.toml"
+    often = event(at_s=1, every_s=0.2, node="home", what="table-lost")
+    drawn.write_text(HEAD + often + event(at_s=9000, node="alice", what="link-down"))
+    assert run_command(["lab", "run", str(drawn), "--events"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["5", "h", "33", "min", "home:", "restarted"]
-    assert "home: behaves as mapping address-and-port-dependent, allocation random" in lines[-1]
-    assert len(lines) == 8
+    assert len(lines) == MOST + 1
+    assert lines[-1].split() == ["and", "more,", "until", "2", "h", "30", "min"]
+
+
+def test_a_nat_without_mapper_restarts_beside_one_that_has_one() -> None:
+    text = HEAD.replace("[nat.cafe]\n", "[nat.cafe]\n[nat.cafe.mapper]\n")
+    assert seen_over_time(text + event(at_s=10, node="home", what="restarted"), 0.0, 12.0, 20.0) == [
+        "11.1.0.2",
+        None,
+        "11.1.0.2",
+    ]
+
+
+def test_a_portal_that_comes_later_answers_connections() -> None:
+    later = '[[event]]\nat_s = 10\nnode = "home"\nwhat = "behaves"\nnow = { portal = "connections" }\n'
+
+    async def main() -> bytes:
+        await lab.motion.step()
+        stream = await lab.network("alice").connect_tcp(Endpoint("11.201.0.2", 80), timeout_s=5.0)
+        assert not isinstance(stream, TcpFailure)
+        stream.write(b"GET / HTTP/1.1\r\n\r\n")
+        return await stream.read()
+
+    with SimLab(parse(HEAD + later, "t.toml"), still=True) as lab:
+        assert b"302 Found" in lab.run(main)

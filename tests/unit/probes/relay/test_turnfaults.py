@@ -16,9 +16,9 @@ from nattools.probes.probe import Recorder
 from nattools.probes.relay.flight import Flight
 from nattools.probes.relay.relaytrial import RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
-from nattools.protocols import turn
+from nattools.protocols.turn.credentials import LongTermCredentials
 
-ALICE = turn.LongTermCredentials("alice", "wonderland")
+ALICE = LongTermCredentials("alice", "wonderland")
 APD = "address-and-port-dependent"
 HOME = NatSpec()
 RANDOM = NatSpec(mapping=APD, allocation="random")

@@ -17,7 +17,7 @@ from nattools.probes.probe import Recorder
 from nattools.probes.relay.flight import Flight
 from nattools.probes.relay.relaytrial import RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
-from nattools.protocols import turn
+from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.server.relayservice import RelayConfig
 from nattools.server.serving import ServeConfig, serve
 from nattools.server.turnlimits import TurnLimits
@@ -28,7 +28,7 @@ OTHER = "11.202.0.2"
 async def tried(
     lab: SimLab,
     uri: str = f"turn:{HOST}",
-    credentials: turn.LongTermCredentials | None = ALICE,
+    credentials: LongTermCredentials | None = ALICE,
     **options: Any,
 ) -> Relay:
     """What became of it, from alice's machine."""
@@ -93,13 +93,13 @@ def test_where_no_udp_gets_out_the_peer_is_at_the_relay_too() -> None:
 
 def test_wrong_credentials_and_none() -> None:
     async def main(lab: SimLab) -> None:
-        wrong = await tried(lab, credentials=turn.LongTermCredentials("alice", "looking glass"))
+        wrong = await tried(lab, credentials=LongTermCredentials("alice", "looking glass"))
         assert wrong.error is not None
         assert (wrong.error.step, wrong.error.code) == ("authenticate", 401)
         none = await tried(lab, credentials=None)
         assert none.error is not None
         assert none.error.name == "no credentials"
-        old = await tried(lab, credentials=turn.LongTermCredentials("1700000000:alice", "any"))
+        old = await tried(lab, credentials=LongTermCredentials("1700000000:alice", "any"))
         assert old.error is not None
         assert old.error.name == "credentials expired"
         assert old.error.reason[0].values["detail"] == "2023-11-14 22:13 UTC"

@@ -6,6 +6,13 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import (
+    LongTermAuthentication,
+    ShortTermAuthentication,
+    long_term_key,
+    make_nonce,
+    userhash,
+)
 
 SERVER = Endpoint("192.0.2.1", 3478)
 ELSEWHERE = Endpoint("192.0.2.2", 3479)
@@ -198,7 +205,7 @@ def signed(transaction_id: bytes, key: bytes, algorithm: stun.IntegrityAlgorithm
 class TestShortTerm:
     @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "both"])
     def test_requests_and_responses_are_signed(self, algorithm: stun.IntegrityAlgorithm) -> None:
-        authentication = stun.ShortTermAuthentication("user", "secret", algorithm=algorithm)
+        authentication = ShortTermAuthentication("user", "secret", algorithm=algorithm)
         transaction = stun.Transaction(REQUEST, SERVER, authentication=authentication)
         request = stun.decode(send(transaction, 0.0))
         assert request.username == "user"
@@ -210,7 +217,7 @@ class TestShortTerm:
         assert transaction.state == "succeeded"
 
     def test_the_first_response_settles_the_algorithm(self) -> None:
-        authentication = stun.ShortTermAuthentication("user", "secret", algorithm="both")
+        authentication = ShortTermAuthentication("user", "secret", algorithm="both")
         transaction = stun.Transaction(REQUEST, SERVER, authentication=authentication)
         send(transaction, 0.0)
         transaction.receive_datagram(signed(TRANSACTION, b"secret", "sha256"), SERVER, 0.1)
@@ -219,14 +226,14 @@ class TestShortTerm:
         assert again.get(c.MESSAGE_INTEGRITY_SHA256) is not None
 
     def test_sha256_cannot_be_bid_down(self) -> None:
-        authentication = stun.ShortTermAuthentication("user", "secret", algorithm="sha256")
+        authentication = ShortTermAuthentication("user", "secret", algorithm="sha256")
         transaction = stun.Transaction(REQUEST, SERVER, authentication=authentication)
         send(transaction, 0.0)
         transaction.receive_datagram(signed(TRANSACTION, b"secret", "sha1"), SERVER, 0.1)
         assert transaction.state == "running"
 
     def test_forgeries_alone_are_not_a_timeout(self) -> None:
-        authentication = stun.ShortTermAuthentication("user", "secret")
+        authentication = ShortTermAuthentication("user", "secret")
         transaction = stun.Transaction(REQUEST, SERVER, authentication=authentication)
         send(transaction, 0.0)
         transaction.receive_datagram(SUCCESS, SERVER, 0.1)
@@ -234,14 +241,14 @@ class TestShortTerm:
         assert transaction.state == "not authentic"
 
     def test_a_forgery_ends_a_reliable_transaction(self) -> None:
-        authentication = stun.ShortTermAuthentication("user", "secret")
+        authentication = ShortTermAuthentication("user", "secret")
         transaction = stun.Transaction(REQUEST, SERVER, reliable=True, authentication=authentication)
         send(transaction, 0.0)
         transaction.receive_datagram(SUCCESS, SERVER, 0.1)
         assert transaction.state == "not authentic"
 
     def test_a_refusal_is_reported(self) -> None:
-        authentication = stun.ShortTermAuthentication("user", "secret")
+        authentication = ShortTermAuthentication("user", "secret")
         transaction = stun.Transaction(REQUEST, SERVER, authentication=authentication)
         send(transaction, 0.0)
         transaction.receive_datagram(error(TRANSACTION, 401), SERVER, 0.1)
@@ -251,12 +258,12 @@ class TestShortTerm:
 
 REALM = (c.REALM, b"example.org")
 OFFER = (c.PASSWORD_ALGORITHMS, stun.pack_algorithms([(77, b"x"), (c.SHA256, b""), (c.MD5, b"")]))
-MD5_KEY = stun.long_term_key("user", "example.org", "secret")
-SHA256_KEY = stun.long_term_key("user", "example.org", "secret", c.SHA256)
+MD5_KEY = long_term_key("user", "example.org", "secret")
+SHA256_KEY = long_term_key("user", "example.org", "secret", c.SHA256)
 
 
-def long_term(**options: bool) -> tuple[stun.Transaction, stun.LongTermAuthentication]:
-    authentication = stun.LongTermAuthentication("user", "secret")
+def long_term(**options: bool) -> tuple[stun.Transaction, LongTermAuthentication]:
+    authentication = LongTermAuthentication("user", "secret")
     transaction = stun.Transaction(REQUEST, SERVER, authentication=authentication, **options)
     assert send(transaction, 0.0) == REQUEST
     return transaction, authentication
@@ -280,12 +287,12 @@ class TestLongTerm:
 
     def test_the_first_known_password_algorithm_is_taken(self) -> None:
         transaction, _ = long_term()
-        nonce = stun.make_nonce(b"1", password_algorithms=True, username_anonymity=True)
+        nonce = make_nonce(b"1", password_algorithms=True, username_anonymity=True)
         transaction.receive_datagram(error(TRANSACTION, 401, REALM, (c.NONCE, nonce), OFFER), SERVER, 0.1)
         request = stun.decode(send(transaction, 0.1))
         assert request.password_algorithm == (c.SHA256, b"")
         assert request.get(c.PASSWORD_ALGORITHMS) == OFFER[1]
-        assert (request.username, request.userhash) == (None, stun.userhash("user", "example.org"))
+        assert (request.username, request.userhash) == (None, userhash("user", "example.org"))
         assert stun.verify_integrity(request, SHA256_KEY, algorithm="sha256")
         transaction.receive_datagram(signed(request.transaction_id, SHA256_KEY, "sha1"), SERVER, 0.2)
         assert transaction.state == "running"
@@ -295,7 +302,7 @@ class TestLongTerm:
     def test_a_list_that_was_taken_out_is_noticed(self) -> None:
         """RFC 8489 9.2.5: the nonce says that there was one."""
         transaction, _ = long_term()
-        nonce = stun.make_nonce(b"1", password_algorithms=True)
+        nonce = make_nonce(b"1", password_algorithms=True)
         transaction.receive_datagram(error(TRANSACTION, 401, REALM, (c.NONCE, nonce)), SERVER, 0.1)
         assert transaction.state == "failed"
         assert "removed from" in transaction.problem
@@ -303,7 +310,7 @@ class TestLongTerm:
     def test_unknown_algorithms_alone(self) -> None:
         transaction, _ = long_term()
         offer = (c.PASSWORD_ALGORITHMS, stun.pack_algorithms([(77, b"")]))
-        nonce = stun.make_nonce(b"1", password_algorithms=True)
+        nonce = make_nonce(b"1", password_algorithms=True)
         transaction.receive_datagram(error(TRANSACTION, 401, REALM, (c.NONCE, nonce), offer), SERVER, 0.1)
         assert transaction.state == "failed"
         assert "does not support" in transaction.problem
@@ -366,10 +373,10 @@ class TestLongTerm:
 
     def test_only_requests_are_signed(self) -> None:
         with pytest.raises(ValueError, match="only requests"):
-            stun.LongTermAuthentication("user", "secret").sign(stun.decode(SUCCESS))
+            LongTermAuthentication("user", "secret").sign(stun.decode(SUCCESS))
 
     def test_the_fingerprint_of_the_request_is_kept(self) -> None:
         request = stun.encode(stun.Message(1, "request", TRANSACTION), fingerprint=True)
-        authentication = stun.ShortTermAuthentication("user", "secret")
+        authentication = ShortTermAuthentication("user", "secret")
         transaction = stun.Transaction(request, SERVER, authentication=authentication)
         assert stun.verify_fingerprint(stun.decode(send(transaction, 0.0)))

@@ -10,6 +10,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import long_term_key, short_term_key, userhash
 
 VECTORS = json.loads((Path(__file__).parents[3] / "vectors" / "rfc5769.json").read_text())["vectors"]
 
@@ -21,9 +22,9 @@ def vector(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 def key_of(vector: dict[str, Any]) -> bytes:
     if vector["credential"] == "short-term":
-        return stun.short_term_key(vector["password"])
+        return short_term_key(vector["password"])
     algorithm = c.SHA256 if vector["credential"].endswith("sha256") else c.MD5
-    key = stun.long_term_key(vector["username"], vector["realm"], vector["password"], algorithm)
+    key = long_term_key(vector["username"], vector["realm"], vector["password"], algorithm)
     assert key.hex() == vector["key"]
     return key
 
@@ -51,7 +52,7 @@ def test_decoded_values(vector: dict[str, Any]) -> None:
     mapped = Endpoint(*vector["xor_mapped_address"]) if "xor_mapped_address" in vector else None
     assert message.mapped == mapped
     if "userhash" in vector:
-        assert message.userhash == stun.userhash(vector["username"], vector["realm"])
+        assert message.userhash == userhash(vector["username"], vector["realm"])
         assert message.password_algorithm == (vector["password_algorithm"], b"")
 
 

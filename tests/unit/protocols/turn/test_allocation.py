@@ -6,6 +6,10 @@ from scriptedrelay import ALICE, MAPPED, PEER, RELAYED, RELAYED6, SERVER, Script
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.turn.clientallocation import ClientAllocation
+from nattools.protocols.turn.credentials import LongTermCredentials
+from nattools.protocols.turn.refusal import TurnRefusal
+from nattools.protocols.turn.requests import AllocationWish
 from nattools.protocols.turn.turnconstants import REASONS
 
 ELSEWHERE = Endpoint("192.0.2.2", 3478)
@@ -42,13 +46,13 @@ def test_every_error_ends_it_with_its_name(code: int) -> None:
     relay.refuses[c.ALLOCATE] = code
     allocation = converse(relay).allocation
     assert allocation.state == "over"
-    assert allocation.refusal == turn.TurnRefusal("allocate", "failed", code, "its own words")
+    assert allocation.refusal == TurnRefusal("allocate", "failed", code, "its own words")
     assert allocation.refusal.reason == f"{code} {REASONS[code]}"
     assert allocation.next_timeout() is None
 
 
 def test_a_wrong_password_is_asked_once_more_and_no_further() -> None:
-    found = converse(credentials=turn.LongTermCredentials("alice", "guessed"))
+    found = converse(credentials=LongTermCredentials("alice", "guessed"))
     assert found.allocation.refusal is not None
     assert found.allocation.refusal.code == 401
     assert found.allocation.refusal.detail == "the server does not accept the user name and password"
@@ -99,7 +103,7 @@ def test_the_list_of_algorithms_cannot_be_taken_away() -> None:
         )
         return stun.encode(stun.Message(request.method, "error", request.transaction_id, attributes))
 
-    allocation = turn.ClientAllocation(SERVER, ALICE)
+    allocation = ClientAllocation(SERVER, ALICE)
     ((data, _),) = allocation.datagrams_to_send(0.0)
     allocation.receive_datagram(bid_down(stun.decode(data)), SERVER, 0.1)
     assert allocation.refusal is not None
@@ -124,7 +128,7 @@ def test_an_unsigned_answer_is_not_believed() -> None:
 
 
 def test_an_answer_from_elsewhere_is_not_believed() -> None:
-    allocation, relay = turn.ClientAllocation(SERVER, ALICE), ScriptedRelay()
+    allocation, relay = ClientAllocation(SERVER, ALICE), ScriptedRelay()
     ((data, _),) = allocation.datagrams_to_send(0.0)
     (answer,) = relay.receive(data)
     assert not allocation.receive_datagram(answer, ELSEWHERE, 0.0)
@@ -133,25 +137,25 @@ def test_an_answer_from_elsewhere_is_not_believed() -> None:
 
 def test_silence() -> None:
     found = converse()
-    silent = turn.ClientAllocation(SERVER, ALICE)
+    silent = ClientAllocation(SERVER, ALICE)
     found.allocation, found.delivers = silent, False
     found.pass_time(40)
-    assert silent.refusal == turn.TurnRefusal("allocate", "timed out")
+    assert silent.refusal == TurnRefusal("allocate", "timed out")
     assert not silent.answered
 
 
 @pytest.mark.parametrize(
     ("relayed", "wish", "lifetime_s", "why"),
     [
-        ((), turn.AllocationWish(), 600, "has no relayed address"),
-        ((RELAYED, RELAYED), turn.AllocationWish(), 600, "two relayed addresses of one family"),
-        ((RELAYED,), turn.AllocationWish(family=6), 600, "gave no IPv6 address"),
-        ((Endpoint("198.51.100.1", 0),), turn.AllocationWish(), 600, "port 0"),
-        ((RELAYED,), turn.AllocationWish(), 0, "no lifetime"),
+        ((), AllocationWish(), 600, "has no relayed address"),
+        ((RELAYED, RELAYED), AllocationWish(), 600, "two relayed addresses of one family"),
+        ((RELAYED,), AllocationWish(family=6), 600, "gave no IPv6 address"),
+        ((Endpoint("198.51.100.1", 0),), AllocationWish(), 600, "port 0"),
+        ((RELAYED,), AllocationWish(), 0, "no lifetime"),
     ],
 )
 def test_answers_that_make_no_sense(
-    relayed: tuple[Endpoint, ...], wish: turn.AllocationWish, lifetime_s: int, why: str
+    relayed: tuple[Endpoint, ...], wish: AllocationWish, lifetime_s: int, why: str
 ) -> None:
     relay = ScriptedRelay()
     relay.relayed, relay.lifetime_s = relayed, lifetime_s
@@ -167,28 +171,28 @@ class TestWishes:
         """RFC 8656 7.1, and 7.3: one of them may be refused."""
         relay = ScriptedRelay()
         relay.relayed = (RELAYED, RELAYED6)
-        found = converse(relay, turn.AllocationWish(both_families=True))
+        found = converse(relay, AllocationWish(both_families=True))
         assert found.relay.requests[0].additional_family == 6
         assert found.allocation.relayed == (RELAYED, RELAYED6)
         relay = ScriptedRelay()
         relay.extra = ((c.ADDRESS_ERROR_CODE, turn.pack_address_error(6, 440, "none here")),)
-        found = converse(relay, turn.AllocationWish(both_families=True))
+        found = converse(relay, AllocationWish(both_families=True))
         assert found.allocation.relayed == (RELAYED,)
         assert found.allocation.family_refusal == (6, 440, "none here")
 
     def test_a_pair_of_ports(self) -> None:
         relay = ScriptedRelay()
         relay.extra = ((c.RESERVATION_TOKEN, b"12345678"),)
-        first = converse(relay, turn.AllocationWish(port="pair"))
+        first = converse(relay, AllocationWish(port="pair"))
         assert first.relay.requests[0].even_port is True
         assert first.allocation.reservation == b"12345678"
-        second = converse(ScriptedRelay(), turn.AllocationWish(reservation=first.allocation.reservation))
+        second = converse(ScriptedRelay(), AllocationWish(reservation=first.allocation.reservation))
         assert second.relay.requests[0].reservation_token == b"12345678"
-        even = converse(ScriptedRelay(), turn.AllocationWish(port="even"))
+        even = converse(ScriptedRelay(), AllocationWish(port="even"))
         assert even.relay.requests[0].even_port is False
 
     def test_the_rest(self) -> None:
-        wish = turn.AllocationWish(family=6, lifetime_s=1200, dont_fragment=True)
+        wish = AllocationWish(family=6, lifetime_s=1200, dont_fragment=True)
         relay = ScriptedRelay()
         relay.relayed = (RELAYED6,)
         found = converse(relay, wish)
@@ -209,7 +213,7 @@ class TestWishes:
     )
     def test_those_that_exclude_each_other(self, wish: dict[str, object]) -> None:
         with pytest.raises(ValueError):
-            turn.AllocationWish(**wish)
+            AllocationWish(**wish)
 
 
 class TestLife:
@@ -297,7 +301,7 @@ class TestLife:
         found.settle()
         assert found.allocation.state == "over"
         assert relay.of(c.REFRESH)[-1].lifetime_s == 0
-        unasked = turn.ClientAllocation(SERVER, ALICE)
+        unasked = ClientAllocation(SERVER, ALICE)
         unasked.release(0.0)
         assert unasked.state == "over"
         assert unasked.datagrams_to_send(0.0) == []

@@ -7,8 +7,10 @@ from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
+from nattools.protocols.turn.clientallocation import PeerError
 from nattools.protocols.turn.grants import MOST_WAITING
 from nattools.protocols.turn.peers import BUSY_AFTER, MOST_PERMISSIONS
+from nattools.protocols.turn.refusal import TurnRefusal
 
 OTHER = Endpoint("203.0.113.50", 9)
 
@@ -57,7 +59,7 @@ def test_a_peer_that_is_refused(code: int) -> None:
     found.relay.refuses[c.CREATE_PERMISSION] = code
     found.send(b"one")
     refusal = found.allocation.peers.refusal(PEER.host)
-    assert refusal == turn.TurnRefusal("permission", "failed", code, "its own words")
+    assert refusal == TurnRefusal("permission", "failed", code, "its own words")
     assert found.send(b"two") is None
     assert found.relay.indications == []
     assert found.allocation.state == "standing"
@@ -194,7 +196,7 @@ class TestArriving:
         data = indication(c.DATA_METHOD, PEER, (c.ICMP, turn.pack_icmp(3, 4, 1280)))
         assert allocation.unwrap(data) is None
         assert allocation.receive_datagram(data, SERVER, 0.0)
-        assert allocation.take_events() == [turn.PeerError(PEER, 3, 4, 1280)]
+        assert allocation.take_events() == [PeerError(PEER, 3, 4, 1280)]
         assert not allocation.receive_datagram(indication(c.DATA_METHOD, PEER, (c.ICMP, b"?")), SERVER, 0.0)
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
+from nattools.protocols.stun.authentication import long_term_key
 
 FILE = json.loads((Path(__file__).parents[3] / "vectors" / "coturn-turn.json").read_text())
-KEY = stun.long_term_key(FILE["username"], FILE["realm"], FILE["password"])
+KEY = long_term_key(FILE["username"], FILE["realm"], FILE["password"])
 
 
 @pytest.mark.parametrize("vector", FILE["vectors"], ids=lambda vector: vector["id"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.endpoint import host_of
+from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.wording.terms import number, seconds
 
 
@@ -21,18 +22,21 @@ def _visit(o: PeerVisit) -> str:
     return f"{text}: {o.agent or 'no name'}, sees us as {o.observed or '?'}{ping}"
 
 
+def _name(o: NameAsked) -> str:
+    asked = f"{number(len(o.asked))} name{'' if len(o.asked) == 1 else 's'} asked"
+    refused = f", {number(o.refused)} refused" if o.refused else ""
+    found = ", ".join(o.found) or f"no address ({o.detail})"
+    return f"libp2p: {o.address}, {asked}{refused}: {found}"
+
+
 def _dial(o: DialAsked) -> str:
     text = f"libp2p: {o.server} asked to dial {o.asked}"
     paid = f", for {number(o.paid)} bytes" if o.paid else ""
     if o.outcome != "answered":
         return f"{text}{paid}: {o.outcome}"
     came = f"it came from {o.origin}" if o.origin else "nothing came"
-    known = ", whom the port had written to" if o.origin and _host(o.origin) in o.written_to else ""
+    known = ", whom the port had written to" if o.origin and host_of(o.origin) in o.written_to else ""
     return f"{text}{paid}: {o.status}, {o.dial} after {seconds(o.took_s)}; {came}{known}"
-
-
-def _host(text: str) -> str:
-    return text.rpartition(":")[0].strip("[]")
 
 
 def _place(o: PlaceAsked) -> str:
@@ -59,8 +63,9 @@ def _upgrade(o: UpgradeTried) -> str:
     )
 
 
-PEER_WORDS: dict[type, Callable[[Any], str]] = {
+LINES: dict[type, Callable[[Any], str]] = {
     PeerVisit: _visit,
+    NameAsked: _name,
     DialAsked: _dial,
     PlaceAsked: _place,
     QuicAsked: _quic,

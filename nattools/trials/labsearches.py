@@ -1,0 +1,64 @@
+"""The relays, libp2p peers and tailnets of a lab, as what a command looks for: imported with a command that
+does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+if TYPE_CHECKING:
+    from nattools.engine.options import MeasureOptions
+    from nattools.engine.peersearch import PeerSearch
+    from nattools.engine.relaysearch import RelaySearch
+    from nattools.engine.tailnetsearch import TailnetSearch
+    from nattools.lab.backend import Lab
+
+
+def with_searches(options: MeasureOptions, lab: Lab) -> MeasureOptions:
+    """The same, with what the lab has of what this command looks for."""
+    if options.command in ("diagnose", "relay"):
+        return replace(options, relays=relays_of_lab(lab))
+    if options.command == "libp2p":
+        return replace(options, libp2p=peers_of_lab(lab))
+    if options.command == "tailscale":
+        return replace(options, tailnets=tailnets_of_lab(lab))
+    return options
+
+
+def relays_of_lab(lab: Lab) -> RelaySearch | None:
+    """None: its scenario has none."""
+    from nattools.lab.labrelay import relays_of
+
+    found = relays_of(lab.scenario, lab.layout)
+    if found is None:
+        return None
+    from nattools.engine.relaysearch import RelaySearch, read_user
+
+    user = read_user(found.user) if found.user else None
+    return RelaySearch(turn=found.turn, derp=found.derp, pinned=found.pinned, user=user)
+
+
+def peers_of_lab(lab: Lab) -> PeerSearch | None:
+    """Its libp2p peers. None: its scenario has none."""
+    from nattools.engine.peersearch import PeerSearch
+    from nattools.lab.labpeers import peers_of
+
+    found = peers_of(lab.scenario, lab.layout)
+    return PeerSearch(found) if found else None
+
+
+def tailnets_of_lab(lab: Lab) -> TailnetSearch:
+    """One for each control server of its scenario, or one for the map alone; all have the same map."""
+    from nattools.engine.tailnetsearch import TailnetAsk, TailnetSearch
+    from nattools.lab.labtailnet import tailnet_of
+    from nattools.model.controlurl import parse_control
+
+    found = tailnet_of(lab.scenario, lab.layout)
+    asks = [
+        TailnetAsk(name=control.host, control=control, regions=found.map)
+        for control in map(parse_control, found.controls)
+    ]
+    if not asks and found.map is not None:
+        asks = [TailnetAsk(name="lab", regions=found.map)]
+    return TailnetSearch(tailnets=tuple(asks), pinned=found.pinned)

@@ -1,0 +1,200 @@
+"""What happens in a scenario does the same to real interfaces, tables and processes as to the simulator."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nattools.lab.backend import Backend, open_lab
+from nattools.lab.netns.netnslab import NetnsLab, userspace_routers
+from nattools.lab.scenario import Scenario
+from nattools.lab.scenariofiles import load, parse
+from nattools.model.endpoint import Endpoint
+from nattools.net.base import Network, TcpFailure
+from nattools.trials.happenings import Onlooker, end_s, still_lab
+from nattools.trials.outlook import outlook, stun_addresses
+
+pytestmark = pytest.mark.netns
+
+BACKENDS: tuple[Backend, Backend] = ("sim", "netns")
+HOME = 'title = "t"\n[nat.home]\n{more}[nat.away]\n[host.alice]\nbehind = ["home", "away"]\n[server.stun]\n'
+LIMIT_S = 20.0
+
+
+def event(**values: object) -> str:
+    """A table of it."""
+    lines = (f"{key} = {value!r}".replace("'", '"') for key, value in values.items())
+    return "[[event]]\n" + "\n".join(lines) + "\n"
+
+
+def behaves(now: str) -> str:
+    """The NAT of home does so from then on."""
+    return f'[[event]]\nat_s = 10\nnode = "home"\nwhat = "behaves"\nnow = {{ {now} }}\n'
+
+
+def played(scenario: Scenario, backend: Backend) -> list[tuple[str, tuple[str, ...]]]:
+    """All that happens, with what the hosts see of it."""
+
+    async def main() -> list[tuple[str, tuple[str, ...]]]:
+        return [(each.text, each.news) async for each in Onlooker(lab).happenings(end_s(scenario))]
+
+    with still_lab(scenario, backend, 0) as lab:
+        return lab.run(main)
+
+
+@pytest.mark.parametrize("name", ["changes", "loses-mappings", "roaming"])
+def test_a_shipped_scenario_has_the_same_outcome_on_both(name: str) -> None:
+    simulated, real = (played(load(name), backend) for backend in BACKENDS)
+    assert real == simulated
+    assert sum(bool(news) for _, news in real) > 2
+
+
+RANDOM = 'mapping = "address-and-port-dependent"\nallocation = "random"\n'
+EVENTS = {
+    "link of a host": event(at_s=10, node="alice", what="link-down")
+    + event(at_s=20, node="alice", what="link-up"),
+    "link of a router": event(at_s=10, node="home", what="link-down")
+    + event(at_s=20, node="home", what="link-up"),
+    "link of a server": event(at_s=10, node="stun", what="link-down")
+    + event(at_s=20, node="stun", what="link-up"),
+    "moved there and back": event(at_s=10, node="alice", what="moved", to="away")
+    + event(at_s=20, node="alice", what="moved", to="home"),
+    "server": event(at_s=10, node="stun", what="server-gone")
+    + event(at_s=20, node="stun", what="server-back"),
+    "restarted": event(at_s=10, node="home", what="restarted", down_s=5),
+    "down when it is told to again": event(at_s=10, node="home", what="restarted", down_s=5)
+    + event(at_s=12, node="home", what="restarted", down_s=5),
+    "other ports": behaves('mapping = "address-and-port-dependent", allocation = "random"'),
+    "nothing over UDP": behaves('udp = "blocked"'),
+    "a portal": behaves('portal = "connections"'),
+    "another mapping": behaves('mapping = "address-dependent", allocation = "sequential"'),
+    "open to all": behaves('filtering = "endpoint-independent"')
+    + event(at_s=20, node="home", what="table-lost"),
+}
+
+
+@pytest.mark.parametrize("engine", ["kernel", "tun"])
+@pytest.mark.parametrize("what", EVENTS)
+def test_each_kind_has_the_same_outcome_on_both(what: str, engine: str) -> None:
+    scenario = parse(HOME.format(more=f'engine = "{engine}"\n') + EVENTS[what], "t.toml")
+    if what in ("a portal", "another mapping") and engine == "kernel":
+        scenario = parse(HOME.format(more="") + EVENTS[what], "t.toml")
+        assert "home" in userspace_routers(scenario)  # the kernel could not do what comes later
+    simulated, real = (played(scenario, backend) for backend in BACKENDS)
+    assert real == simulated
+    assert any(news for text, news in real if text) != (what == "open to all")
+
+
+@pytest.mark.parametrize("engine", ["kernel", "tun"])
+def test_a_lost_table_gives_flows_other_ports(engine: str) -> None:
+    more = RANDOM if engine == "kernel" else 'allocation = "random"\n'
+    scenario = parse(HOME.format(more=more) + event(at_s=10, node="home", what="table-lost"), "t.toml")
+    assert ("home" in userspace_routers(scenario)) == (engine == "tun")
+    for backend in BACKENDS:
+        assert played(scenario, backend)[1][1][:1] == ("alice's flow comes from another port",)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_kernel_that_behaves_otherwise_filters_otherwise(backend: Backend) -> None:
+    """A stranger gets in after the change and not before."""
+    change = behaves('filtering = "endpoint-independent"')
+    scenario = parse(HOME.format(more="") + "[host.bob]\n" + change, "t.toml")
+
+    async def reached(network: Network, stranger: Network) -> bool:
+        socket, other = await network.open_udp(family=4), await stranger.open_udp(family=4)
+        heard = asyncio.Event()
+        socket.on_datagram = lambda data, source: heard.set() if source.host == "11.101.0.2" else None
+        socket.send(b"out", stun_addresses(scenario, lab.layout)[0])
+        await asyncio.sleep(0.1)
+        for _ in range(3):
+            other.send(b"in", Endpoint("11.1.0.2", socket.local.port))
+            await asyncio.sleep(0.1)
+        socket.close()
+        other.close()
+        return heard.is_set()
+
+    async def main() -> list[bool]:
+        alice, bob = lab.network("alice"), lab.network("bob")
+        before = await reached(alice, bob)
+        await lab.motion.step()
+        return [before, await reached(alice, bob)]
+
+    with still_lab(scenario, backend, 0) as lab:
+        assert lab.run(main) == [False, True]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ipv6_goes_with_the_link_and_comes_back(backend: Backend) -> None:
+    text = HOME.format(more='ipv6 = "firewall"\n') + "ipv6 = true\n"
+    scenario = parse(
+        text
+        + event(at_s=10, node="alice", what="link-down")
+        + event(at_s=20, node="alice", what="link-up")
+        + event(at_s=30, node="home", what="restarted"),
+        "t.toml",
+    )
+    server = Endpoint("2a10:c9::2", 3478)
+
+    async def connects() -> bool:
+        found = await lab.network("alice").connect_tcp(server, timeout_s=1.0)
+        if isinstance(found, TcpFailure):
+            return False
+        found.abort()
+        return True
+
+    async def main() -> list[bool]:
+        found = [await connects()]
+        for _ in range(4):
+            await lab.motion.step()
+            found.append(await connects())
+        return found
+
+    with still_lab(scenario, backend, 0) as lab:
+        assert lab.run(main) == [True, False, True, False, True]
+
+
+def test_things_happen_while_something_else_runs_in_it() -> None:
+    scenario = parse(HOME.format(more="") + event(at_s=0.5, node="alice", what="link-down"), "t.toml")
+    with open_lab(scenario, "netns") as lab:
+        asked = stun_addresses(scenario, lab.layout)
+
+        async def until_it_is_out() -> str:
+            async with asyncio.timeout(LIMIT_S):
+                while (found := await outlook(lab.network("alice"), asked)) != "no link":
+                    pass
+            return found
+
+        assert lab.run(until_it_is_out) == "no link"
+
+
+def test_they_happen_under_a_program_too(tmp_path: Path) -> None:
+    drawn = tmp_path / "soon.toml"
+    drawn.write_text(HOME.format(more="") + event(at_s=0.5, node="alice", what="link-down"))
+    waits = "while ip -br addr show eth0 | grep -q 10.0.1.2; do sleep 0.05; done; exit 7"
+    command = [sys.executable, "-m", "nattools", "lab", "exec", str(drawn), "alice", "--", "sh", "-c", waits]
+    assert subprocess.run(command, timeout=LIMIT_S).returncode == 7
+
+
+def test_a_server_whose_process_was_stopped_twice_comes_back_once() -> None:
+    scenario = parse(HOME.format(more=""), "t.toml")
+    with NetnsLab(scenario) as lab:
+        changes = lab.changes()
+
+        async def main() -> list[str]:
+            found = []
+            for each in (
+                changes.stop_server,
+                changes.stop_server,
+                changes.start_server,
+                changes.start_server,
+            ):
+                await each("stun")
+                found.append(await outlook(lab.network("alice"), stun_addresses(scenario, lab.layout)))
+            return found
+
+        up = "11.1.0.2, the same port for each"
+        assert lab.run(main) == ["no answer", "no answer", up, up]

@@ -1,0 +1,59 @@
+"""A command imports what it runs: a measurement of milliseconds must not pay for what other commands do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from nattools.cli import app
+
+ROOT = Path(app.__file__).parents[2]
+RUN = (
+    "import json, sys; from nattools.cli.app import run; code = run(sys.argv[1:]); "
+    "json.dump([code, sorted(sys.modules)], sys.stderr)"
+)
+NAT = {
+    "nattools.engine": """analyse lookup measurement options plan registry run""",
+    "nattools.engine.analysis": """advice allocation areas connectivity direct_ipv6 directupgrade endings
+        evidence externals filtering findings mapping obstacles peer_kinds portmap_verdicts portmappings
+        program_verdicts punching pwnat_verdicts relay_verdicts requirements servers tailscaleadvice
+        tailscalepaths techniques translation""",
+    "nattools.net": """addresses base eventloop exchange outsideview resolve translated""",
+    "nattools.probes": """dialbacks estimate filtering hairpin layers mapping nat64prefix ownaddress probe
+        question reach roundtrip target tcpquestion""",
+    "nattools.protocols": """dialback errortrial icmp ip nat64 packet provenrequest""",
+    "nattools.protocols.pwnat": "beacon",
+    "nattools.protocols.stun": """attributes binding codec constants message transaction turnattributes""",
+    "nattools.protocols.turn": """channeldata turnconstants""",
+    "nattools.report": """document safetext terminal""",
+    "nattools.report.sections": """contents facts nat summary techniques""",
+    "nattools.server": """connections dialbackserver dialling endpoints errortrialserver limits service
+        serving socketerrors stun""",
+    "nattools.traversal": """odds side steps tcp_strategies udp_strategies""",
+    "nattools.trials": "labsearches",
+}
+"""All that `nattools nat` needs of the packages in which other commands have modules, too: its own probes and
+codecs, and the server of the lab. Something of another command goes into the function that calls it."""
+
+LIBRARIES = {"cryptography", "defusedxml", "h11", "netifaces", "qh3", "rich", "scapy", "spake2", "websockets"}
+
+
+def imported(*arguments: str) -> set[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", RUN, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    code, names = json.loads(done.stderr)
+    assert code == 0
+    return set(names)
+
+
+def test_nat_imports_what_it_runs() -> None:
+    allowed = {f"{package}.{name}" for package, names in NAT.items() for name in names.split()} | NAT.keys()
+    found = imported("nat", "--lab", "home-router")
+    judged = {name for name in found if name.startswith(tuple(f"{package}." for package in NAT))}
+    assert "nattools.probes.mapping" in judged
+    assert judged - allowed == set()
+    assert found & LIBRARIES == set()

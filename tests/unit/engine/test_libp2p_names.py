@@ -1,0 +1,56 @@
+"""Peers that are known by a name alone, where nobody answers for it."""
+
+from __future__ import annotations
+
+from nattools.engine.libp2p import measure_libp2p
+from nattools.engine.options import MeasureOptions
+from nattools.engine.peersearch import MOST_PEERS, PeerSearch, bootstrap_peers
+from nattools.lab.labpeers import peers_of
+from nattools.lab.scenario import HostSpec, Libp2pSpec, Scenario, ServerSpec
+from nattools.lab.sim.simlab import SimLab
+from nattools.model.libp2p import Libp2p
+from nattools.model.serveruri import parse_server
+from nattools.model.statement import statement
+from nattools.protocols.libp2p.dnsaddr import name_of
+from nattools.protocols.libp2p.multiaddr import parse_multiaddr
+from nattools.wording.sentences import sentence
+
+DRAWN = Scenario(
+    title="a peer",
+    host={"alice": HostSpec()},
+    server={"peer": ServerSpec(libp2p=Libp2pSpec())},
+)
+
+
+def asked(search: PeerSearch) -> Libp2p:
+    with SimLab(DRAWN) as lab:
+        options = MeasureOptions(command="libp2p", servers=(parse_server("peer"),), libp2p=search)
+        report = lab.run(lambda: measure_libp2p(lab.network("alice"), options, lambda event: None))
+    assert report.libp2p is not None
+    return report.libp2p
+
+
+def test_others_are_asked_instead_and_the_report_says_so() -> None:
+    with SimLab(DRAWN, start_servers=False) as lab:
+        known = peers_of(lab.scenario, lab.layout)
+    name = parse_multiaddr("/dnsaddr/peers.example")
+    found = asked(PeerSearch((name,), instead=known, named=True))
+    assert found.names is False
+    assert [(row.address, row.identified) for row in found.peers] == [
+        (str(name), False),
+        (str(known[0]), True),
+    ]
+    assert found.peers[0].reason[0].code == "peer-unresolved"
+    assert "no first peers" in sentence(statement("libp2p-names-lost"))
+
+
+def test_without_names_nothing_is_said_of_them() -> None:
+    assert asked(PeerSearch(named=True)).names is None
+
+
+def test_the_public_networks_peers_are_those_that_kubo_begins_with() -> None:
+    search = bootstrap_peers()
+    named = [each for each in search.peers if name_of(each) is not None]
+    assert len(named) == 5
+    assert all(each.peer is not None for each in (*search.peers, *search.instead))
+    assert len(search.peers) + len(search.instead) <= MOST_PEERS
