@@ -27,6 +27,7 @@ from nattools.model.observation import (
     Portal,
     PunchTrial,
 )
+from nattools.model.quotedchecksumseen import QuotedChecksum
 from nattools.model.statement import Reason, Statement, statement
 from nattools.net.outsideview import as_ipv4, why_impossible
 
@@ -117,6 +118,7 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     gaps: list[Gap] = msgspec.field(default_factory=list)
     punches: list[PunchTrial] = msgspec.field(default_factory=list)
     birthdays: list[BirthdayTrial] = msgspec.field(default_factory=list)
+    quotes: list[QuotedChecksum] = msgspec.field(default_factory=list)
     losses: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
     @cached_property
@@ -303,6 +305,8 @@ def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObser
             paths[seen.transport, seen.family].punches.append(seen)
         case BirthdayTrial():
             paths["udp", seen.family].birthdays.append(seen)
+        case QuotedChecksum():
+            paths["udp", seen.family].quotes.append(seen)
         case Gap():
             for path in paths.values():
                 path.gaps.append(seen)

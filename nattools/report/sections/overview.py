@@ -198,6 +198,8 @@ def opening(report: Report) -> str:
     unsure = [terms.TECHNIQUES[one.id] for one in found if one.verdict == "unknown"]
     if unsure:
         return f"opens ports by {joined(unsure, 'and')}, not verified"
+    if any(one.dropped_at == "host" for one in report.mappings):
+        return "opens ports, which this machine closes"
     nat = report.nat.over_ipv4()
     lets_all_in = nat is not None and nat.present is False and nat.filtering == "endpoint-independent"
     return "opens no ports" if found and not lets_all_in else ""
