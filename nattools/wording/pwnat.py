@@ -11,6 +11,18 @@ SENTENCES = {
         "Echo requests go to {target} now and then, as from the original pwnat; whoever sends an ICMP error "
         "about one is taken for a caller at port {port}."
     ),
+    "pwnat-port-read": (
+        "This side's NAT leaves its own port in the checksums that routers quote, so the port of the beacons "
+        "is known."
+    ),
+    "pwnat-port-changed": "The NAT now uses another port for the beacons: the command has changed.",
+    "pwnat-ports-not": "Every destination sees that port.",
+    "pwnat-ports-predictably": "Each further destination gets a port {step} further on.",
+    "pwnat-ports-at-random": "Each further destination gets a random port.",
+    "pwnat-look-as-root": (
+        "Where the NAT gives the beacons another port than {port}, no caller knows it; as root, listen looks "
+        "whether the NAT gives that port away."
+    ),
     "pwnat-called": "An ICMP error came as if {place} were calling.",
     "pwnat-hole-only": (
         "Packets came from {listener}, so its NAT let the error in; but what answers there is not nattools "
@@ -23,6 +35,7 @@ SENTENCES = {
         "old one sent again, or one of the two clocks is wrong."
     ),
     "pwnat-busy": "Another caller is knocking; only one at a time is let in.",
+    "pwnat-next-caller": "The previous caller did not get through; the next one is let in.",
     "pwnat-private-caller": (
         "The caller knocks, but its packet left with the private address {place}, and it does not know its "
         "public one: let it name a server with --server."
@@ -59,6 +72,10 @@ SENTENCES = {
     "pwnat-listener-passes": (
         "A stranger's ICMP error about this machine's packets gets in, so it can listen (nattools pwnat "
         "listen)."
+    ),
+    "pwnat-listener-reads-port": (
+        "It can listen as root (nattools pwnat listen): the NAT gives each destination another port, and "
+        "gives that port away in the checksums that ICMP errors quote."
     ),
     "pwnat-listener-id-rewritten": (
         "It cannot listen: the NAT uses a different port for each destination, so no caller knows which one "

@@ -13,10 +13,13 @@ from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
+from nattools.engine.analysis.quotefindings import quoted_checksum
 from nattools.engine.analysis.servers import Conduct
+from nattools.engine.analysis.whostops import dropped_at
+from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way
-from nattools.model.nat import Classic, Nat, NatByTransport
+from nattools.model.nat import Classic, Nat, NatByTransport, QuotedChecksumKind
 from nattools.model.observation import Binding, Connection, DialBack, Portal, Resolution
 from nattools.model.relay import Relay
 from nattools.model.relaytrial import RelayTrial
@@ -36,7 +39,9 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
     filtering: FilteringFinding
     allocation: AllocationFinding
     pooling: PoolingFinding
+    dropped_at: Finding[DroppedAt | None]
     hairpin: HairpinFinding
+    quotes: Finding[QuotedChecksumKind | None]
     lifetime: LifetimeFinding
     layers: LayersFinding
 
@@ -52,6 +57,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             mapping=self.mapping.value,
             mapping_depends_on_port=self.mapping.by_port,
             filtering=self.filtering.value,
+            dropped_at=self.dropped_at.value,
             port_allocation=self.allocation.value,
             port_step=self.allocation.step,
             port_range=self.allocation.port_range,
@@ -59,6 +65,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             port_mask=self.allocation.mask,
             hairpinning=self.hairpin.value,
             hairpinning_confidence=self.hairpin.confidence,
+            quoted_checksum=self.quotes.value,
             binding_lifetime_s=self.lifetime.value,
             binding_lifetime_bounds_s=self.lifetime.bounds,
             refreshed_by_inbound=self.lifetime.refreshed_by_inbound,
@@ -94,6 +101,10 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
         }
         if self.pooling.value != "unknown" or len(self.outside.hosts) > 1:
             named["pooling"] = self.pooling
+        if self.dropped_at.value is not None:
+            named["dropped_at"] = self.dropped_at
+        if self.quotes.value is not None:
+            named["quoted_checksum"] = self.quotes
         if self.present.value is not False:
             named["distance_hops"] = Finding(way.distance_hops, way.evidence, way.reason)
         return named
@@ -127,6 +138,7 @@ def path_findings(
     maps = mapping(path, outside, nat.value)
     filters = filtering(path, conducts)
     way = beside.layers if beside is not None and beside.present.value == nat.value else None
+    layered = way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value)
     return PathFindings(
         path=path,
         outside=outside,
@@ -134,11 +146,13 @@ def path_findings(
         present=nat,
         mapping=maps,
         filtering=filters,
+        dropped_at=dropped_at(path, twin, nat=nat.value),
         allocation=allocation(path, outside, nat=nat.value, varies=maps.varies),
         pooling=pooling(path, outside, nat.value),
         hairpin=hairpinning(path, nat=nat.value, varies=maps.varies, filtering=filters.value),
+        quotes=quoted_checksum(path, nat.value, layered.distance_hops),
         lifetime=lifetime(path),
-        layers=way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value),
+        layers=layered,
     )
 
 
