@@ -7,9 +7,7 @@ SENTENCES = {
     "reachable-directly": "This machine can be reached directly.",
     "reachable-by-mapping": "This machine can be reached directly, through a port that your router opens.",
     "reachable-by-punching": "This machine can be reached directly, by hole punching.",
-    "reachable-over-tcp": (
-        "UDP does not get out of this network; over TCP some peers can be reached directly."
-    ),
+    "reachable-over-tcp": "UDP does not get out of this network; peers can be reached directly over TCP.",
     "reachable-by-relay": "This machine can be reached only through a relay.",
     "reachable-unknown": "Whether this machine can be reached could not be measured.",
     "offline": "No server answered: this machine seems to be offline, or everything is blocked.",

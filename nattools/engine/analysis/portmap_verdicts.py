@@ -201,9 +201,24 @@ def _false(findings: Findings, protocol: MappingProtocol, false: list[PortMappin
     if beyond is not None:
         why, remedy = statement("mapping-without-effect"), remedies(findings)
         return technique(protocol, "fails", 0.97, why, beyond, remedy=remedy, evidence=ids)
+    at = {each.dropped_at for each in false}
+    if "host" in at:
+        here = next(each for each in false if each.dropped_at == "host")
+        why = statement("mapping-stopped-here", external=here.external)
+        remedy = (statement("allow-in-own-firewall"),)
+        return technique(protocol, "fails", 0.99, why, remedy=remedy, evidence=ids)
     why = statement("mapping-false", external=false[0].external)
-    remedy = (statement("check-firewall"),)
+    if at == {"router"}:
+        why = statement("mapping-stopped-at-router", external=false[0].external)
+    remedy = (statement("check-router" if _not_here(findings, false) else "check-firewall"),)
     return technique(protocol, "fails", 0.95, why, remedy=remedy, evidence=ids)
+
+
+def _not_here(findings: Findings, false: list[PortMapping]) -> bool:
+    """Is it known that nothing came to this machine's interface?"""
+    checks = {check.id: check for check in findings.routers.checks}
+    tried = [checks[i] for each in false for i in each.evidence if i in checks]
+    return bool(tried) and all(False in (each.reached_card, each.opened_here) for each in tried)
 
 
 def _unverified(

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Endpoint, Family, read_endpoint
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer
 from nattools.model.observation import AnyObservation
@@ -160,10 +161,29 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
             lifetime_s=asked_for.lifetime_s,
             created=known is not None and doubt is None,
             verified_inbound=verified and not self.leads_astray(first.internal),
+            dropped_at=None if verified is not False else self._dropped_at(asked_for.checks),
             error=no_answer(doubt) if doubt else None if failed is None else _error(failed),
             removed=bool(deletions) and deletions[-1].outcome == "deleted",
             evidence=tuple(sorted(each.id for each in (*asked_for.attempts, *asked_for.checks))),
         )
+
+    def _dropped_at(self, checks: list[MapCheck]) -> DroppedAt:
+        """Who stops what should come by a mapping. If it is not this machine: what came by another mapping
+        was let in up to the router, and a router that is known by another address outside never had it."""
+        last = checks[-1]
+        if last.reached_card or last.opened_here:
+            return "host"
+        if last.reached_card is None and last.opened_here is None:
+            return "unknown"
+        target, claimed = read_endpoint(last.target), self.claimed_addresses
+        if last.family == 4 and claimed and target is not None and target.host not in claimed:
+            return "beyond"
+        proven = any(
+            check.outcome == "arrived" and check.family == last.family
+            for each in self._requests.values()
+            for check in each.checks
+        )
+        return "router" if proven else "unknown"
 
     def _found(self, row: MapEntry) -> PortMapping:
         return PortMapping(

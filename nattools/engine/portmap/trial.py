@@ -13,7 +13,8 @@ from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.routersession import PortmapSession
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family, Transport
-from nattools.probes.dialbacks import InboundListener, open_inbound_listener, verify
+from nattools.probes.dialbacks import InboundListener, open_inbound_listener
+from nattools.probes.mappingcheck import verify
 from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, policy
 from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.target import Lane

@@ -18,10 +18,12 @@ from nattools.engine.pwnat.hearing import Heard, Hearing
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import PLAN_TIMES, KnockSession, planned
 from nattools.engine.pwnat.meeting import Meeting
+from nattools.engine.pwnat.outsideports import OutsidePorts
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import UdpSocket
 from nattools.protocols.pwnat.knock import Knock
+from nattools.protocols.pwnat.outside import Outside
 from nattools.protocols.pwnat.secret import keys_of
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
@@ -30,6 +32,9 @@ QUIET_S: Final = 6.0
 """A caller that is still there knocks at least every 2 s."""
 LATER_S: Final = 30.0
 """How long one attempt waits for the caller of a connection that was lost."""
+MOST_CALLERS: Final = 100
+CALLER_S: Final = 5.0
+"""So long a caller that has answered may take to secure the path, and keeps others out meanwhile."""
 CHECKS: Final = 400
 """Packets that go where knocks say that the caller is, beside what a plan takes."""
 
@@ -54,12 +59,14 @@ class KnockListener(PathFinder):
         self._beacons = Beacons(counts, interval_s(None if nat is None else nat.binding_lifetime_s))
         self._source: BeaconSource = (EchoBeacons if options.compat else UdpBeacons)(self._hearing)
         self._socket: UdpSocket | None = None
+        self.outside = OutsidePorts(own.run.network, self._source.send)
         self._port = options.port
         self._met: Meeting | None = None
         self._done: set[int] = set()
         self._counts = counts
         self._refusal: Statement | None = None
         self._loop = asyncio.get_running_loop()
+        self._until: float | None = None
 
     @property
     def signaling(self) -> KnockSession:
@@ -68,6 +75,23 @@ class KnockListener(PathFinder):
     @property
     def leads(self) -> bool:
         return True
+
+    @property
+    def first_paths(self) -> int:
+        """Whoever knows the secret may answer and then leave; the next one is waited for all the same."""
+        return MOST_CALLERS
+
+    @property
+    def secure_s(self) -> float:
+        return CALLER_S
+
+    def secured(self) -> None:
+        self._hearing.settled = True
+
+    @property
+    def settled(self) -> bool:
+        """Has there been a connection?"""
+        return self._hearing.settled
 
     @property
     def peer(self) -> Endpoint | None:
@@ -85,6 +109,12 @@ class KnockListener(PathFinder):
             self._port = self._socket.local.port
         return self._socket
 
+    async def look_outside(self) -> Outside | None:
+        """The outside port of the beacons, where it is not the own one and routers give it away; it takes the
+        privilege for raw sockets."""
+        socket = await self.open()
+        return None if self._options.compat else await self.outside.look(socket)
+
     def close(self) -> None:
         """Idempotent."""
         self._beacons.stop()
@@ -99,7 +129,6 @@ class KnockListener(PathFinder):
         self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
     ) -> SelectedPath | NoPath:
         """Wait for knocks, and follow them."""
-        first = self._session.name is None
         self._forget_path()
         socket = await self.open()
         await self._source.open(self.own.run.network, socket)
@@ -107,7 +136,7 @@ class KnockListener(PathFinder):
         if self._beacons.failure is not None:
             return NoPath((statement("pwnat-no-beacon", failure=self._beacons.failure),))
         self.timeline.note("beacon", self._source.told(socket.local.port))
-        wait_s = self._options.wait_s if first else LATER_S
+        wait_s = self._wait_s()
         failed: NoPath | None = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
@@ -116,9 +145,16 @@ class KnockListener(PathFinder):
                     if isinstance(path, SelectedPath):
                         return path
                     failed = path or failed
-        failed = failed or NoPath(self._why_nobody(wait_s), (statement("pwnat-test"),))
+        failed = failed or NoPath(self._why_nobody(wait_s), self._remedies(socket.local.port))
         self._close_meeting()
         return failed
+
+    def _wait_s(self) -> float:
+        """For all first callers together, then for each time that the one is lost."""
+        now = self._loop.time()
+        if self._until is None:
+            self._until = now + self._options.wait_s
+        return LATER_S if self._hearing.settled else max(0.0, self._until - now)
 
     def _why_nobody(self, wait_s: float) -> tuple[Statement, ...]:
         """Nobody was let in: did anybody try?"""
@@ -132,6 +168,12 @@ class KnockListener(PathFinder):
         if self._counts.foreign:
             return nobody, statement("pwnat-foreign", count=self._counts.foreign)
         return (nobody,)
+
+    def _remedies(self, port: int) -> tuple[Statement, ...]:
+        """What would tell more."""
+        blind = self.outside.lacks is not None and not self._counts.errors
+        look = (statement("pwnat-look-as-root", port=port),) if blind else ()
+        return (*look, statement("pwnat-test"))
 
     def _forget_path(self) -> None:
         """The path of the attempt before is lost, and its port is needed again."""
@@ -158,8 +200,8 @@ class KnockListener(PathFinder):
         if place is None:
             return None
         knock = heard.knock
-        if self._session.name is None:
-            self._session.begin(knock.session)
+        if self._session.name != knock.session:
+            self._turn_to(knock)
         self._session.attempt = self._session.heard_of = max(self._session.attempt, knock.attempt)
         known = "pwnat-called" if self._options.compat else "pwnat-knocked"
         self.timeline.note("knock", statement(known, place=str(place)), ok=True)
@@ -180,10 +222,27 @@ class KnockListener(PathFinder):
         self.timeline.note("nomination", met.nominated, ok=True)
         return path
 
+    def _turn_to(self, knock: Knock) -> None:
+        """The first caller, or another one: the one before has not got through and makes room. The port
+        stays, for it is the one that callers know."""
+        if self._met is not None:
+            self.timeline.note("knock", statement("pwnat-next-caller"))
+            self.sent += self._met.sent
+            self._met.driver.part_with(self._met.socket)
+            self._met.driver.close()
+            self._met = None
+        self._session.begin(knock.session)
+        self._session.attempt = self._session.heard_of = knock.attempt
+        self._done.clear()
+        self._hearing.begin_turn(knock)
+
     async def _follow(self, met: Meeting, heard: Heard) -> None:
-        """Send to where each knock says, until there is none for a while."""
+        """Send to where each knock says, until there is none for a while, or another caller's turn."""
         with contextlib.suppress(TimeoutError):
             while True:
+                if heard.knock.session != self._session.name:
+                    self._hearing.put_back(heard)
+                    return
                 place = self._place(heard)
                 if place is not None and heard.knock.attempt == self._session.attempt:
                     self._source.greet(met.socket, place, self.budget)
@@ -194,10 +253,11 @@ class KnockListener(PathFinder):
 
     async def _step(self, met: Meeting, knock: Knock) -> None:
         """The plan's step that begins now, unless it has."""
-        steps = planned(knock.nat) * PLAN_TIMES
+        steps = planned(knock.nat, knock.listener) * PLAN_TIMES
         if not 0 < knock.step <= len(steps) or knock.step in self._done:
             return
         self._done.add(knock.step)
+        self._hearing.hold(steps[knock.step - 1].seconds or 0.0)
         await met.carry_out(self.own.run, self.timeline, steps[knock.step - 1], met.socket, first=True)
 
     def _place(self, heard: Heard) -> Endpoint | None:
@@ -221,4 +281,5 @@ class KnockListener(PathFinder):
 
 
 def _packets(knock: Knock) -> int:
-    return sum(step.packets[0] for step in planned(knock.nat) if step.packets is not None)
+    steps = planned(knock.nat, knock.listener)
+    return sum(step.packets[0] for step in steps if step.packets is not None)

@@ -8,10 +8,11 @@ from nattools.model.mappingseen import MapOffer, MapTable
 from nattools.model.observation import Gap
 from nattools.model.portmapping import MappingProtocol, PortMapping
 from nattools.model.report import NOT_REACHED, Report
+from nattools.model.statement import statement
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
-from nattools.wording import terms
+from nattools.wording import sentence, terms
 
 _NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
 _NEEDLESS = "This machine has a public IPv4 address of its own: it needs no mapping."
@@ -105,6 +106,8 @@ def _deleted(report: Report) -> str:
 def _probed(report: Report, made: list[PortMapping]) -> str:
     if any(each.verified_inbound for each in made):
         return "Your router opens ports for this machine: verified from outside."
+    if any(each.dropped_at == "host" for each in made):
+        return "The router opens ports, but this machine's own firewall stops what comes by them."
     if any(each.verified_inbound is False for each in made):
         return "The router says that it opens ports, but nothing arrives through them."
     if made:
@@ -122,6 +125,8 @@ def _made(report: Report, made: list[PortMapping]) -> str:
     if all(each.verified_inbound for each in made):
         return f"{count} made, verified from outside.{tail}"
     closed = sum(each.verified_inbound is False for each in made)
+    if any(each.dropped_at == "host" for each in made):
+        return f"{count} made, but this machine's own firewall stops what comes.{tail}"
     if closed:
         return f"{count} made, but {closed} of them closed from outside.{tail}"
     tried = any(each.verified_inbound for each in made)
@@ -155,6 +160,8 @@ def to_do(report: Report) -> Iterator[str]:
         yield f"Enable UPnP, NAT-PMP or PCP in your router's settings{where}, or forward a port there."
         return
     told = [each.advice for each in report.techniques if each.verdict == "fails"]
+    if not told and any(each.dropped_at == "host" for each in report.mappings):
+        told = [sentence(statement("allow-in-own-firewall"))]
     if not told and report.noted(NOT_REACHED):
         told = [_ONE_ADDRESS]
     told = told or [each.error.advice for each in report.mappings if each.error is not None]
@@ -181,6 +188,8 @@ def mappings_made(report: Report, view: View) -> list[Section]:
 def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
     life = terms.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "permanent"
     proof, mood = _PROVEN[mapping.verified_inbound]
+    if mapping.dropped_at == "host":
+        proof = "closed by this machine"
     if mapping.error is not None:
         code = "" if mapping.error.code is None else f"{mapping.error.code} "
         proof, mood, life = f"no: {safe(code + mapping.error.name, 60)}", "bad", ""
