@@ -86,7 +86,7 @@ SENTENCES = {
     ),
     "relay-derp-silent": "It lets this machine in and passes nothing on.",
     "relay-missing": "{detail}.",
-    "relay-install-derp": "Install it: pip install 'nattools[derp]'.",
+    "relay-install-derp": "Install PyNaCl where nattools is installed: pip install pynacl.",
     # verdicts
     "relay-works": "{uri} relays over {transport:upper}: a round trip through it takes {rtt_ms:ms}.",
     "relay-fails": "{uri} does not relay.",
