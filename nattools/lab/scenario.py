@@ -212,11 +212,13 @@ class ControlSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A control server of a tailnet, at `port` and at port 80: it gives its key, and hears of clients that
     want to leave HTTP. `fault`: "silent" (takes connections and says nothing), "inspected" (a proxy on the
     way answers with a certificate of its own), "proxied" (a reverse proxy before it takes the Upgrade header
-    away), "another" (is another web server)."""
+    away), "another" (is another web server). `status`: what its client on the measuring machine prints, by
+    the names of `tailscale status --json`."""
 
     port: int = 443
     tls: bool = True
     fault: Literal["silent", "inspected", "proxied", "another"] | None = None
+    status: dict[str, Any] = {}
 
 
 class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -174,7 +174,7 @@ SENTENCES = {
     ),
     "address-unreachable": "Nobody who tried it got in; the filtering here is {filtering}.",
     # several tailnets
-    "clash-addresses": "Both have {count} of their addresses in common, as {address}.",
+    "clash-addresses": "Both have machines with the same address: {address}, {count} in all.",
     "clash-range": (
         "Both give their machines addresses of {network}. On Linux each client drops what comes from there "
         "by another interface."
@@ -188,14 +188,17 @@ SENTENCES = {
         "(tailscaled --tun=userspace-networking)."
     ),
     "clash-routes": "Both have a route to {network}: which one is taken is chance.",
+    "clash-routes-within": (
+        "{owner} has a route to {network}, which takes that part of the other's route to {wider}."
+    ),
     "accept-one": "Accept routes of one of them alone (tailscale set --accept-routes=false on the other).",
     "clash-local": "It has a route to {network}, and this machine's own network ({address}) is within it.",
     "renumber": "Give one of the two networks other addresses, or do not accept that route here.",
     "clash-port": "Two clients are seen at {endpoint}: only one of them can have port {port}.",
     "choose-port": "Give one of them a port of its own: tailscaled --port=41642.",
     "clash-rules": (
-        "Both clients set the routes and firewall rules of this system, under the same names: the later one "
-        "undoes those of the other."
+        "Both clients set the routes and firewall rules of this system, under the same names, and answer for "
+        "names at 100.100.100.100: the later one undoes what the other has set."
     ),
     "run-in-userspace": (
         "Run one of them in userspace (tailscaled --tun=userspace-networking) or in a container of its own."
