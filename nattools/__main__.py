@@ -50,8 +50,6 @@ def _version() -> int:
     try:
         sys.stdout.write(f"nattools {__version__}\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        return 0
     except CannotRun as error:
         sys.stderr.write(f"nattools: {error}\n")
         return error.exit_code

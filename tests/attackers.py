@@ -1,4 +1,4 @@
-"""A program that attacks a `nattools serve` on loopback for some seconds, from many addresses:
+"""A program that attacks a `nattools serve` for some seconds, from many addresses (`attackplace`):
 
     python tests/attackers.py PORT SECONDS ATTACK...
 
@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Final
+
+from attackerpeers import PEERS
+from attackerproofs import CUSTOMER, PROVEN
+from attackplace import SERVER, Streams, connect, source, visit
 
 from nattools.errors import ProtocolError
 from nattools.protocols import dialback, stun
@@ -22,19 +27,14 @@ from nattools.protocols.mailbox import messages as m
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.authentication import LongTermAuthentication
 
-SERVER: Final = "127.0.0.1"
 HANDSHAKE: Final = (
     f"GET {PATH} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 ).encode()
 CLOSE: Final = bytes.fromhex("8880 00000000")
 PING: Final = bytes.fromhex("8980 00000000")
-CUSTOMER: Final = ("mallory", "password")
-"""Who may use the relay."""
 REQUESTED_UDP: Final = (c.REQUESTED_TRANSPORT, b"\x11\0\0\0")
 REQUEST: Final = stun.binding_request(bytes(12), hello=False)
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def frame(message: m.ToMailbox) -> bytes:
@@ -42,28 +42,6 @@ def frame(message: m.ToMailbox) -> bytes:
     text = m.encode(message)
     assert len(text) < 126
     return bytes((0x81, 0x80 | len(text))) + bytes(4) + text
-
-
-async def connect(port: int, kind: int, source: int = 0) -> Streams:
-    """From one of the addresses that this kind of attack has."""
-    local = (f"127.{kind}.{source % 200}.1", 0)
-    return await asyncio.open_connection(SERVER, port, local_addr=local)
-
-
-async def visit(port: int, kind: int, source: int, *parts: bytes, stay_s: float = 0.2) -> bytes:
-    """Connect, say this part by part, and go; the last that was heard."""
-    heard = b""
-    with contextlib.suppress(OSError):
-        reader, writer = await connect(port, kind, source)
-        try:
-            for part in parts:
-                writer.write(part)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(stay_s):
-                        heard = await reader.read(4096)
-        finally:
-            writer.transport.abort()
-    return heard
 
 
 async def handshakes(port: int) -> None:
@@ -145,7 +123,7 @@ async def datagrams(port: int) -> None:
     for number in range(100):
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sender.setblocking(False)
-        sender.bind((f"127.17.{number}.1", 0))
+        sender.bind((source(17, number), 0))
         sockets.append(sender)
     try:
         for number in count():
@@ -171,7 +149,7 @@ async def strangers(port: int) -> None:
         b"\x40\x01\xff\xff" + bytes(3000),
     )
     for number in count():
-        await visit(port, 18, number, *parts[number % 4 :], stay_s=0.05)
+        await visit(port, 35, number, *parts[number % 4 :], stay_s=0.05)
 
 
 async def customers(port: int) -> None:
@@ -192,6 +170,19 @@ async def customers(port: int) -> None:
                 writer.transport.abort()
 
 
+async def hellos(port: int) -> None:
+    """TLS that begins, and does not go on; and records that are none."""
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)
+    held: list[Streams] = []
+    for number in count():
+        with contextlib.suppress(OSError):
+            held.append(await connect(port, 18, number))
+            held[-1][1].write(hello if number % 3 else b"\x16\x03\x01\xff\xff" + bytes(4000))
+        if len(held) > 400:
+            held.pop(0)[1].transport.abort()
+        await asyncio.sleep(0.01)
+
+
 ATTACKS: Final[dict[str, Callable[[int], Awaitable[None]]]] = {
     each.__name__: each
     for each in (
@@ -205,12 +196,16 @@ ATTACKS: Final[dict[str, Callable[[int], Awaitable[None]]]] = {
         datagrams,
         strangers,
         customers,
+        hellos,
+        *PEERS,
+        *PROVEN,
     )
 }
 
 
 async def attack(port: int, seconds: float, names: list[str]) -> None:
     """All of these at once, for so long."""
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of sockets that were reset
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await asyncio.gather(*(ATTACKS[name](port) for name in names))

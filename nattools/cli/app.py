@@ -182,7 +182,10 @@ def _completed(instruction: str) -> int:
     completions = _completions()
     completions.completion_init()
     group = typer.main.get_command(_application())
-    code: int = completions.shell_complete(group, {}, "nattools", COMPLETE_VARIABLE, instruction)
+    try:
+        code: int = completions.shell_complete(group, {}, "nattools", COMPLETE_VARIABLE, instruction)
+    except (KeyError, ValueError) as error:  # the shell's script sets what it read of the line
+        raise UsageError(f"{COMPLETE_VARIABLE} is for the scripts of --completion: {error}") from None
     return code
 
 
@@ -190,8 +193,6 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; nothing leaves as a traceback."""
     try:
         return _called(list(arguments))
-    except BrokenPipeError:
-        return 0  # the reader of our output has enough
     except (KeyboardInterrupt, typer.Abort):
         return _failed("interrupted", "", INTERRUPTED)
     finally:
@@ -199,12 +200,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _called(arguments: list[str]) -> int:
-    if instruction := os.environ.get(COMPLETE_VARIABLE):
-        return _completed(instruction)
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     group: Any = typer.main.get_command(_application())
     try:
+        if instruction := os.environ.get(COMPLETE_VARIABLE):
+            return _completed(instruction)
         start_from_environment()
         with group.make_context("nattools", arguments) as context:
             result = group.invoke(context)
@@ -214,7 +215,7 @@ def _called(arguments: list[str]) -> int:
         return finished.exit_code
     except UsageProblem as problem:
         return _misused(problem)
-    except (BrokenPipeError, typer.Abort):
+    except typer.Abort:
         raise
     except Exception as error:
         return _ended_by(error)

@@ -153,9 +153,6 @@ def run_scenario(
     broken = next((trial for trial in trials if trial.report is None), None)
     if broken is not None:
         raise CannotRun(broken.problem)
-    for trial in trials:
-        if trial.report is not None:
-            write_files(trial.report, files, options.detail_of(verbose))
     if as_json:
         answers = [trial.answer(with_report=True) for trial in trials]
         write_json({"scenario": drawn.name, "backend": chosen, "hosts": answers})
@@ -164,6 +161,9 @@ def run_scenario(
             if trial.report is not None:
                 show(trial.report, as_json=False, detail=options.detail_of(verbose))
         write_out(f"{safe(drawn.title)}  ({chosen})\n" + "".join(map(_paragraph, trials)))
+    for trial in trials:
+        if trial.report is not None:
+            write_files(trial.report, files, options.detail_of(verbose))
     return 0 if all(trial.met for trial in trials) else 1
 
 
@@ -215,8 +215,8 @@ def _pair_matrix(
     matrix: PairMatrix, jobs: int, files: tuple[Path, ...], as_json: bool, detail: Detail
 ) -> int:
     report = matrix.report(jobs, _count)
-    write_files(report, files, detail)
     show(report, as_json=as_json, detail=detail)
+    write_files(report, files, detail)
     assert report.matrix is not None
     return 0 if all(each.as_planned == each.runs for each in report.matrix.pairs) else 1
 

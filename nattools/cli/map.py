@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from inspect import Parameter
@@ -27,6 +25,7 @@ from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import MAPPING_NAME, MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
+from nattools.net.eventloop import on_signal
 from nattools.report.safetext import safe
 from nattools.wording.terms import TECHNIQUES
 
@@ -314,8 +313,7 @@ def keep_until_told(hook: str | None, seconds: float | None) -> Do:
 
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-            loop.add_signal_handler(signal.SIGTERM, stop.set)
+        on_signal(stop.set, "SIGTERM")
         if seconds is not None:
             loop.call_later(seconds, stop.set)
         elif network.substrate == "sim":

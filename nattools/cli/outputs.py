@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from nattools.report.document import Detail
 
 SUFFIXES = (".json", ".md", ".html", ".txt")
+_NO_NEW_FILE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
+"""A folder that is not ours, or a file that is mounted."""
 
 
 def checked_outputs(paths: list[Path]) -> tuple[Path, ...]:
@@ -51,9 +54,16 @@ def check_writable(path: Path) -> None:
 
 
 def write_files(report: Report, paths: tuple[Path, ...], detail: Detail) -> None:
-    """Write the report to each file in the format of its suffix; CannotRun if the system refuses."""
+    """Write the report to each file in the format of its suffix; those that can be written are, and then
+    CannotRun says which one the system refused."""
+    refused: CannotRun | None = None
     for path in paths:
-        write_text(path, renderer(path.suffix.lower().removeprefix("."), detail)(report))
+        try:
+            write_text(path, renderer(path.suffix.lower().removeprefix("."), detail)(report))
+        except CannotRun as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
 
 
 def write_secret(path: Path, text: str) -> None:
@@ -61,16 +71,21 @@ def write_secret(path: Path, text: str) -> None:
     is a link or a device."""
     if not is_replaceable(path):
         raise CannotRun(f"cannot write {path}: it is not a file")
-    _replace(path, text, 0o600)
+    try:
+        _replace(path, text, 0o600)
+    except OSError as error:
+        raise cannot_write(error, str(path)) from None
 
 
-def write_text_at_once(path: Path, text: str) -> None:
-    """Whoever reads the file gets the old text or the new one; a link or a device stays what it is.
-    CannotRun: the system refuses."""
-    if is_replaceable(path):
-        _replace(path, text, 0o666)
-    else:
-        write_text(path, text)
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all: who reads it meanwhile gets the old text, and so does everybody if
+    the disk is full. A link, a device, somebody else's file or one in a folder that takes no new ones stays
+    what it is, and is written to. CannotRun: the system refuses."""
+    try:
+        if not (is_replaceable(path) and _replaced(path, text)):
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise cannot_write(error, str(path)) from None
 
 
 def is_replaceable(path: Path) -> bool:
@@ -81,27 +96,41 @@ def is_replaceable(path: Path) -> bool:
         return True
 
 
-def _replace(path: Path, text: str, mode: int) -> None:
-    made = path.with_name(f".{path.name}.{os.getpid()}")
+def _replaced(path: Path, text: str) -> bool:
+    """As `_replace`, with the mode that it has; False: it has to be written to instead."""
+    try:
+        before = os.lstat(path)
+        if before.st_nlink > 1 or before.st_uid != (os.geteuid() if hasattr(os, "geteuid") else 0):
+            return False
+        mode = stat.S_IMODE(before.st_mode)
+    except FileNotFoundError:
+        mode = None
+    try:
+        _replace(path, text, 0o666 if mode is None else mode, exact=mode is not None)
+    except OSError as error:
+        if error.errno not in _NO_NEW_FILE:
+            raise
+        return False
+    return True
+
+
+def _replace(path: Path, text: str, mode: int, *, exact: bool = False) -> None:
+    """Have a new file take its place, or its name. `exact`: whatever modes new files get here. OSError: the
+    system refuses, and all is as before."""
+    made = path.with_name(f".{path.name[:50]}.{os.getpid()}")
     with contextlib.suppress(OSError):
         os.unlink(made)  # of a process of the same number that was killed
     try:
         descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            if exact:
+                os.chmod(made, mode)
             file.write(text)
         os.replace(made, path)
-    except OSError as error:
+    except OSError:
         with contextlib.suppress(OSError):
             os.unlink(made)
-        raise cannot_write(error, str(path)) from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file; CannotRun if the system refuses."""
-    try:
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise cannot_write(error, str(path)) from None
+        raise
 
 
 def renderer(form: str, detail: Detail = 0) -> Callable[[Report], str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
 
 
 @options.takes(
+    uses=punchoptions.USES,
     relays=OptionGroup(relay_choice),
     request=options.measuring(
         "punch",
@@ -55,20 +54,14 @@ def command(
     manual: punchoptions.Manual = False,
     words: punchoptions.Words = WORDS,
     wait: punchoptions.Wait = WAIT_S,
-    pipe: punchoptions.Pipe = False,
-    forward: punchoptions.ForwardOption = None,
-    reverse: punchoptions.ReverseOption = None,
-    allow: punchoptions.AllowOption = None,
-    bench: punchoptions.Bench = False,
-    keep: punchoptions.Keep = False,
-    hook: punchoptions.Exec = None,
+    *,
+    uses: PunchRequest,
     code_file: punchoptions.CodeFile = None,
     no_map: punchoptions.NoMap = False,
     no_low_ports: options.NoLowPorts = False,
     udp_only: punchoptions.UdpOnly = False,
     tcp_only: punchoptions.TcpOnly = False,
     mailbox: punchoptions.Mailbox = None,
-    *,
     relays: RelayChoice,
     request: Request,
 ) -> int:
@@ -77,7 +70,8 @@ def command(
 
     Exit code 1 if they did not connect; the report says at which stage, and why."""
     asked = (typed := " ".join(code or ()) or None) == punchoptions.ASK
-    wanted = PunchRequest(
+    wanted = replace(
+        uses,
         code=punchoptions.chosen_code(None if asked else typed, words, manual),
         manual=manual,
         mailbox=punchoptions.checked_mailbox(mailbox),
@@ -87,18 +81,13 @@ def command(
         udp=not tcp_only,
         tcp=not udp_only,
         **relays._asdict(),
-        pipe=pipe,
-        forwards=punchoptions.checked_forwards(forward, "--forward"),
-        reverses=punchoptions.checked_forwards(reverse, "--reverse"),
-        allowed=punchoptions.checked_allowed(allow),
-        bench=bench,
-        keep=keep,
-        hook=hook,
         code_file=punchoptions.checked_code_file(code_file),
     )
     backend = request.lab.backend if request.lab else None
     punchoptions.check_together(wanted, as_json=request.as_json, lab=backend)
-    return run(request, replace(wanted, code=ask_code(from_terminal=pipe, say=tell)) if asked else wanted)
+    return run(
+        request, replace(wanted, code=ask_code(from_terminal=uses.pipe, say=tell)) if asked else wanted
+    )
 
 
 def run(request: Request, wanted: PunchRequest) -> int:
@@ -114,8 +103,10 @@ def run(request: Request, wanted: PunchRequest) -> int:
 def deliver(done: CommandResult, request: Request, *, quiet: bool) -> None:
     """Write the report where it was asked for, and show it; `quiet` as of `show_punch`."""
     report = running.shareable(done.report, request)
-    write_files(report, request.outputs, request.detail)
-    show_punch(report, request, quiet=quiet, told=done.told and not request.redact)
+    try:
+        write_files(report, request.outputs, request.detail)
+    finally:
+        show_punch(report, request, quiet=quiet, told=done.told and not request.redact)
 
 
 def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
@@ -125,7 +116,6 @@ def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
     async def work(
         network: Network, measuring: MeasureOptions, progress: ProgressLine, journal: Journal | None
     ) -> Report:
-        end_on_sigterm()
         display = display_on(progress, others_options(wanted, measuring))
         use = PunchSession(wanted, network, display, quiet=request.as_json)
         sides.append((display, use))
@@ -142,13 +132,6 @@ def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
     report = running.run(Invocation(request, work, asks_routers=wanted.ask_router, without_journal=True))
     display, use = sides[0]
     return CommandResult(report, display.told, use.problem, use.interrupted)
-
-
-def end_on_sigterm() -> None:
-    """As on Ctrl-C, so that no mapping stays on the router. A connection in use handles the signal itself."""
-    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
 
 
 def watcher(wanted: PunchRequest, display: PunchDisplay, progress: ProgressLine) -> Watcher:

@@ -11,7 +11,7 @@ import typer
 
 from nattools.cli import completion
 from nattools.cli.help import connect, lab, meet, use
-from nattools.cli.options import Backend
+from nattools.cli.options import Backend, OptionGroup
 from nattools.cli.outputs import check_writable, is_replaceable
 from nattools.engine.punch.options import PunchOptions
 from nattools.errors import UsageError
@@ -206,6 +206,32 @@ def checked_allowed(texts: list[str] | None) -> Allowed | None:
         return Allowed.parse(texts)
     except UsageError as error:
         raise UsageError(f"--allow: {error}") from None
+
+
+def uses(
+    *,
+    pipe: Pipe = False,
+    forward: ForwardOption = None,
+    reverse: ReverseOption = None,
+    allow: AllowOption = None,
+    bench: Bench = False,
+    keep: Keep = False,
+    hook: Exec = None,
+) -> PunchRequest:
+    """What the connection is for; UsageError for what cannot be read."""
+    return PunchRequest(
+        pipe=pipe,
+        forwards=checked_forwards(forward, "--forward"),
+        reverses=checked_forwards(reverse, "--reverse"),
+        allowed=checked_allowed(allow),
+        bench=bench,
+        keep=keep,
+        hook=hook,
+    )
+
+
+USES = OptionGroup(uses)
+"""What a connection is for: options of `punch` and of `pwnat`."""
 
 
 def check_together(wanted: PunchRequest, *, as_json: bool, lab: Backend | None) -> None:

@@ -4,8 +4,6 @@ result of it all."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 import sys
 from typing import NamedTuple
 
@@ -18,6 +16,7 @@ from nattools.errors import CannotRun
 from nattools.model.punch import Echoes, Throughput
 from nattools.model.report import Report
 from nattools.net.base import Network
+from nattools.net.eventloop import on_signal
 from nattools.traversal.tunnel import Tunnel
 from nattools.traversal.tunnel.forward import BoundForward, Forwarding, bind
 from nattools.traversal.tunnel.hook import run_hook
@@ -52,7 +51,7 @@ class PunchSession:
     """One side's, shown on `display` if there is one. `problem`: what went wrong with what was asked for, or
     nothing; `interrupted`: by Ctrl-C.
 
-    It listens to Ctrl-C and SIGTERM from when there is a connection: the other side is told then.
+    It listens to Ctrl-C, SIGTERM and SIGHUP from when there is a connection: the other side is told then.
     """
 
     def __init__(
@@ -116,10 +115,8 @@ class PunchSession:
             self.interrupted = True
             self._stop.set()
 
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(signal.SIGINT, interrupt)
-            loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        on_signal(interrupt, "SIGINT", "SIGHUP")
+        on_signal(self._stop.set, "SIGTERM")
 
     async def _work(self, connected: Connected) -> None:
         """All that was asked for, in the order in which it makes sense."""

@@ -14,9 +14,9 @@ from nattools.cli.outputs import tell
 from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import ask_secret
 from nattools.cli.punchdisplay import PunchDisplay
-from nattools.cli.punchoptions import PunchRequest, check_together
+from nattools.cli.punchoptions import USES, PunchRequest, check_together
 from nattools.cli.punchsession import CommandResult, PunchSession
-from nattools.cli.pwnatoptions import LISTEN_WAIT_S, LISTENING, MEASURING, TEST_WITHOUT, USES
+from nattools.cli.pwnatoptions import LISTEN_WAIT_S, LISTENING, MEASURING, TEST_WITHOUT
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.engine.punch.options import Watcher
@@ -147,7 +147,6 @@ def _on_host(request: Request, wanted: Wanted) -> CommandResult:
     async def work(
         network: Network, measuring: MeasureOptions, progress: ProgressLine, journal: Journal | None
     ) -> Report:
-        punch.end_on_sigterm()
         display = display_on(progress)
         use = PunchSession(wanted.uses, network, display, quiet=request.as_json)
         sides.append((display, use))

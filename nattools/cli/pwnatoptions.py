@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import completion, options, punchoptions
+from nattools.cli import completion, options
 from nattools.cli.help import lab, measure, meet
-from nattools.cli.options import OptionGroup
-from nattools.cli.punchoptions import PunchRequest, checked_allowed, checked_forwards
 from nattools.engine.punch.options import WAIT_S
 from nattools.engine.pwnat.knockoptions import PORT
 from nattools.errors import UsageError
@@ -51,29 +49,6 @@ Lab = Annotated[
 LISTEN_WAIT_S = WAIT_S
 
 
-def uses(
-    *,
-    pipe: punchoptions.Pipe = False,
-    forward: punchoptions.ForwardOption = None,
-    reverse: punchoptions.ReverseOption = None,
-    allow: punchoptions.AllowOption = None,
-    bench: punchoptions.Bench = False,
-    keep: punchoptions.Keep = False,
-    hook: punchoptions.Exec = None,
-) -> PunchRequest:
-    """What the connection is for; UsageError for what cannot be read."""
-    return PunchRequest(
-        pipe=pipe,
-        forwards=checked_forwards(forward, "--forward"),
-        reverses=checked_forwards(reverse, "--reverse"),
-        allowed=checked_allowed(allow),
-        bench=bench,
-        keep=keep,
-        hook=hook,
-    )
-
-
-USES = OptionGroup(uses)
 LISTENING = options.measuring(
     "pwnat",
     without=("only4", "only6", "max_lifetime", "cross_check"),

@@ -16,6 +16,8 @@ from nattools.protocols.stun.authentication import long_term_key
 from nattools.server.relayservice import RelayConfig
 from nattools.server.turnlimits import TurnLimits
 
+_LONGEST_SECRET = 4096
+
 
 class RelayOptions(NamedTuple):
     """As given."""
@@ -67,18 +69,23 @@ def _check_without_relay(
 
 def read_secret(text: str | None) -> str | None:
     """A secret as given: itself, or the first line of a file after `@`. UsageError: there is none."""
-    if text is None or not text.startswith("@"):
-        secret = text
-    else:
-        try:
-            lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            why = describe(error) if isinstance(error, OSError) else "it is not text in UTF-8"
-            raise UsageError(f"cannot read the secret in {text[1:]}: {why}") from None
-        secret = lines[0].strip() if lines else ""
+    secret = _first_line(Path(text[1:])) if text is not None and text.startswith("@") else text
     if secret == "":
         raise UsageError("the secret of --turn-secret is empty")
     return secret
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST_SECRET + 1)
+        text = data.decode()
+    except (OSError, ValueError) as error:
+        why = describe(error) if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise UsageError(f"cannot read the secret in {path}: {why}") from None
+    if len(data) > _LONGEST_SECRET:
+        raise UsageError(f"cannot read the secret in {path}: it is longer than {_LONGEST_SECRET} bytes")
+    return text.partition("\n")[0].strip()
 
 
 def checked_user(text: str) -> tuple[str, str]:

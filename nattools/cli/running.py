@@ -43,6 +43,14 @@ class Invocation:
     without_journal: bool = False
 
 
+class _NoCapture(CannotRun):
+    """The work was done, and the capture of it cannot be written."""
+
+    def __init__(self, why: CannotRun, report: Report) -> None:
+        super().__init__(str(why), why.remedy)
+        self.report = report
+
+
 def shareable(report: Report, request: Request) -> Report:
     """The report as it was asked for: with pseudonyms, or as it is."""
     if not request.redact:
@@ -53,18 +61,23 @@ def shareable(report: Report, request: Request) -> Report:
 
 
 def deliver(report: Report, request: Request) -> None:
-    """Write the report where it was asked for, and show it."""
+    """Write the report where it was asked for, and show it, also if a file cannot be written (CannotRun)."""
     report = shareable(report, request)
-    write_files(report, request.outputs, request.detail)
-    if request.watch is not None:
-        return  # what happened has been told
-    show(report, as_json=request.as_json, detail=request.detail, quiet=request.quiet)
+    try:
+        write_files(report, request.outputs, request.detail)
+    finally:
+        if request.watch is None:  # else what happened has been told
+            show(report, as_json=request.as_json, detail=request.detail, quiet=request.quiet)
 
 
 def run(invocation: Invocation) -> Report:
     """Do the work. The errors of `nattools.errors` say why it could not be done."""
     lab = invocation.request.lab
-    return _on_host(invocation) if lab is None else _in_lab(invocation, lab)
+    try:
+        return _on_host(invocation) if lab is None else _in_lab(invocation, lab)
+    except _NoCapture as lost:
+        deliver(lost.report, invocation.request)
+        raise
 
 
 def _on_host(invocation: Invocation) -> Report:
@@ -158,22 +171,34 @@ async def _worked(
     invocation: Invocation, network: Network, chosen: MeasureOptions, journal: Journal | None
 ) -> Report:
     request = invocation.request
-    with (
-        progress_of(network, quiet=request.quiet, events=request.events) as progress,
-        captured(network, request.pcap) as seen,
-    ):
-        if request.watch is None:
-            return await invocation.work(seen, chosen, progress, journal)
-        from nattools.cli.watching import watched
+    report: Report | None = None
+    try:
+        with (
+            progress_of(network, quiet=request.quiet, events=request.events) as progress,
+            captured(network, request.pcap) as seen,
+        ):
+            report = await _done(request, seen, lambda: invocation.work(seen, chosen, progress, journal))
+    except CannotRun as refused:
+        if report is None:
+            raise
+        raise _NoCapture(refused, report) from None
+    return report
 
-        return await watched(
-            request.watch,
-            seen,
-            lambda: invocation.work(seen, chosen, progress, journal),
-            lambda report: write_files(shareable(report, request), request.outputs, request.detail),
-            as_json=request.as_json,
-            interface=request.interface,
-        )
+
+async def _done(request: Request, network: Network, work: Callable[[], Awaitable[Report]]) -> Report:
+    """The work once, or again and again."""
+    if request.watch is None:
+        return await work()
+    from nattools.cli.watching import watched
+
+    return await watched(
+        request.watch,
+        network,
+        work,
+        lambda report: write_files(shareable(report, request), request.outputs, request.detail),
+        as_json=request.as_json,
+        interface=request.interface,
+    )
 
 
 @contextlib.contextmanager

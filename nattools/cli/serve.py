@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +12,7 @@ from nattools.cli.outputs import tell
 from nattools.cli.peeroptions import peer_config
 from nattools.cli.relayoptions import RelayOptions, relay_config
 from nattools.errors import UsageError
-from nattools.net.eventloop import allow_many_files, run_interruptibly
+from nattools.net.eventloop import allow_many_files, on_signal, run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
 from nattools.report.safetext import safe
 from nattools.server.endpoints import default_addresses
@@ -148,8 +146,7 @@ def command(
 async def _serve_until_told(network: HostNetwork, config: ServeConfig) -> None:
     """Ends in good order on SIGTERM; on Ctrl-C it is cancelled, and KeyboardInterrupt follows."""
     stop = asyncio.Event()
-    with contextlib.suppress(NotImplementedError):  # Windows has no SIGTERM to handle
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    on_signal(stop.set, "SIGTERM")
     faults = FaultLog(lambda text: tell(f"nattools serve: {safe(text)}"))
     asyncio.get_running_loop().set_exception_handler(faults)
     running = await serve(network, config)

@@ -1,33 +1,43 @@
 """The standard streams, so that every command can rely on them: each of them is there; what standard output
-does not take is an error in words, and what standard error does not take is lost."""
+does not take is an error in words, and what standard error does not take is lost. Who reads no further
+(`| head`) changes nothing: a command does its work, and its exit code is the answer to it."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from nattools.errors import CannotRun
 
 
 class Output(io.TextIOWrapper):
-    """Standard output. CannotRun: the system does not take what is written; BrokenPipeError, as ever: nobody
-    reads it any more."""
+    """Standard output. CannotRun: the system does not take what is written. `unread`: nobody reads it any
+    more, and what is written is lost."""
+
+    unread = False
 
     def write(self, text: str) -> int:
         """As any stream's."""
         try:
             return super().write(text)
         except OSError as error:
-            raise _refused(error) from None
+            self._refused(error)
+        return len(text)
 
     def flush(self) -> None:
         """As any stream's."""
         try:
             super().flush()
         except OSError as error:
-            raise _refused(error) from None
+            self._refused(error)
+
+    def _refused(self, error: OSError) -> None:
+        if not isinstance(error, BrokenPipeError):
+            raise cannot_write(error, "to standard output") from None
+        self.unread = True
+        _to_nowhere(self)
 
 
 class Courtesy(io.TextIOWrapper):
@@ -48,8 +58,9 @@ class Courtesy(io.TextIOWrapper):
             return
 
 
-def _refused(error: OSError) -> Exception:
-    return error if isinstance(error, BrokenPipeError) else cannot_write(error, "to standard output")
+def is_read() -> bool:
+    """Does anybody read standard output, as far as is known?"""
+    return not (isinstance(sys.stdout, Output) and sys.stdout.unread)
 
 
 def cannot_write(error: OSError, where: str) -> CannotRun:
@@ -92,6 +103,13 @@ def settle_output() -> None:
         sys.stdout.flush()
     except (OSError, ValueError, CannotRun):
         try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _to_nowhere(sys.stdout)
         except OSError:
             sys.stdout = None
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """What it has not yet written, and all that follows."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

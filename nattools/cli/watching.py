@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from nattools.cli.outputs import tell, write_out, write_text_at_once
+from nattools.cli.outputs import tell, write_out, write_text
+from nattools.cli.standardstreams import is_read
 from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
 from nattools.net.base import Network
@@ -26,6 +27,7 @@ from nattools.wording import sentence, terms
 SHORTEST_S = 10.0
 _HEAD_LIMIT = 8192
 _HEAD_S = 5.0
+_MOST_ASKING = 32
 
 
 class WatchRequest(msgspec.Struct, frozen=True):
@@ -71,8 +73,8 @@ async def watched(
     as_json: bool,
     interface: str | None,
 ) -> Report:
-    """Watch, and give the last report; `keep` gets it too, also if the watch is interrupted. CannotRun: not
-    one measurement could be made."""
+    """Watch, and give the last report; `keep` gets it too, also if the watch is interrupted. It ends when
+    nobody reads what it tells. CannotRun: not one measurement could be made."""
     simulated = network.substrate == "sim"
     if simulated and wanted.for_s is None:
         raise UsageError("a simulation has no end by itself: --for S says for how long to watch")
@@ -83,11 +85,13 @@ async def watched(
     def told(event: WatchEvent) -> None:
         metrics.event(event)
         write_out(event_line(event, as_json=as_json, wall=network.substrate == "host"))
+        if not is_read():
+            watch.stop()
 
     def seen(report: Report | None) -> None:
         metrics.report(report)
         if wanted.file is not None:
-            write_text_at_once(wanted.file, metrics.text())
+            write_text(wanted.file, metrics.text())
 
     clock = None if simulated else clock_through_sleep
     watch = Watch(
@@ -98,7 +102,7 @@ async def watched(
             await watch.run()
     finally:
         if wanted.file is not None:
-            write_text_at_once(wanted.file, metrics.text())
+            write_text(wanted.file, metrics.text())
         if watch.last is not None:
             keep(watch.last)
     if watch.last is None:
@@ -134,28 +138,52 @@ async def serving(metrics: Metrics, port: int | None) -> AsyncIterator[None]:
     if port is None:
         yield
         return
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(_HEAD_S):
-                head = await reader.readuntil(b"\r\n\r\n")
-                found = head[:_HEAD_LIMIT].startswith((b"GET /metrics ", b"GET / "))
-                writer.write(_response(metrics.text() if found else None))
-                await writer.drain()
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
-            pass
-        finally:
-            writer.close()
-
+    page = _Page(metrics)
     try:
-        server = await asyncio.start_server(answer, "127.0.0.1", port, limit=_HEAD_LIMIT)
+        server = await asyncio.start_server(page.answer, "127.0.0.1", port, limit=_HEAD_LIMIT)
     except OSError as error:
         raise CannotRun(
             f"cannot listen on port {port}: {error.strerror or error}", "Give --metrics another port."
         ) from None
     tell(f"nattools: metrics at http://127.0.0.1:{port}/metrics")
-    async with server:
+    try:
         yield
+    finally:
+        server.close()
+        page.close()
+        await server.wait_closed()
+
+
+class _Page:
+    """Answers some who ask, at a time, and waits for nobody for long."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._asking: set[asyncio.StreamWriter] = set()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A connection."""
+        if len(self._asking) >= _MOST_ASKING:
+            writer.transport.abort()
+            return
+        self._asking.add(writer)
+        writer.transport.set_write_buffer_limits(0)  # `drain` waits until all has left
+        try:
+            async with asyncio.timeout(_HEAD_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                found = head[:_HEAD_LIMIT].startswith((b"GET /metrics ", b"GET / "))
+                writer.write(_response(self._metrics.text() if found else None))
+                await writer.drain()
+            writer.close()
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+            writer.transport.abort()
+        finally:
+            self._asking.discard(writer)
+
+    def close(self) -> None:
+        """Answer nobody any more."""
+        for writer in self._asking:
+            writer.transport.abort()
 
 
 def _response(text: str | None) -> bytes:

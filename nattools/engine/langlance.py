@@ -55,7 +55,7 @@ async def _look(run: MeasurementRun, context: LanContext) -> None:
         group.create_task(echo_all(context, dict.fromkeys(gateways), "gateway"))
         group.create_task(echo_all(context, known, "neighbour"))
     asked = {*gateways, *known}
-    await echo_all(context, [each for each in found_on_lan(run) if each not in asked], "neighbour")
+    await echo_all(context, found_on_lan(context, asked), "neighbour")
 
 
 def _known(context: LanContext) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from itertools import islice
+
 from nattools.engine.measurement import MeasurementRun
 from nattools.model.endpoint import Family, family_of
 from nattools.model.host import Interface
@@ -66,12 +69,13 @@ def note_link(context: LanContext) -> list[str]:
     return gateways
 
 
-def found_on_lan(run: MeasurementRun) -> list[str]:
-    """Who was heard of, and may be asked for an echo."""
+def found_on_lan(context: LanContext, asked: Container[str]) -> list[str]:
+    """Who was heard of and not `asked` yet, and may be asked for an echo."""
     found: dict[str, None] = {}
-    for seen in run.recorder.observations:
+    for seen in context.recorder.observations:
         if isinstance(seen, BeaconPeer):
             found[seen.address] = None
         elif isinstance(seen, MdnsTrial):
             found |= dict.fromkeys(seen.responders)
-    return list(found)[:MOST_NEIGHBOURS]
+    near = (each for each in found if each not in asked and context.is_near(each))
+    return list(islice(near, MOST_NEIGHBOURS))

@@ -46,5 +46,5 @@ async def _look(run: MeasurementRun, context: LanContext) -> None:
         group.create_task(echo_all(context, dict.fromkeys(gateways), "gateway"))
         group.create_task(echo_all(context, dict.fromkeys(run.options.peers), "named"))
     known = {*gateways, *run.options.peers}
-    await echo_all(context, [each for each in found_on_lan(run) if each not in known], "neighbour")
+    await echo_all(context, found_on_lan(context, known), "neighbour")
     run.emit(Event("finished", "lan"))

@@ -49,6 +49,11 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     peers: tuple[str, ...] = ()
     listen_s: float = 2.0
 
+    @property
+    def subject(self) -> tuple[Family, ...]:
+        """The families that the command is about: `ipv6` measures IPv4 to compare with it."""
+        return tuple(family for family in self.families if family == 6 or self.command != "ipv6")
+
 
 MAPPING_LIFETIME_S = 7200
 

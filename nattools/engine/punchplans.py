@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from nattools.engine.analysis.findings import main_family
-from nattools.model.endpoint import Family, Transport
+from nattools.model.endpoint import Family, Transport, host_of
 from nattools.model.nat import Nat
 from nattools.model.observation import AnyObservation, Hop, Opener
 from nattools.probes.birthday import BirthdayPlan
@@ -70,4 +70,4 @@ def _ttls(nat: Nat, side: Side, target: Target, seen: tuple[AnyObservation, ...]
 
 
 def _towards(hop: Hop, host: str) -> bool:
-    return hop.destination.rpartition(":")[0].strip("[]") == host
+    return host_of(hop.destination) == host.partition("%")[0]

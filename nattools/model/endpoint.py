@@ -39,6 +39,27 @@ def parse_endpoint(text: str) -> Endpoint:
     return Endpoint(str(address), int(port))
 
 
+@lru_cache(maxsize=512)
+def read_endpoint(text: str | None) -> Endpoint | None:
+    """An address and port as observations and other programs' status hold them, whatever the address is; None
+    for what is none. A zone is left out."""
+    if text is None:
+        return None
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
+        return None
+    if ":" not in host and "%" not in host and "[" not in host and "]" not in host:
+        return Endpoint(host, int(port)) if host else None
+    host = host.removeprefix("[").removesuffix("]").partition("%")[0]
+    return Endpoint(host, int(port)) if host else None
+
+
+def host_of(text: str | None) -> str | None:
+    """The address alone."""
+    at = read_endpoint(text)
+    return None if at is None else at.host
+
+
 def family_of(address: str) -> Family:
     """The family of an address in text form."""
     return 6 if ":" in address else 4

@@ -111,6 +111,11 @@ def is_public(address: str) -> bool:
     return kind_of(address) == "public"
 
 
+def leaves_link(address: str) -> bool:
+    """May it be known beyond this link: is it neither loopback nor link-local, nor unspecified?"""
+    return kind_of(address) not in ("loopback", "link-local", "unspecified")
+
+
 def is_shared(address: str) -> bool:
     """Is it of 100.64.0.0/10 (RFC 6598), which stands between a provider's NAT and its customers?"""
     return kind_of(address) == "shared"

@@ -1,5 +1,5 @@
-"""Running an event loop that any number of Ctrl-C interrupts once, and waiting on it: a time limit, and
-events with a deadline.
+"""Running an event loop that any number of Ctrl-C interrupts once, SIGTERM and SIGHUP as well, and waiting
+on it: a time limit, and events with a deadline.
 
 `asyncio.run` cancels at the first Ctrl-C and raises KeyboardInterrupt at the second, wherever the loop is: a
 task that was about to run may then never run again, and the loop's own clean-up waits for it for ever. Here
@@ -19,6 +19,7 @@ from typing import TypeVar
 T = TypeVar("T")
 _FILES = 8192
 _GARBAGE_AFTER = 10_000
+_INTERRUPTING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def run_interruptibly(main: Callable[[], Awaitable[T]], *, for_long: bool = False) -> T:
@@ -27,8 +28,9 @@ def run_interruptibly(main: Callable[[], Awaitable[T]], *, for_long: bool = Fals
     not among what is there already.
 
     It may open many files: each socket is one, a birthday has hundreds, and a mailbox one for each peer.
-    After Ctrl-C `main` is cancelled once, and KeyboardInterrupt raised when it has ended. Where a loop cannot
-    handle signals (Windows, other threads) it is `asyncio.run`."""
+    After Ctrl-C, SIGTERM or SIGHUP (the terminal is gone) `main` is cancelled once, and KeyboardInterrupt
+    raised when it has ended. Where a loop cannot handle signals (Windows, other threads) it is `asyncio.run`.
+    """
     allow_many_files()
     if for_long:
         gc.freeze()
@@ -45,8 +47,7 @@ def run_interruptibly(main: Callable[[], Awaitable[T]], *, for_long: bool = Fals
                 interrupted = True
                 task.cancel()
 
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
+        on_signal(interrupt, *_INTERRUPTING)
         return await main()
 
     try:
@@ -59,6 +60,19 @@ def run_interruptibly(main: Callable[[], Awaitable[T]], *, for_long: bool = Fals
     if interrupted:
         raise KeyboardInterrupt
     return result
+
+
+def on_signal(call: Callable[[], object], *names: str) -> None:
+    """Have the running loop call this when one of these signals comes, in place of what it did until now.
+    Nothing changes where the system or the loop has no such signal, nor for a SIGHUP that this process was
+    started to survive (nohup)."""
+    loop = asyncio.get_running_loop()
+    for name in names:
+        number = getattr(signal, name, None)
+        if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
+            continue
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, call)
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

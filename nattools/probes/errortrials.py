@@ -116,7 +116,8 @@ class _Inward:
     async def _ordered(self, ask: TrialAsk) -> TrialResult | None:
         loop, client = asyncio.get_running_loop(), self.client
         estimate, exchanges = client.context.estimate, client.exchanges
-        request = TrialRequest(ask, self.target.endpoint, loop.time(), rto_s=estimate.retry_s)
+        rto_s = estimate.retry_s
+        request = TrialRequest(ask, self.target.endpoint, loop.time(), rto_s=rto_s, patience_s=8 * rto_s)
         exchanges.start(request, client.socket)
         while not self.arrived and not exchanges.idle:
             await exchanges.step()
@@ -200,7 +201,8 @@ async def _outward(context: ProbeContext, target: Target) -> None:
 async def _told(client: StunClient, target: Target, nonce: bytes) -> TrialResult | None:
     loop = asyncio.get_running_loop()
     ask = TrialAsk("tell", client.local.port, nonce)
-    request = TrialRequest(ask, target.endpoint, loop.time(), rto_s=client.context.estimate.retry_s)
+    rto_s = client.context.estimate.retry_s
+    request = TrialRequest(ask, target.endpoint, loop.time(), rto_s=rto_s, patience_s=8 * rto_s)
     client.exchanges.start(request, client.socket)
     await client.exchanges.run()
     return request.result

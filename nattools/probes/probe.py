@@ -55,6 +55,10 @@ class ProbeOptions(Protocol):
         """Which command measures: "diagnose", "nat" and so on."""
 
     @property
+    def subject(self) -> tuple[Family, ...]:
+        """The families that the command is about, beside which others may be measured."""
+
+    @property
     def lifetime(self) -> bool:
         """Is the binding lifetime to be measured?"""
 
@@ -161,8 +165,8 @@ class LaneProbe(Probe):
     last: ClassVar[bool] = False
 
     def over(self, options: ProbeOptions, family: Family) -> bool:
-        """Is it to run over this family? Of `ipv6`, IPv4 is there to be compared with. Pure."""
-        return family == 6 or options.command != "ipv6"
+        """Is it to run over this family? Pure."""
+        return family in options.subject
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
         """Which of these it is put to, most able first; none: it cannot be asked. Pure."""

@@ -244,28 +244,13 @@ def _only(message: stun.Message, kind: stun.Kind) -> stun.Message:
     return message
 
 
-class DialBackRequest(ProvenRequest[Result]):
+class DialBackRequest(ProvenRequest[Ask, Result]):
     """The client's side of a dial-back over UDP or TCP, up to the server's answer; pure.
 
     The arrival itself comes to whichever socket has the port asked for: `decode_indication` there.
     """
 
     method = METHOD
-
-    def __init__(
-        self,
-        ask: Ask,
-        server: Endpoint,
-        now: float,
-        *,
-        rto_s: float = 0.5,
-        patience_s: float = 8.0,
-        reliable: bool = False,
-        cookie: bytes = NO_COOKIE,
-    ) -> None:
-        """As of every `ProvenRequest`."""
-        self.ask = ask
-        super().__init__(server, now, rto_s=rto_s, patience_s=patience_s, reliable=reliable, cookie=cookie)
 
     def encode(self, transaction_id: bytes, cookie: bytes) -> bytes:
         return encode_request(transaction_id, self.ask, cookie)

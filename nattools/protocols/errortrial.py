@@ -123,14 +123,10 @@ def crafted_error(source: str, sender: Endpoint, destination: Endpoint, nonce: b
     return ip.build(error)
 
 
-class TrialRequest(ProvenRequest[TrialResult]):
+class TrialRequest(ProvenRequest[TrialAsk, TrialResult]):
     """The client's side, up to the server's answer. Errors come to the socket that they are about."""
 
     method = METHOD
-
-    def __init__(self, ask: TrialAsk, server: Endpoint, now: float, *, rto_s: float) -> None:
-        self.ask = ask
-        super().__init__(server, now, rto_s=rto_s, patience_s=8 * rto_s)
 
     def encode(self, transaction_id: bytes, cookie: bytes) -> bytes:
         return encode_request(transaction_id, self.ask, cookie)

@@ -17,6 +17,7 @@ COOKIE_SIZE: Final = 16
 NO_COOKIE: Final = bytes(COOKIE_SIZE)
 _MAX_CHALLENGES: Final = 3
 _STALE_NONCE: Final = struct.pack("!HBB", 0, 4, 38)
+Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
@@ -39,8 +40,8 @@ def decode_challenge(method: int, message: stun.Message) -> bytes | None:
     return cookie
 
 
-class ProvenRequest(ABC, Generic[Answer]):
-    """The client's side, up to the server's answer; pure. `method`: the STUN method.
+class ProvenRequest(ABC, Generic[Asked, Answer]):
+    """The client's side, from what is `ask`ed up to the server's answer; pure. `method`: the STUN method.
 
     Driving contract: send what `datagrams_to_send(now)` returns, after the constructor and after every other
     call; call `handle_timeout(now)` when `next_timeout()` is reached; hand in what arrives with
@@ -56,6 +57,7 @@ class ProvenRequest(ABC, Generic[Answer]):
 
     def __init__(
         self,
+        ask: Asked,
         server: Endpoint,
         now: float,
         *,
@@ -64,6 +66,7 @@ class ProvenRequest(ABC, Generic[Answer]):
         reliable: bool = False,
         cookie: bytes = NO_COOKIE,
     ) -> None:
+        self.ask = ask
         self.server = server
         self.result: Answer | None = None
         self.failure: str | None = None

@@ -68,13 +68,20 @@ class Watch:
         self._woke_at: float | None = None
         self._offline_since: float | None = None
         self._flow = KeptFlow(network, self._of_flow, clock=self._clock, interface=interface)
+        self._stopped = asyncio.Event()
 
     async def run(self) -> None:
-        """Until it is cancelled, or the time is over."""
+        """Until it is cancelled or stopped, or the time is over."""
         async with asyncio.TaskGroup() as group:
+            work = (group.create_task(self._measure_on()), group.create_task(self._stopped.wait()))
             flow = group.create_task(self._flow.run())
-            await self._measure_on()
-            flow.cancel()
+            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            for each in (flow, *work):
+                each.cancel()
+
+    def stop(self) -> None:
+        """End it soon, in good order."""
+        self._stopped.set()
 
     async def _measure_on(self) -> None:
         end = None if self._for_s is None else self._began + self._for_s

@@ -36,6 +36,8 @@ pytestmark = pytest.mark.netns
 ATTEMPTS = 3
 _TIMER = Path(__file__).parents[1] / "aioicetimer.py"
 _ROUNDS = {0: 3, 80: 2}
+_DRAWS = 9
+"""Rounds where ports are met by chance: the median of two once said 3.4 s where that of nine says 2.7."""
 _PAIRS_A_LAB = 12
 _ROUND_TRIPS = 3.5
 _KEEPING = {"open", "firewall", "full-cone", "address-restricted", "port-restricted"}
@@ -240,7 +242,8 @@ def _beside(benchmark: Any, each: Timed, rtt_ms: int) -> None:
 @pytest.mark.parametrize("rtt_ms", _ROUNDS)
 def test_where_aioice_does_not(benchmark: Any, pairs: list[Pair], limit_s: float, rtt_ms: int) -> None:
     """Without the privilege to bind low ports."""
-    found = benchmark.pedantic(timed, (pairs, rtt_ms), {"beside": False, "rounds": _ROUNDS[rtt_ms]}, rounds=1)
+    rounds = _DRAWS if pairs is RANDOM else _ROUNDS[rtt_ms]
+    found = benchmark.pedantic(timed, (pairs, rtt_ms), {"beside": False, "rounds": rounds}, rounds=1)
     for each in found:
         claim(
             benchmark,

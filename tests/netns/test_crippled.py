@@ -18,12 +18,19 @@ pytestmark = [pytest.mark.netns, pytest.mark.skipif(sys.platform != "linux", rea
 TESTS = Path(__file__).parents[1]
 LIMIT_S = 100.0
 SERVER = ("--server", "11.0.0.2")
+OFFERS = "--libp2p --relay --turn-user me:secret"
+STATUS = json.dumps({"Version": "1.80", "BackendState": "Running", "Self": {"HostName": "me"}, "Peer": {}})
+MAP = json.dumps(
+    {"Regions": {"1": {"RegionID": 1, "RegionCode": "x", "Nodes": [{"Name": "1a", "HostName": "11.0.0.2"}]}}}
+)
 INSIDE = f"""
 ip link set lo up
 ip link add out type veth peer name far && ip link set far up && ip link set out up
 ip addr add 11.0.0.2/24 dev out && ip addr add 11.0.0.3/24 dev out && ip route add default via 11.0.0.1
 {sys.executable} -m nattools nat --lab open -o "$HOME/report.json" >/dev/null || exit 1
-exec 3< <({sys.executable} -m nattools serve --listen 11.0.0.2 --listen 11.0.0.3 2>&1)
+echo '{STATUS}' > "$HOME/status.json"
+echo '{MAP}' > "$HOME/map.json"
+exec 3< <({sys.executable} -m nattools serve --listen 11.0.0.2 --listen 11.0.0.3 {OFFERS} 2>&1)
 server=$!
 read -u 3 ready
 {sys.executable} crippled.py 6 {LIMIT_S}
@@ -34,19 +41,48 @@ COMMANDS = {
     "help": ("nat", "--help"),
     "nat": ("nat", *SERVER),
     "diagnose": ("diagnose", *SERVER, "--json"),
+    "nat --watch": ("nat", *SERVER, "--watch", "10", "--for", "1", "--metrics", "metrics.txt"),
+    "ipv6": ("ipv6", *SERVER),
+    "map probe": ("map", "probe", *SERVER),
     "map add": ("map", "add", "8080"),
     "map list": ("map", "list"),
+    "map delete": ("map", "delete", "--mine"),
+    "map keep": ("map", "keep", "8080", "--timeout", "2", *SERVER),
+    "relay": ("relay", "turn:11.0.0.2", "derp://11.0.0.2", "--turn-user", "me:secret", "--count", "2"),
+    "libp2p": ("libp2p", "/ip4/11.0.0.2/tcp/3478"),
+    "lan": ("lan", "11.0.0.2", "--listen", "1"),
+    "tailscale": ("tailscale", "--status", "../status.json", "--derp-map", "../map.json", *SERVER),
     "punch": ("punch", *SERVER, "--timeout", "3"),
+    "punch --events": ("punch", *SERVER, "--timeout", "3", "--events", "--code-file", "code"),
     "punch --manual": ("punch", "--manual", *SERVER),
     "punch -": ("punch", "-", *SERVER),
     "pwnat listen": ("pwnat", "listen", "--timeout", "3"),
     "pwnat connect": ("pwnat", "connect", "11.0.0.9", "--secret", "abcdefgh", "--timeout", "3"),
     "pwnat test": ("pwnat", "test", *SERVER),
     "serve": ("serve", "--listen", "11.0.0.2", "--port", "0"),
+    "serve --libp2p": (
+        "serve",
+        "--listen",
+        "11.0.0.2",
+        "--port",
+        "0",
+        *OFFERS.split(),
+        "--libp2p-key",
+        "key",
+    ),
+    "lab list": ("lab", "list", "cgnat"),
     "lab run": ("lab", "run", "open"),
+    "lab matrix": ("lab", "matrix", "open", "full-cone", "--jobs", "2"),
     "lab exec": ("lab", "exec", "open", "alice", "--", "true"),
     "nat --lab -o": ("nat", "--lab", "open", "-o", "report.html"),
+    "explain": ("explain", "nat-pmp-2"),
     "report show": ("report", "show", "../report.json"),
+    "report validate": ("report", "validate", "../report.json"),
+    "report predict": ("report", "predict", "../report.json", "../report.json"),
+    "report diff": ("report", "diff", "../report.json", "../report.json"),
+    "report redact": ("report", "redact", "../report.json", "-o", "redacted.json"),
+    "report scenario": ("report", "scenario", "../report.json", "-o", "drawn.toml"),
+    "report merge": ("report", "merge", "../report.json", "-o", "merged.html", "-o", "merged.json"),
 }
 AT_START = ("version", "help", "nat --lab -o", "punch -")
 """Of what a process starts with these tell enough."""

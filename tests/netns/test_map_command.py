@@ -215,7 +215,9 @@ def test_back_soon_after_the_router_is(protocol: str, tmp_path: Path) -> None:
         assert here.opens() == (True, True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 130)]
+)
 def test_the_end_removes_it(number: signal.Signals, code: int, tmp_path: Path) -> None:
     with at(home(), tmp_path) as here:
         with keeping(here) as process:

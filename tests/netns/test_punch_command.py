@@ -93,7 +93,7 @@ def test_no_mailbox_is_3_and_says_what_to_do(tmp_path: Path) -> None:
         assert "nattools serve" in alice.said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("joined", [False, True])
 def test_ctrl_c_is_130(joined: bool, number: signal.Signals, tmp_path: Path) -> None:
     """While it waits for the other side, whichever of the two it is."""
@@ -129,7 +129,7 @@ def test_a_mailbox_within_tls(tmp_path: Path) -> None:
 # --- with a connection
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("place", [0, 1])
 def test_the_end_of_one_is_told_to_the_other(number: signal.Signals, place: int, tmp_path: Path) -> None:
     with pair(tmp_path) as both:
@@ -138,7 +138,7 @@ def test_the_end_of_one_is_told_to_the_other(number: signal.Signals, place: int,
             side.await_match("Connected directly")
         sides[place].process.send_signal(number)
         code, out = sides[place].end()
-        assert code == (130 if number == signal.SIGINT else 0)
+        assert code == (0 if number == signal.SIGTERM else 130)
         assert "Connected directly" in out.decode()
         code, out = sides[1 - place].end()
         assert code == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nattools.engine.analysis import endings, translation
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
-from nattools.model.endpoint import Family
+from nattools.model.endpoint import Family, host_of
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.observation import Portal
 from nattools.model.portmapping import MappingProtocol
@@ -33,7 +33,7 @@ def measurement_notices(measurement: Measurement) -> list[Statement]:
     found = [statement(TIME_OVER)] if measurement.timed_out else []
     found += translation.notices(measurement.observations)
     for met in (each for each in measurement.observations if isinstance(each, Portal)):
-        nobody = met.asked.rpartition(":")[0].strip("[]") in NOBODY.values()
+        nobody = host_of(met.asked) in NOBODY.values()
         found.append(statement("portal-answers" if nobody else "portal-names", asked=met.asked))
     host = measurement.host
     by_family: dict[Family | None, str | None] = {way.family: way.interface for way in host.ways}

@@ -7,9 +7,10 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint, gap_reason
+from nattools.engine.analysis.evidence import Finding, PathEvidence, gap_reason
 from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
+from nattools.model.endpoint import read_endpoint
 from nattools.model.nat import FilteringBehaviour, Layer
 from nattools.model.observation import FORBIDDEN_HERE, Binding, Hop
 from nattools.model.statement import Reason, statement
@@ -31,7 +32,7 @@ def reachable(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
 
 def _came(binding: Binding) -> bool:
     """Did it reach a server? That one's own word that a port is closed says so too."""
-    asked = endpoint(binding.asked)
+    asked = read_endpoint(binding.asked)
     refused = binding.outcome == "refused" and asked is not None and binding.offender == asked.host
     return refused or binding.outcome in _CAME
 
@@ -45,7 +46,7 @@ def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
     """UDP counts as blocked if servers that are up say nothing to more copies than loss could eat. That a
     router knows no route says nothing of UDP."""
     up = {answer.asked.host for answer in twin.answers}
-    tried = [b for b in path.bindings if (at := endpoint(b.asked)) is not None and at.host in up]
+    tried = [b for b in path.bindings if (at := read_endpoint(b.asked)) is not None and at.host in up]
     ids = tuple(binding.id for binding in tried)
     if not up:
         return Finding(None, tuple(b.id for b in path.bindings), (statement("reachable-no-server"),))
@@ -64,7 +65,7 @@ def _silent_tcp(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
     """Many STUN servers have no TCP, so silence says little: only several servers that are up are proof."""
     up = {answer.asked.host for answer in twin.answers}
     stopped = [c for c in path.connections if c.outcome in ("timeout", "prohibited", "unreachable")]
-    hosts = {at.host for c in stopped if (at := endpoint(c.remote)) is not None and at.host in up}
+    hosts = {at.host for c in stopped if (at := read_endpoint(c.remote)) is not None and at.host in up}
     ids = tuple(attempt.id for attempt in path.connections)
     if len(hosts) > 1 and len(stopped) == len(path.connections):
         return Finding(False, ids)
@@ -93,7 +94,7 @@ def _sort_ports(path: PathEvidence) -> tuple[dict[int, set[str]], dict[int, set[
     silent: dict[int, set[str]] = defaultdict(set)
     advertised: set[int] = set()
     for binding in path.bindings:
-        at = endpoint(binding.asked)
+        at = read_endpoint(binding.asked)
         if at is None or binding.change_address or binding.change_port:
             continue
         if binding.purpose == "reach":
@@ -103,7 +104,7 @@ def _sort_ports(path: PathEvidence) -> tuple[dict[int, set[str]], dict[int, set[
         elif binding.outcome == "prohibited" or _silent_for_good(path, binding):
             silent[at.port].add(at.host)
     for attempt in path.connections:
-        at = endpoint(attempt.remote)
+        at = read_endpoint(attempt.remote)
         if at is not None and attempt.outcome in ("answered", "refused"):
             opened[at.port].add(at.host)
         elif at is not None and attempt.outcome in ("timeout", "prohibited"):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nattools.engine.analysis.findings import is_usable
 from nattools.model.ending import Ending, EndingStep
 from nattools.model.endpoint import Family, family_of
 from nattools.model.host import Host
 from nattools.model.observation import FORBIDDEN_HERE, AnyObservation, Binding, Hop, Portal, Resolution
 from nattools.model.report import Server
 from nattools.model.statement import Statement, statement
+from nattools.net.addresses import leaves_link
 
 REFUSED = "ending-refused"
 OTHER_FAMILY = "ending-other-family"
@@ -47,7 +47,7 @@ def ending(
     named = tuple(each.name for each in outside)
     if not up:
         return _at("link", statement("ending-no-link", interfaces=named))
-    if not any(is_usable(address.partition("%")[0]) for each in up for address in each.addresses):
+    if not any(leaves_link(address) for each in up for address in each.addresses):
         return _at("address", statement("ending-no-address", interfaces=tuple(each.name for each in up)))
     asked = [each for each in observations if isinstance(each, Binding)]
     if not host.ways and not asked:

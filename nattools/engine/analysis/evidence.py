@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from nattools.engine.analysis import translation
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
-from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.endpoint import Endpoint, Family, Transport, read_endpoint
 from nattools.model.host import Gateway, Interface
 from nattools.model.observation import (
     AnyObservation,
@@ -83,20 +83,6 @@ _PACED = ("mapping", "control", "allocation")
 questions, earlier copies may still have been under way when one was answered: they count as one lost copy."""
 
 
-@lru_cache(maxsize=512)
-def endpoint(text: str | None) -> Endpoint | None:
-    """An address and port as observations hold them; None for what is none. A zone is left out."""
-    if text is None:
-        return None
-    host, separator, port = text.rpartition(":")
-    if not separator or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
-        return None
-    if ":" not in host and "%" not in host and "[" not in host and "]" not in host:
-        return Endpoint(host, int(port)) if host else None
-    host = host.removeprefix("[").removesuffix("]").partition("%")[0]
-    return Endpoint(host, int(port)) if host else None
-
-
 class BindingAnswer(msgspec.Struct, frozen=True):
     """A plain Binding question that was answered: what `asked` said of `local`. `prompt`: every copy sent
     was answered, so that the external port was taken when `at_s` says."""
@@ -158,7 +144,7 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def nattools(self) -> frozenset[str]:
         """The nattools servers, by their groups' names."""
-        asked = (endpoint(binding.asked) for binding in self.bindings if binding.nattools_server)
+        asked = (read_endpoint(binding.asked) for binding in self.bindings if binding.nattools_server)
         return frozenset(self.groups.of(at.host) for at in asked if at is not None)
 
     @property
@@ -200,10 +186,10 @@ def _answer(binding: Binding) -> tuple[BindingAnswer | None, str | None]:
     """The answer to a plain question, and why it cannot be true (None: it may be)."""
     if binding.outcome != "answered" or binding.change_address or binding.change_port:
         return _NO_ANSWER
-    asked, mapped = endpoint(binding.asked), endpoint(binding.mapped)
+    asked, mapped = read_endpoint(binding.asked), read_endpoint(binding.mapped)
     if asked is None or mapped is None:
         return _NO_ANSWER
-    prompt, local, seen = binding.received >= binding.sent, endpoint(binding.local), as_ipv4(mapped)
+    prompt, local, seen = binding.received >= binding.sent, read_endpoint(binding.local), as_ipv4(mapped)
     why = why_impossible(seen, asked, local, unmasked=binding.unmasked == binding.mapped)
     return BindingAnswer(binding.id, binding.at_s, binding.purpose, local, asked, seen, prompt), why
 
@@ -260,7 +246,7 @@ def gather(
     for observation in (translation.as_ipv4(each, through_nat64) for each in observations):
         _sort_in(paths, observation)
         if isinstance(observation, Binding):
-            groups.join(endpoint(observation.asked), endpoint(observation.other_address))
+            groups.join(read_endpoint(observation.asked), read_endpoint(observation.other_address))
     for family in FAMILIES:
         paths["udp", family].losses.extend(_losses(paths["udp", family]))
         paths["tcp", family].losses.extend(paths["udp", family].losses)
@@ -278,7 +264,7 @@ def _losses(path: PathEvidence) -> list[tuple[int, int]]:
         if binding.change_address or binding.change_port or binding.sent <= 0:
             continue
         lost = 0 if binding.received >= binding.sent else binding.sent - max(0, binding.received)
-        if binding.purpose in _PACED and endpoint(binding.asked) in alive:
+        if binding.purpose in _PACED and read_endpoint(binding.asked) in alive:
             found.append((binding.sent, lost))
         elif binding.outcome == "answered" and _first_answered(binding):
             found.append((1, 0))

@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint
+from nattools.engine.analysis.evidence import Finding, PathEvidence
 from nattools.engine.analysis.servers import Conduct
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, read_endpoint
 from nattools.model.nat import FilteringBehaviour
 from nattools.model.observation import Binding, DialBack, Hairpin
 from nattools.model.statement import Reason, statement
@@ -89,13 +89,13 @@ def _stun_trials(path: PathEvidence, conducts: dict[str, Conduct]) -> Iterator[F
     """A silent server is no filter: it must be known to answer from elsewhere at all."""
     written = _written_to(path)
     for binding in path.bindings:
-        asked = endpoint(binding.asked)
+        asked = read_endpoint(binding.asked)
         if asked is None or not binding.purpose.startswith("filter-"):
             continue
         server = conducts.get(asked.host)
         if server is None or server.distrusted or server.refuses_change:
             continue
-        trial = _stun_trial(path, binding, asked, written.get(endpoint(binding.local), set()))
+        trial = _stun_trial(path, binding, asked, written.get(read_endpoint(binding.local), set()))
         if trial is not None and (trial.passed or server.changed or server.nattools):
             yield trial
 
@@ -104,9 +104,9 @@ def _written_to(path: PathEvidence) -> dict[Endpoint | None, set[Endpoint]]:
     """Where each local port has sent to."""
     found: dict[Endpoint | None, set[Endpoint]] = defaultdict(set)
     for binding in path.bindings:
-        asked = endpoint(binding.asked)
+        asked = read_endpoint(binding.asked)
         if asked is not None:
-            found[endpoint(binding.local)].add(asked)
+            found[read_endpoint(binding.local)].add(asked)
     return found
 
 
@@ -117,7 +117,7 @@ def _stun_trial(
     if kind is None:
         return None
     if binding.outcome == "answered":
-        source = endpoint(binding.source)
+        source = read_endpoint(binding.source)
         return _arrival(binding.id, source, asked, written)
     if binding.outcome != "timeout" or not _alive(path, asked, kind):
         return None
@@ -195,12 +195,16 @@ def hairpinning(
 def _mutual(path: PathEvidence, tests: list[Hairpin]) -> bool:
     """Did every receiver itself write to the sender's external address, so that its filter was open?"""
     outside = {answer.local: answer.mapped for answer in path.answers if answer.local is not None}
-    wrote = {(outside.get(local), endpoint(test.target)) for test in tests if (local := endpoint(test.local))}
+    wrote = {
+        (outside.get(local), read_endpoint(test.target))
+        for test in tests
+        if (local := read_endpoint(test.local))
+    }
     return all((target, sender) in wrote for sender, target in wrote)
 
 
 def _source_outside(path: PathEvidence, came: list[Hairpin]) -> bool | None:
-    sources = [source for test in came if (source := endpoint(test.source)) is not None]
+    sources = [source for test in came if (source := read_endpoint(test.source)) is not None]
     inside = {answer.local for answer in path.answers}
     if not sources:
         return None

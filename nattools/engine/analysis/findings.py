@@ -8,13 +8,13 @@ import msgspec
 
 from nattools.engine.analysis.allocation import AllocationFinding, allocation
 from nattools.engine.analysis.connectivity import LayersFinding, forbidden_here, layers, ports, reachable
-from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence, endpoint
+from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence
 from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding, external, pooling
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.engine.analysis.servers import Conduct
-from nattools.model.endpoint import Family, Transport
+from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way
 from nattools.model.ipv6 import Ipv6
 from nattools.model.lan import Lan
@@ -27,6 +27,7 @@ from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
 from nattools.model.statement import Reason, Statement
 from nattools.model.tailscale import Tailscale
+from nattools.net.addresses import leaves_link
 
 
 class PathFindings(msgspec.Struct, frozen=True, dict=True):
@@ -151,12 +152,12 @@ def _round_trip_ms(path: PathEvidence) -> float | None:
     longer waited in queues, this machine's own among them."""
     server_of: dict[str, frozenset[str]] = {}
     for binding in path.bindings:
-        asked, other = endpoint(binding.asked), endpoint(binding.other_address)
+        asked, other = read_endpoint(binding.asked), read_endpoint(binding.other_address)
         if asked is not None and other is not None:
             server_of[asked.host] = server_of[other.host] = frozenset((asked.host, other.host))
     shortest: dict[frozenset[str], float] = {}
     for binding in path.bindings:
-        asked = endpoint(binding.asked)
+        asked = read_endpoint(binding.asked)
         if binding.outcome == "answered" and binding.rtt_s is not None and asked is not None:
             server = server_of.get(asked.host, frozenset((asked.host,)))
             shortest[server] = min(binding.rtt_s, shortest.get(server, binding.rtt_s))
@@ -295,7 +296,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
         asked_from = []
         for (_, of), found in self.by_path.items():
             if of == family:
-                locals_ = (endpoint(binding.local) for binding in found.path.bindings)
+                locals_ = (read_endpoint(binding.local) for binding in found.path.bindings)
                 asked_from += [at.host for at in locals_ if at is not None]
         way = self.way(family)
         asked_from += [] if way is None else [way.source]
@@ -308,7 +309,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
             for address in interface.addresses
         ]
         both = dict.fromkeys((*asked_from, *configured))
-        return tuple(a for a in both if (":" in a) == (family == 6) and is_usable(a))
+        return tuple(a for a in both if (":" in a) == (family == 6) and leaves_link(a))
 
 
 def main_family(four: Nat | None, six: Nat | None) -> Family:
@@ -317,12 +318,6 @@ def main_family(four: Nat | None, six: Nat | None) -> Family:
     if six is not None and (four is None or (four.reachable is None and six.reachable)):
         return 6
     return 4
-
-
-def is_usable(address: str) -> bool:
-    """Is it neither loopback nor link-local?"""
-    lowered = address.lower()
-    return lowered not in ("0.0.0.0", "::", "::1") and not lowered.startswith(("127.", "169.254.", "fe80:"))
 
 
 def technique(

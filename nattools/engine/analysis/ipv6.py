@@ -7,7 +7,6 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, punched
 from nattools.engine.analysis.ipv6addresses import described, same_host_part
@@ -15,7 +14,7 @@ from nattools.engine.analysis.ipv6problems import problems
 from nattools.engine.analysis.latency import compared, is_slow, latency, preferred
 from nattools.engine.analysis.pathmtu import path_mtu
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
-from nattools.model.endpoint import Family, parse_address
+from nattools.model.endpoint import Family, parse_address, read_endpoint
 from nattools.model.ipv6 import (
     DnsOverIpv6,
     Ipv6,
@@ -150,7 +149,7 @@ def _pinhole(findings: Findings) -> TriedPinhole | None:
     made = [
         each
         for each in findings.routers.mappings
-        if each.created and (at := endpoint(each.internal)) is not None and at.family == 6
+        if each.created and (at := read_endpoint(each.internal)) is not None and at.family == 6
     ]
     if not made:
         return None

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from math import inf
 from typing import Final, Literal
 
-from nattools.engine.analysis.evidence import FAMILIES, TRANSPORTS, endpoint
+from nattools.engine.analysis.evidence import FAMILIES, TRANSPORTS
 from nattools.engine.analysis.findings import Findings
-from nattools.model.endpoint import Family
+from nattools.model.endpoint import Family, read_endpoint
 from nattools.model.ipv6 import LatencyByFamily
 from nattools.model.observation import Binding, Connection
 
@@ -36,7 +36,7 @@ def _by_server(findings: Findings) -> list[dict[Family, float]]:
     """The shortest round trips, in seconds."""
     by_server: dict[str, dict[Family, float]] = defaultdict(dict)
     names = {server.address: server.uri for server in findings.measurement.servers if server.address}
-    hosts = {at.host: uri for address, uri in names.items() if (at := endpoint(address)) is not None}
+    hosts = {at.host: uri for address, uri in names.items() if (at := read_endpoint(address)) is not None}
     for host, family, rtt_s in _round_trips(findings):
         known = by_server[hosts.get(host, host)]
         known[family] = min(rtt_s, known.get(family, rtt_s))
@@ -69,7 +69,7 @@ def _answered(
         (at.host, family, each.rtt_s)
         for asked, each in seen
         if each.outcome == "answered" and each.rtt_s is not None and 0 <= each.rtt_s < below_s
-        if (at := endpoint(asked)) is not None
+        if (at := read_endpoint(asked)) is not None
     ]
 
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from nattools.engine.analysis.directupgrade import upgrades
-from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings
+from nattools.model.endpoint import host_of
 from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
 from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.statement import Reason, Statement, statement
@@ -130,13 +130,8 @@ def _addresses(asked: Sequence[DialAsked]) -> tuple[Libp2pAddress, ...]:
     return tuple(_address(address, found) for address, found in by_address.items())
 
 
-def _host(text: str | None) -> str | None:
-    at = endpoint(text)
-    return None if at is None else at.host
-
-
 def _arrived_from_stranger(each: DialAsked) -> bool:
-    return each.origin is not None and _host(each.origin) not in each.written_to
+    return each.origin is not None and host_of(each.origin) not in each.written_to
 
 
 def _address(address: str, asked: Sequence[DialAsked]) -> Libp2pAddress:
@@ -145,7 +140,7 @@ def _address(address: str, asked: Sequence[DialAsked]) -> Libp2pAddress:
     known = next((each for each in asked if each.origin is not None), None)
     failed = [each for each in asked if each.dial in _FAILURES]
     if strange is not None:
-        why = statement("address-reached", by=_named(strange), origin=_host(strange.origin))
+        why = statement("address-reached", by=_named(strange), origin=host_of(strange.origin))
         return Libp2pAddress(address=address, reachable=True, by=strange.server, reason=(why,), evidence=ids)
     if known is not None:
         return _only_known(address, known, failed, ids)

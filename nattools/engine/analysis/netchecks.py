@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings
-from nattools.model.endpoint import Family, family_of
+from nattools.model.endpoint import Family, family_of, read_endpoint
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.tailnetseen import ChallengeTrial, ListedRegion, RegionTrial
 from nattools.model.tailscale import DerpRegionRow, Netcheck
@@ -88,7 +87,7 @@ def _mapped(stun: Iterable[RegionTrial]) -> dict[Family, list[str]]:
     answered = [one for one in stun if one.at_first_s is not None]
     for one in sorted(answered, key=lambda one: one.at_first_s or 0.0):
         for each in one.mapped:
-            at = endpoint(each)
+            at = read_endpoint(each)
             if at is not None:
                 found[at.family].append(str(at))
     return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
 from nattools.engine.analysis.findings import Findings
-from nattools.model.endpoint import Endpoint, family_of
+from nattools.model.endpoint import family_of, read_endpoint
 from nattools.model.nat import Nat
 from nattools.model.overlay import OverlayPeer, OverlayStatus
 from nattools.model.statement import Reason, Statement, statement
@@ -142,20 +142,15 @@ def _short(kind: str) -> str:
 def _ports_of(peer: OverlayPeer) -> int:
     """At how many ports of one public address was it seen? Several: its NAT gives another one to each."""
     ports: dict[str, set[int]] = {}
-    for each in map(_endpoint, peer.endpoints):
+    for each in map(read_endpoint, peer.endpoints):
         if each is not None and is_public(each.host) and family_of(each.host) == 4:
             ports.setdefault(each.host, set()).add(each.port)
     return max(map(len, ports.values()), default=0)
 
 
-def _endpoint(text: str) -> Endpoint | None:
-    host, _, port = text.rpartition(":")
-    return Endpoint(host.strip("[]"), int(port)) if host and port.isdigit() else None
-
-
 def _neighbour(findings: Findings, peer: OverlayPeer) -> str | None:
     """An address at which it says that it can be reached, and that is on a network of this machine's."""
-    for each in map(_endpoint, peer.endpoints):
+    for each in map(read_endpoint, peer.endpoints):
         if each is None or is_public(each.host):
             continue
         for own in findings.own_addresses(4):

@@ -9,8 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.evidence import endpoint
-from nattools.model.endpoint import Endpoint, Family
+from nattools.model.endpoint import Endpoint, Family, read_endpoint
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError, listed_lifetime
@@ -83,7 +82,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
 
     def leads_astray(self, internal: str) -> bool:
         """Has what comes in by a mapping to this endpoint no way back?"""
-        at = endpoint(internal)
+        at = read_endpoint(internal)
         return at is not None and at.host in self.astray
 
     @cached_property
@@ -95,7 +94,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
             if each.family == 4 and each.external and each.local not in self.astray
         ]
         for attempt in self.attempts:
-            at, inside = endpoint(attempt.external), endpoint(attempt.internal)
+            at, inside = read_endpoint(attempt.external), read_endpoint(attempt.internal)
             if attempt.family != 4 or attempt.outcome != "granted" or at is None:
                 continue
             if inside is None or inside.host not in self.astray:
@@ -181,7 +180,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
 
     def _outside(self, row: MapEntry) -> str | None:
         """Where others reach it. A pinhole without another address leads to the inside one."""
-        inside = endpoint(row.internal) if row.family == 6 else None
+        inside = read_endpoint(row.internal) if row.family == 6 else None
         host = row.external_host or (inside.host if inside is not None else None)
         if host is not None:
             return str(Endpoint(host, row.external_port))

@@ -8,11 +8,11 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.evidence import PathEvidence, endpoint
+from nattools.engine.analysis.evidence import PathEvidence
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import obstacle
 from nattools.model.confidence import CERTAIN_ERROR
-from nattools.model.endpoint import Transport
+from nattools.model.endpoint import Transport, read_endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import BirthdayTrial, PunchTrial
 from nattools.model.report import Technique, TechniqueId
@@ -53,7 +53,7 @@ def punch_outcome(path: PathEvidence) -> PunchOutcome | None:
 
 
 def _over_udp(path: PathEvidence, ids: tuple[int, ...]) -> PunchOutcome:
-    alive = [(trial, at) for trial in _silent(path) if (at := endpoint(trial.seen)) is not None]
+    alive = [(trial, at) for trial in _silent(path) if (at := read_endpoint(trial.seen)) is not None]
     for trial, at in alive:
         # Openers that came too late help no dial-back, so that half of both must have been lost.
         if at.port in trial.aimed and path.loss.conclusive(min(trial.openers, trial.sent) // 2):
@@ -74,7 +74,7 @@ def _over_tcp(path: PathEvidence, ids: tuple[int, ...]) -> PunchOutcome:
     silent = [trial for trial in _silent(path) if trial.sure and len(trial.aimed) == 1]
     lossy = 1 - (1 - path.loss.bound) ** _ROUND_TRIPS
     same = [trial for trial in silent if _same_port(trial)]
-    alive = all(endpoint(trial.towards) in path.answered_endpoints for trial in same)
+    alive = all(read_endpoint(trial.towards) in path.answered_endpoints for trial in same)
     prompt = all(binding.rtt_s is None or binding.rtt_s <= _PROMPT_S for binding in path.bindings)
     if same and alive and prompt and lossy ** len(same) < CERTAIN_ERROR:
         kept_out = statement("tcp-kept-out", peer=_peer(same[0]), tries=len(same))
@@ -83,7 +83,7 @@ def _over_tcp(path: PathEvidence, ids: tuple[int, ...]) -> PunchOutcome:
 
 
 def _same_port(trial: PunchTrial) -> bool:
-    mapped = endpoint(trial.mapped)
+    mapped = read_endpoint(trial.mapped)
     return mapped is not None and trial.aimed == (mapped.port,)
 
 
@@ -93,7 +93,7 @@ def _silent(path: PathEvidence) -> list[PunchTrial]:
 
 def _peer(trial: PunchTrial | BirthdayTrial) -> str:
     """The address of the server that was to get in."""
-    at = endpoint(trial.towards)
+    at = read_endpoint(trial.towards)
     return at.host if at is not None else trial.towards
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings, technique
+from nattools.model.endpoint import read_endpoint
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.nat import Nat
 from nattools.model.observation import AnyObservation, Gap, Hop
@@ -63,7 +63,7 @@ def caller_verdict(observations: Sequence[AnyObservation]) -> CallerVerdict:
         return "unknown"
     last = tried[-1]
     if last.outcome == "arrived":
-        seen = endpoint(last.mapped)
+        seen = read_endpoint(last.mapped)
         return "passes" if seen is not None and last.source == seen.host else "untranslated"
     if last.echoed is None:
         return "unknown"

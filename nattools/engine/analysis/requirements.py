@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Literal
 
-from nattools.engine.analysis.evidence import Finding, PathEvidence, endpoint
+from nattools.engine.analysis.evidence import Finding, PathEvidence
 from nattools.engine.analysis.findings import Findings, PathFindings
 from nattools.engine.analysis.punching import punch_outcome
+from nattools.model.endpoint import read_endpoint
 from nattools.model.nat import Requirement
 from nattools.model.statement import statement
 from nattools.traversal.side import moving
@@ -199,7 +200,7 @@ def _determinism(found: PathFindings) -> _Outcome:
 
 def _two_addresses(path: PathEvidence) -> set[str]:
     """Servers that name another address than the one that they were asked at."""
-    asked = (at.host for binding in path.bindings if (at := endpoint(binding.asked)) is not None)
+    asked = (at.host for binding in path.bindings if (at := read_endpoint(binding.asked)) is not None)
     return {host for host in asked if any(other.host != host for other in path.groups.others(host))}
 
 

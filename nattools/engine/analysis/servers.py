@@ -6,9 +6,9 @@ from collections import defaultdict
 
 import msgspec
 
-from nattools.engine.analysis.evidence import PathEvidence, doubt, endpoint
+from nattools.engine.analysis.evidence import PathEvidence, doubt
 from nattools.engine.analysis.externals import ExternalAddresses
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, read_endpoint
 from nattools.model.observation import Binding
 from nattools.model.report import Server
 from nattools.model.statement import Statement, statement, unique
@@ -47,7 +47,7 @@ def conduct(paths: list[PathEvidence]) -> dict[str, Conduct]:
     found: dict[str, Conduct] = defaultdict(Conduct)
     for path in paths:
         for binding in path.bindings:
-            asked = endpoint(binding.asked)
+            asked = read_endpoint(binding.asked)
             if asked is not None:
                 _note(found[asked.host], asked, binding)
         _blame_own_names(path, found)
@@ -62,10 +62,10 @@ def _blame_silence(path: PathEvidence, found: dict[str, Conduct]) -> None:
     for answer in path.answers:
         outside[answer.local, path.groups.of(answer.asked.host)].add(answer.mapped)
     for binding in path.bindings:
-        asked = endpoint(binding.asked)
+        asked = read_endpoint(binding.asked)
         if asked is None or binding.purpose != "control" or not binding.change_address:
             continue
-        one_port = len(outside[endpoint(binding.local), path.groups.of(asked.host)]) == 1
+        one_port = len(outside[read_endpoint(binding.local), path.groups.of(asked.host)]) == 1
         if binding.outcome == "timeout" and one_port and path.loss.conclusive(binding.sent):
             found[asked.host].blame(statement("server-no-change", server=str(asked)))
 
@@ -75,7 +75,7 @@ def _blame_own_names(path: PathEvidence, found: dict[str, Conduct]) -> None:
     would make every NAT look permissive. (One that is asked at its other address may well name that.)"""
     claims: dict[str, list[tuple[Endpoint, Endpoint]]] = defaultdict(list)
     for pair in dict.fromkeys((binding.asked, binding.other_address) for binding in path.bindings):
-        asked, other = map(endpoint, pair)
+        asked, other = map(read_endpoint, pair)
         if asked is not None and other is not None:
             claims[asked.host].append((asked, other))
     for host, made in claims.items():
@@ -97,10 +97,10 @@ def _note(server: Conduct, asked: Endpoint, binding: Binding) -> None:
     if doubted is not None:
         server.blame(doubted, distrust=False)
     server.nattools = server.nattools or binding.nattools_server
-    other, source = endpoint(binding.other_address), endpoint(binding.source)
+    other, source = read_endpoint(binding.other_address), read_endpoint(binding.source)
     if other is not None and other != asked:
         server.other = other
-    origin = source if binding.source == binding.response_origin else endpoint(binding.response_origin)
+    origin = source if binding.source == binding.response_origin else read_endpoint(binding.response_origin)
     if origin is not None and source is not None and origin != source and binding.transport == "udp":
         server.blame(
             statement("server-origin-differs", server=str(asked), origin=str(origin), source=str(source))
@@ -150,7 +150,7 @@ def _host_of(server: Server) -> str | None:
     """A server's address is given with or without a port."""
     if server.address is None:
         return None
-    whole = endpoint(server.address) if server.address.count(":") == 1 or "]" in server.address else None
+    whole = read_endpoint(server.address) if server.address.count(":") == 1 or "]" in server.address else None
     return whole.host if whole is not None else server.address.strip("[]").partition("%")[0]
 
 

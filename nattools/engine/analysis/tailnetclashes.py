@@ -7,8 +7,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import combinations
 from typing import Final, NamedTuple
 
-from nattools.engine.analysis.evidence import endpoint
 from nattools.engine.analysis.findings import Findings
+from nattools.model.endpoint import read_endpoint
 from nattools.model.overlay import OverlayStatus
 from nattools.model.statement import statement
 from nattools.model.tailscale import TailnetClash
@@ -99,7 +99,8 @@ def _ports(findings: Findings, joined: Sequence[JoinedTailnet]) -> Iterator[Tail
     own = set(findings.own_addresses(4)) | set(findings.own_addresses(6))
     for one, other in combinations(joined, 2):
         ends = [
-            {at for at in map(endpoint, each.status.endpoints) if at is not None} for each in (one, other)
+            {at for at in map(read_endpoint, each.status.endpoints) if at is not None}
+            for each in (one, other)
         ]
         same = sorted(at for at in ends[0] & ends[1])
         local = [at for at in same if at.host in own] or same

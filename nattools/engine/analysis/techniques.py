@@ -15,7 +15,7 @@ from nattools.engine.analysis.pwnat_verdicts import pwnat_verdict
 from nattools.engine.analysis.relay_verdicts import relayed
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat
-from nattools.model.report import TECHNIQUE_IDS, Technique, TechniqueId
+from nattools.model.report import TECHNIQUE_IDS, Command, Technique, TechniqueId
 from nattools.model.statement import Reason, statement
 from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared
 
@@ -146,28 +146,21 @@ _MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
     "lan": lan_verdict,
     "tailscale": tailscale_verdict,
 }
-_OF_MAP: tuple[TechniqueId, ...] = ("upnp-igd", "nat-pmp", "pcp")
-_OF_PWNAT: tuple[TechniqueId, ...] = ("pwnat",)
-_OF_RELAY: tuple[TechniqueId, ...] = ("relay-turn", "relay-derp")
-_OF_LAN: tuple[TechniqueId, ...] = ("lan",)
-_OF_TAILSCALE: tuple[TechniqueId, ...] = ("relay-derp", "tailscale")
+_OWN: dict[Command, tuple[TechniqueId, ...]] = {
+    "ipv6": ("direct-ipv6",),
+    "lan": ("lan",),
+    "libp2p": ("libp2p",),
+    "map": ("upnp-igd", "nat-pmp", "pcp"),
+    "pwnat": ("pwnat",),
+    "relay": ("relay-turn", "relay-derp"),
+    "tailscale": ("relay-derp", "tailscale"),
+}
+"""Of commands that are about some of them alone."""
 
 
 def techniques(findings: Findings) -> tuple[Technique, ...]:
-    """All of them, but of `map`, `relay` and `tailscale` their own."""
-    asked: tuple[TechniqueId, ...] = TECHNIQUE_IDS
-    if findings.measurement.command == "map":
-        asked = _OF_MAP if findings.measurement.action == "probe" else ()
-    elif findings.measurement.command == "pwnat":
-        asked = _OF_PWNAT
-    elif findings.measurement.command == "relay":
-        asked = _OF_RELAY
-    elif findings.measurement.command == "ipv6":
-        asked = ("direct-ipv6",)
-    elif findings.measurement.command == "libp2p":
-        asked = ("libp2p",)
-    elif findings.measurement.command == "tailscale":
-        asked = _OF_TAILSCALE
-    elif findings.measurement.command == "lan":
-        asked = _OF_LAN
+    """All of them, or the command's own."""
+    asked = _OWN.get(findings.measurement.command, TECHNIQUE_IDS)
+    if findings.measurement.command == "map" and findings.measurement.action != "probe":
+        asked = ()
     return tuple([_MEASURED[name](findings) for name in asked])

@@ -14,9 +14,7 @@ def chosen_gateways(
     leads to; and what was guessed before that. `host`: those that can map for that machine."""
     if named is not None:
         return (named_gateway(network, named),)
-    interface, families = options.interface, options.families
-    if options.command == "ipv6":
-        families = tuple(family for family in families if family == 6)
+    interface, families = options.interface, options.subject
     all_gateways = gateway_contexts(network, families=families, interface=interface)
     if host is not None:
         return gateways_of_host(network, all_gateways, host)

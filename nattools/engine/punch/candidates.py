@@ -19,7 +19,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import Statement, statement
-from nattools.net.addresses import carries_ipv4_over_ipv6
+from nattools.net.addresses import carries_ipv4_over_ipv6, leaves_link
 from nattools.net.base import Network, TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.budget import Budget
@@ -87,17 +87,12 @@ def own_addresses(run: MeasurementRun, families: Iterable[Family]) -> list[str]:
     for interface in run.network.interfaces():
         if interface.up and interface.kind != "loopback" and named in (None, interface.name):
             found |= {host: None for host in interface.addresses if family_of(host) in families}
-    hosts = [host for host in found if _of_use(host)]
+    hosts = [host for host in found if leaves_link(host)]
     return [
         host
         for family in (6, 4)
         for host in [each for each in hosts if family_of(each) == family][:MAX_ADDRESSES]
     ]
-
-
-def _of_use(host: str) -> bool:
-    address = parse_address(host)
-    return not (address.is_loopback or address.is_link_local or address.is_unspecified)
 
 
 async def gather(run: MeasurementRun, families: Iterable[Family], nat: NatByTransport) -> list[Base]:

@@ -19,10 +19,10 @@ from nattools.engine.measurement import (
     behind_portal,
     learn_translation,
     look_for_portal,
-    primary_error,
 )
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import close_all, prepare
+from nattools.engine.punch.bothsides import both_sides
 from nattools.engine.punch.candidates import Base, seen_over_tcp, server_of
 from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.local_side import RouterMapping, local_side
@@ -302,29 +302,11 @@ async def punch_both(
     uses: tuple[Use | None, Use | None] = (None, None),
 ) -> tuple[Report, Report]:
     """The first side makes a code, the second one joins by it. Errors are those of `punch`."""
-    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    network, options, watcher = first
 
-    def tell(code: str) -> None:
-        watcher.code(code)
-        if not told.done():
-            told.set_result(code)
+    async def join(code: str) -> Report:
+        chosen = replace(second[1], code=parse_code(code))
+        return await punch(second[0], chosen, second[2], journals[1], uses[1])
 
-    async def join() -> Report:
-        code = parse_code(await told)
-        return await punch(second[0], replace(second[1], code=code), second[2], journals[1], uses[1])
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            opening = group.create_task(
-                punch(network, options, replace(watcher, code=tell), journals[0], uses[0])
-            )
-            joining = group.create_task(join())
-            await asyncio.wait((opening, told), return_when=asyncio.FIRST_COMPLETED)
-            if not told.done():
-                joining.cancel()  # it came to nothing before there was a code
-    except BaseExceptionGroup as errors:
-        raise primary_error(errors) from None
-    if joining.cancelled():
-        return opening.result(), opening.result()
-    return opening.result(), joining.result()
+    return await both_sides(
+        first[2], lambda watcher: punch(first[0], first[1], watcher, journals[0], uses[0]), join
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -11,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
+from nattools.engine.measurement import MeasurementRun, learn_translation
 from nattools.engine.options import MeasureOptions
+from nattools.engine.punch.bothsides import both_sides
 from nattools.engine.punch.local_side import LocalSide, behaviour, may_bind_low_ports
 from nattools.engine.punch.options import Use, Watcher, echoing
 from nattools.engine.punch.state import connect_and_use
@@ -150,28 +150,14 @@ async def both(
 ) -> tuple[Report, Report]:
     """Both sides in one process, as in a lab: the caller begins once the listener says where to knock, which
     `outside` may complete. Errors are those of `listen` and `connect`."""
-    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    network, options, watcher = listening
 
-    def tell(place: str) -> None:
-        watcher.code(place)
-        if not told.done():
-            told.set_result(place)
-
-    async def call() -> Report:
-        place = await told
+    async def call(place: str) -> Report:
         to = calling[1].listener or (outside or _endpoint)(place)
         return await connect(calling[0], replace(calling[1], listener=to), calling[2], uses[1], wall=wall)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            first = group.create_task(
-                listen(network, options, replace(watcher, code=tell), uses[0], wall=wall)
-            )
-            second = group.create_task(call())
-    except BaseExceptionGroup as errors:
-        raise primary_error(errors) from None
-    return first.result(), second.result()
+    return await both_sides(
+        listening[2], lambda watcher: listen(listening[0], listening[1], watcher, uses[0], wall=wall), call
+    )
 
 
 def _endpoint(place: str) -> Endpoint:

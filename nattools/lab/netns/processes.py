@@ -34,7 +34,7 @@ _PR_SET_PDEATHSIG = 1
 _KILL_LIMIT_S = 5.0
 START_LIMIT_S = 15.0
 """For how long a program of the lab may take to begin to serve."""
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Children:
@@ -88,8 +88,10 @@ def _be_child(parent: int, name: str, main: Callable[[], None]) -> None:
     status = 1
     try:
         die_with_parent()
-        # a Ctrl-C at the terminal reaches every process of the group: the parent decides when children end
+        # a Ctrl-C at the terminal, or its end, reaches every process of the group: the parent decides when
+        # children end
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         if os.getppid() != parent:

@@ -181,16 +181,18 @@ class PeerHost:
         await stream.drain()
 
     async def _ping(self, stream: MuxStream) -> None:
-        waiting = b""
-        for _ in range(_MOST_PINGS):
-            while len(waiting) < PING_SIZE:
-                data = await stream.read(PING_SIZE - len(waiting))
-                if not data:
-                    return
-                waiting += data
-            stream.write(waiting)
-            await stream.drain()
-            waiting = b""
+        """What came at once is echoed at once: a frame for each of thousands would cost a server dear."""
+        waiting, echoed = b"", 0
+        while echoed < _MOST_PINGS:
+            data = await stream.read()
+            if not data:
+                return
+            waiting += data
+            if whole := len(waiting) // PING_SIZE:
+                stream.write(waiting[: whole * PING_SIZE])
+                await stream.drain()
+            waiting = waiting[whole * PING_SIZE :]
+            echoed += whole
 
 
 class AwaitedCall:

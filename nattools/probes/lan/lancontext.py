@@ -58,3 +58,9 @@ class LanContext(msgspec.Struct, frozen=True, dict=True):
     def is_own(self, host: str) -> bool:
         """Is it this machine's?"""
         return host.partition("%")[0] in self._addresses
+
+    def is_near(self, host: str) -> bool:
+        """May it be on this network? Not if packets for it go to a router: then what came from there was
+        forged."""
+        way = self.network.way(host)
+        return way is None or way.gateway is None

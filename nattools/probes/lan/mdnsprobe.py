@@ -26,10 +26,12 @@ SERVICES: Final = (
 )
 MOST_SOURCES: Final = 64
 MOST_SERVICES: Final = 400
+_WANTED: Final = (mdns.PTR, mdns.SRV, mdns.A, mdns.AAAA)
+"""A TXT record may be as long as a message, and says nothing that is asked here."""
 
 
-class _Heard:
-    """What came, by who sent it."""
+class MdnsResponders:
+    """What came of machines and their services, by who sent it."""
 
     def __init__(self, context: LanContext) -> None:
         self._context = context
@@ -49,7 +51,7 @@ class _Heard:
             return
         known = self.records.setdefault(source.host, {})
         for record in message.records:
-            if len(known) < MOST_SERVICES:
+            if record.kind in _WANTED and len(known) < MOST_SERVICES:
                 known[record] = None
 
     def kinds(self) -> list[str]:
@@ -75,7 +77,7 @@ async def ask_mdns(context: LanContext, family: Family) -> None:
     except CannotRun as error:
         context.recorder.add(MdnsTrial(probe="lan", family=family, detail=str(error)))
         return
-    heard, sent = _Heard(context), 0
+    heard, sent = MdnsResponders(context), 0
     socket.on_datagram = heard.on_datagram
     to = Endpoint(context.group(mdns.GROUPS[family]), mdns.PORT)
     try:

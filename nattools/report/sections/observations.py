@@ -14,8 +14,7 @@ from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Report
 from nattools.report.document import Cell, Section, Table, View
 from nattools.report.safetext import safe
-from nattools.report.sections import lanlines, tailnetlines
-from nattools.report.sections.peerobservations import PEER_WORDS
+from nattools.report.sections import lanlines, peerlines, tailnetlines
 from nattools.wording.terms import number, seconds
 
 PURPOSES: dict[seen.Purpose, str] = {
@@ -288,7 +287,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     mappingseen.MapEntry: _entry,
     mappingseen.MapTable: _table,
     RelayTrial: _relay_trial,
-    **PEER_WORDS,
+    **peerlines.LINES,
     **tailnetlines.LINES,
     **lanlines.LINES,
 }

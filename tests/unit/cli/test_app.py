@@ -256,6 +256,13 @@ def test_a_shell_completes_commands_and_codes(
     assert capsys.readouterr().out.split() == says
 
 
+def test_a_shell_that_asks_in_no_known_way(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("_NATTOOLS_COMPLETE", "complete_bash")
+    monkeypatch.delenv("COMP_WORDS", raising=False)
+    assert run([]) == 2
+    assert "is for the scripts of --completion" in capsys.readouterr().err
+
+
 def test_what_a_shell_reads_for_it(capsys: Capture) -> None:
     for shell in ("bash", "zsh", "fish", "powershell"):
         assert run(["--completion", shell]) == 0

@@ -111,3 +111,10 @@ class TestSecrets:
             (tmp_path / "secret").write_bytes(content)
         with pytest.raises(UsageError, match=says):
             read_secret(f"@{tmp_path}/secret")
+
+
+def test_a_secret_has_an_end(tmp_path: Path) -> None:
+    """A device has none."""
+    (tmp_path / "secret").write_bytes(b"x" * 4097)
+    with pytest.raises(UsageError, match="it is longer than 4096 bytes"):
+        read_secret(f"@{tmp_path}/secret")

@@ -39,6 +39,39 @@ def test_a_stream_that_is_not_there(command: str, streams: str, code: int, says:
     assert (done.returncode, done.stdout, done.stderr) == (code, "", says)
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("explain --help", 0),
+        ("explain --json", 0),
+        ("lab list", 0),
+        ("report validate FILE", 1),
+        ("nat --lab silent-server --server stun:11.201.0.9", 3),
+        ("relay --lab udp-blocked --json", 1),
+        ("nat --lab home-router --watch 60 --for 1e9 --json", 0),
+    ],
+)
+def test_a_reader_who_leaves_changes_no_answer(command: str, code: int, tmp_path: Path) -> None:
+    """`nattools ... | head -1`; and a watch ends, for it has nobody to tell."""
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "nattools", *command.replace("FILE", str(bad)).split()],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+    )
+    os.close(writing)
+    assert done.returncode == code, done.stderr
+    assert "Broken pipe" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("columns", [50, 120])
 def test_a_report_is_as_wide_as_the_terminal(columns: int) -> None:
     termios = pytest.importorskip("termios")

@@ -104,6 +104,31 @@ def test_metrics_are_served_to_this_machine(unused_port: int) -> None:
     assert other.startswith(b"HTTP/1.1 404 ")
 
 
+def test_who_asks_and_says_nothing_takes_no_more_than_some_places(
+    unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs the watch a file. Whom there is no place for is sent away at once; the end waits for
+    nobody."""
+    monkeypatch.setattr("nattools.cli.watching._HEAD_S", 30.0)
+
+    async def main() -> tuple[int, list[bytes]]:
+        async with serving(Metrics(), unused_port):
+            idle = [await asyncio.open_connection("127.0.0.1", unused_port) for _ in range(100)]
+            asking = [asyncio.create_task(reader.read()) for reader, _ in idle]
+            left = set(asking)
+            while len(left) > 32:
+                _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            held = len(left)
+        ends = await asyncio.gather(*asking, return_exceptions=True)
+        for _, writer in idle:
+            writer.close()
+        return held, [each for each in ends if isinstance(each, bytes)]
+
+    held, said = asyncio.run(main())
+    assert held == 32
+    assert not any(said)
+
+
 @pytest.fixture
 def unused_port() -> int:
     import socket

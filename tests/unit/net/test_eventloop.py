@@ -102,3 +102,35 @@ def test_what_cancels_itself_is_no_interrupt() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         run_interruptibly(main)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has neither")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_a_closed_terminal_end_in_good_order(number: int) -> None:
+    """What was made on a router is removed then, and the other side of a connection is told."""
+    cleaned = []
+
+    async def main() -> None:
+        os.kill(os.getpid(), number)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            cleaned.append(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_interruptibly(main)
+    assert cleaned == [1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGHUP")
+def test_a_closed_terminal_is_survived_under_nohup() -> None:
+    async def main() -> str:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0)
+        return "done"
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run_interruptibly(main) == "done"
+    finally:
+        signal.signal(signal.SIGHUP, before)

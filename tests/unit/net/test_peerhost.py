@@ -11,7 +11,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
 from nattools.net.libp2p.peerconnection import Libp2pConnection, MuxStream
-from nattools.net.libp2p.peerhost import PeerHost
+from nattools.net.libp2p.peerhost import PING, PeerHost
 from nattools.protocols.libp2p.yamux import WINDOW_SIZE
 
 BOB = Endpoint("11.102.0.2", 4001)
@@ -87,5 +87,37 @@ def test_who_waits_for_a_reader_hears_that_the_stream_was_closed() -> None:
                 stream.close()
                 await pass_time(5.0)
                 assert waiting.done()
+
+    run(open_internet(), main)
+
+
+class PingingStream:
+    """A peer's stream with pings that came at once, and the end."""
+
+    def __init__(self, *said: bytes) -> None:
+        self.said = [*said, b""]
+        self.written: list[bytes] = []
+
+    async def read(self, limit: int = 65536) -> bytes:
+        data, self.said[0] = self.said[0][:limit], self.said[0][limit:]
+        if not self.said[0] and len(self.said) > 1:
+            del self.said[0]
+        return data
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    async def drain(self) -> None:
+        """It takes all."""
+
+
+def test_pings_that_come_at_once_are_echoed_at_once() -> None:
+    """Each by itself they cost a server 50 times as much."""
+
+    async def main(lab: SimLab) -> None:
+        stream = PingingStream(bytes(range(100)) * 32, b"0" * 31, b"0")
+        server: Any = PeerHost(lab.network("bob")).servers[PING]
+        await server(stream)
+        assert [each for each in stream.written if each] == [bytes(range(100)) * 32, b"0" * 32]
 
     run(open_internet(), main)

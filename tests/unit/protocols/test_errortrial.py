@@ -61,7 +61,7 @@ def test_another_kind_of_message_is_no_result(kind: stun.Kind) -> None:
 
 
 def test_the_client_sends_its_cookie_back() -> None:
-    request = TrialRequest(TrialAsk("tell", 4000, b"12345678"), SERVER, 0.0, rto_s=0.1)
+    request = TrialRequest(TrialAsk("tell", 4000, b"12345678"), SERVER, 0.0, rto_s=0.1, patience_s=0.8)
     ((first, to),) = request.datagrams_to_send(0.0)
     assert to == SERVER
     identity = stun.decode(first).transaction_id
@@ -85,7 +85,7 @@ def test_the_error_is_the_one_that_a_caller_sends() -> None:
 
 
 def test_a_server_that_knows_it_not() -> None:
-    request = TrialRequest(TrialAsk("tell", 4000, b"12345678"), SERVER, 0.0, rto_s=0.1)
+    request = TrialRequest(TrialAsk("tell", 4000, b"12345678"), SERVER, 0.0, rto_s=0.1, patience_s=0.8)
     ((first, _),) = request.datagrams_to_send(0.0)
     identity = stun.decode(first).transaction_id
     refusal = stun.Message(errortrial.METHOD, "error", identity, ((0x0009, b"\0\0\x04\0"),))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from nattools.model.endpoint import host_of
 from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.wording.terms import number, seconds
 
@@ -34,12 +35,8 @@ def _dial(o: DialAsked) -> str:
     if o.outcome != "answered":
         return f"{text}{paid}: {o.outcome}"
     came = f"it came from {o.origin}" if o.origin else "nothing came"
-    known = ", whom the port had written to" if o.origin and _host(o.origin) in o.written_to else ""
+    known = ", whom the port had written to" if o.origin and host_of(o.origin) in o.written_to else ""
     return f"{text}{paid}: {o.status}, {o.dial} after {seconds(o.took_s)}; {came}{known}"
-
-
-def _host(text: str) -> str:
-    return text.rpartition(":")[0].strip("[]")
 
 
 def _place(o: PlaceAsked) -> str:
@@ -66,7 +63,7 @@ def _upgrade(o: UpgradeTried) -> str:
     )
 
 
-PEER_WORDS: dict[type, Callable[[Any], str]] = {
+LINES: dict[type, Callable[[Any], str]] = {
     PeerVisit: _visit,
     NameAsked: _name,
     DialAsked: _dial,
