@@ -28,6 +28,7 @@ LOCAL_INSIDE: tuple[Ipv6Treatment, ...] = ("nat66", "nptv6", "ula")
 HostFirewall = Literal["drop", "reject", "prohibit"]
 ErrorsIn = Literal["strict", "lax", "blocked"]
 ErrorsOut = Literal["dropped", "untranslated", "translated"]
+Passage = Literal["passed", "dropped"]
 LOWEST_MAPPED_PORT = 1024
 
 
@@ -95,6 +96,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     do all this.
     `ipv6`: None: no IPv6 inside; else what becomes of it.
     `says_too_big`: it says so of packets that do not fit its links (RFC 1191, RFC 8201), else they vanish.
+    `fragments`: what becomes of packets that come in fragments, over either family; `extension_headers`: of
+    those over IPv6 that have a header with destination options (RFC 8200 4.6).
     `port_set` (mask, value): only ports with `port & mask == value` are its own, as where customers share an
     address by MAP-E or MAP-T (RFC 7597 5.1).
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
@@ -137,6 +140,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     engine: Literal["auto", "kernel", "tun"] = "auto"
     ipv6: Ipv6Treatment | None = None
     says_too_big: bool = True
+    fragments: Passage = "passed"
+    extension_headers: Passage = "passed"
     dmz: str | None = None
     mapper: MapperSpec | None = None
     nat64: Nat64Spec | None = None
@@ -148,7 +153,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A router that filters and does not translate: stateful, or `filtering` weaker than that. `errors_in`
-    and `errors_out`: as of a NAT; here "translated" is as "untranslated"."""
+    and `errors_out`: as of a NAT; here "translated" is as "untranslated". `fragments` and
+    `extension_headers` too."""
 
     behind: str | None = None
     filtering: Behaviour = "address-and-port-dependent"
@@ -157,6 +163,8 @@ class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=
     lifetime_s: float = 180.0
     ipv6: Ipv6Treatment | None = None
     says_too_big: bool = True
+    fragments: Passage = "passed"
+    extension_headers: Passage = "passed"
     errors_in: ErrorsIn = "strict"
     errors_out: ErrorsOut = "dropped"
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.statement import Reason
 
 MappingBehaviour = Literal[
@@ -53,9 +54,10 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     `quoted_checksum`: which checksum ICMP errors from beyond quote of a datagram once they are here: the one
     that it was sent with, the one that the NAT gave it (with which its outside port is known), none, or one
     that is neither; None: there is no NAT, or it was not asked.
-    `reachable`: False when nothing came back at all. `hairpinning_confidence` is the share of repeated tests
-    that agree. `unknowns` says why a field is not known, in the text of `unknown_reasons`. `evidence` are
-    observation ids.
+    `dropped_at`: who stops what nobody asked for; None: nothing is stopped, as far as is known, or the NAT is
+    reason enough. `reachable`: False when nothing came back at all. `hairpinning_confidence` is the share of
+    repeated tests that agree. `unknowns` says why a field is not known, in the text of `unknown_reasons`.
+    `evidence` are observation ids.
     """
 
     reachable: bool | None = None
@@ -63,6 +65,7 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     mapping: MappingBehaviour = "unknown"
     mapping_depends_on_port: bool | None = None
     filtering: FilteringBehaviour = "unknown"
+    dropped_at: DroppedAt | None = None
     port_allocation: PortAllocation = "unknown"
     port_step: int | None = None
     port_range: tuple[int, int] | None = None

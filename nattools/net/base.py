@@ -14,11 +14,22 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.protocols.icmp import ErrorKind
 from nattools.protocols.nat64 import Nat64Prefix
 
-Capability = Literal["icmp-errors", "ttl", "dont-fragment", "shared-ports", "icmp", "raw-packets", "arrivals"]
+Capability = Literal[
+    "icmp-errors",
+    "ttl",
+    "dont-fragment",
+    "shared-ports",
+    "icmp",
+    "raw-packets",
+    "arrivals",
+    "fragments",
+    "extension-headers",
+]
 
 
 class IcmpError(msgspec.Struct, frozen=True):
@@ -83,6 +94,15 @@ class UdpSocket(Protocol):
 
     def close(self) -> None:
         """Idempotent."""
+
+
+class MachineSocket(UdpSocket, Protocol):
+    """A UDP socket of this machine's own, and no relayed one."""
+
+    def send_formed(self, data: bytes, to: Endpoint, form: PacketForm) -> SendFailure | None:
+        """Send now, in such packets; None when the datagram left. "error" where the system does not do it
+        (see `missing("fragments")`, `missing("extension-headers")`), and where a datagram that is to be
+        fragmented is not larger than the path's MTU."""
 
 
 EchoHandler = Callable[[EchoReply], None]
@@ -243,7 +263,7 @@ class Network(Protocol):
         """The prefixes of a NAT64 that routers on this machine's links advertise (RFC 8781); within a second,
         or three where no router is heard. None: the system does not let us ask."""
 
-    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
         """A bound UDP socket; `local.host` is the address that the default route would use if `host` is None.
 
         What it sends to a multicast group leaves by the interface that has `host`. With `group` it joins

@@ -9,6 +9,7 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.net.base import (
     ArrivalWatch,
@@ -22,6 +23,7 @@ from nattools.net.base import (
     IcmpHandler,
     IcmpSocket,
     LocalEnd,
+    MachineSocket,
     Network,
     QuotedError,
     QuoteHandler,
@@ -132,7 +134,7 @@ class _TracedSocket:
 class TracedUdpSocket(_TracedSocket):
     """A `UdpSocket` that records every datagram and ICMP error, also those that no handler wants."""
 
-    def __init__(self, inner: UdpSocket, trace: Trace) -> None:
+    def __init__(self, inner: MachineSocket, trace: Trace) -> None:
         super().__init__(inner, trace, inner.local)
         self.local = inner.local
         self.on_datagram: DatagramHandler | None = None
@@ -149,6 +151,11 @@ class TracedUdpSocket(_TracedSocket):
         failure = self._inner.send(data, to, ttl=ttl)
         event = TraceEvent(_now(), "datagram", True, self.local, to, bytes(data), ttl, note=failure or "")
         self._trace.add(event)
+        return failure
+
+    def send_formed(self, data: bytes, to: Endpoint, form: PacketForm) -> SendFailure | None:
+        failure = self._inner.send_formed(data, to, form)
+        self._trace.add(TraceEvent(_now(), "datagram", True, self.local, to, bytes(data), note=failure or ""))
         return failure
 
     def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
@@ -285,7 +292,7 @@ class TracedNetwork:
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         return await self._inner.advertised_nat64()
 
-    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
         return TracedUdpSocket(await self._inner.open_udp(**options), self.trace)
 
     async def connect_tcp(

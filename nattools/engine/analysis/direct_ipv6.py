@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from nattools.engine.analysis.areas import AreaFindings
 from nattools.engine.analysis.findings import technique
-from nattools.model.ipv6 import DroppedAt, Ipv6, ProblemCode
+from nattools.model.droppedat import DroppedAt
+from nattools.model.ipv6 import Ipv6, ProblemCode
 from nattools.model.report import Technique
 from nattools.model.statement import Statement, statement
 

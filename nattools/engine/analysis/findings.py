@@ -15,6 +15,8 @@ from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, li
 from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.engine.analysis.quotefindings import quoted_checksum
 from nattools.engine.analysis.servers import Conduct
+from nattools.engine.analysis.whostops import dropped_at
+from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way
 from nattools.model.nat import Classic, Nat, NatByTransport, QuotedChecksumKind
@@ -37,6 +39,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
     filtering: FilteringFinding
     allocation: AllocationFinding
     pooling: PoolingFinding
+    dropped_at: Finding[DroppedAt | None]
     hairpin: HairpinFinding
     quotes: Finding[QuotedChecksumKind | None]
     lifetime: LifetimeFinding
@@ -54,6 +57,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             mapping=self.mapping.value,
             mapping_depends_on_port=self.mapping.by_port,
             filtering=self.filtering.value,
+            dropped_at=self.dropped_at.value,
             port_allocation=self.allocation.value,
             port_step=self.allocation.step,
             port_range=self.allocation.port_range,
@@ -97,6 +101,8 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
         }
         if self.pooling.value != "unknown" or len(self.outside.hosts) > 1:
             named["pooling"] = self.pooling
+        if self.dropped_at.value is not None:
+            named["dropped_at"] = self.dropped_at
         if self.quotes.value is not None:
             named["quoted_checksum"] = self.quotes
         if self.present.value is not False:
@@ -140,6 +146,7 @@ def path_findings(
         present=nat,
         mapping=maps,
         filtering=filters,
+        dropped_at=dropped_at(path, twin, nat=nat.value),
         allocation=allocation(path, outside, nat=nat.value, varies=maps.varies),
         pooling=pooling(path, outside, nat.value),
         hairpin=hairpinning(path, nat=nat.value, varies=maps.varies, filtering=filters.value),

@@ -137,6 +137,7 @@ def ruleset(
     lines = [f"table inet {TABLE} {{"]
     lines += _maps(spec)
     lines += [f"  chain {name} {{ }}" for name in (MAPPER_CHAINS.values() if _has_mapper(spec) else ())]
+    lines += _chain("formed", "filter hook prerouting priority -450", nft6.forms_dropped(spec))
     lines += _chain("received", "filter hook input priority filter", _input_rules(spec))
     lines += _chain("forwarded", "filter hook forward priority filter", _forward_rules(spec))
     silent = nft6.sent_by(spec)

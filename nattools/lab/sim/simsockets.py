@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import BoundAddress, SocketOwner
 from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.model.packetform import PacketForm
 from nattools.net.base import (
     BatchHandler,
     DatagramHandler,
@@ -99,6 +100,22 @@ class SimUdpSocket(SimSocket):
             len(data) > LARGEST_DATAGRAM or (self._dont_fragment and packet.size > wire.mtu)
         ):
             return "too-big"
+        if len(data) > wire.room and packet.size > wire.mtu:
+            packet.form = "fragments"
+        self._stack.depart(hop, packet)
+        return None
+
+    def send_formed(self, data: bytes, to: Endpoint, form: PacketForm) -> SendFailure | None:
+        """See `MachineSocket.send_formed`."""
+        hop = self._table.get(to.host) or self._routes.find(to.host)
+        if self.closed or (":" in to.host) is not self._six or len(data) > LARGEST_DATAGRAM:
+            return "error"
+        packet = Packet("udp", self._source or hop.source, self.local.port, *to, data)
+        if hop.wire is None:
+            return self._stack.send_without_wire(packet, hop)
+        if form == "fragments" and packet.size <= hop.wire.mtu:
+            return "error"
+        packet.form = form
         self._stack.depart(hop, packet)
         return None
 

@@ -9,6 +9,7 @@ from nattools.model import mappingseen
 from nattools.model import observation as seen
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial
+from nattools.model.packetform import FormTrial
 from nattools.model.portmapping import Refusal
 from nattools.model.quotedchecksumseen import QuotedAs, QuotedChecksum
 from nattools.model.relaytrial import RelayTrial
@@ -87,7 +88,12 @@ def _opener(o: seen.Opener) -> str:
 
 def _dial_back(o: seen.DialBack) -> str:
     fresh = "" if o.fresh else " (had been written to before)"
-    return f"dial-back: {o.transport} from {o.origin}{fresh} to {o.target}: {o.outcome}{_detail(o.detail)}"
+    text = f"dial-back: {o.transport} from {o.origin}{fresh} to {o.target}: {o.outcome}"
+    card = "" if o.outcome == "arrived" else _CARD[o.reached_card]
+    return f"{text}{card}{_detail(o.detail)}"
+
+
+_CARD = {True: ", came to the interface", False: ", did not come to the interface", None: ""}
 
 
 def _punch_trial(o: seen.PunchTrial) -> str:
@@ -190,8 +196,15 @@ def _check(o: mappingseen.MapCheck) -> str:
     tried = f"{number(o.sent)} sent" if o.transport == "udp" else f"{number(o.sent)} tries"
     return (
         f"{o.protocol}: from outside {o.transport}{by} to {o.target}, behind it {o.internal}: {o.outcome}, "
-        f"{tried}, {seconds(o.waited_s)}{_detail(o.detail)}"
+        f"{tried}, {seconds(o.waited_s)}{_CARD[o.reached_card]}{_OPENED[o.opened_here]}{_detail(o.detail)}"
     )
+
+
+_OPENED = {
+    True: ", but got in once this machine's own firewall was opened for it",
+    False: ", also once this machine's own firewall was opened for it",
+    None: "",
+}
 
 
 def _entry(o: mappingseen.MapEntry) -> str:
@@ -225,9 +238,8 @@ def _relay_trial(o: RelayTrial) -> str:
 def _inbound(o: InboundCheck) -> str:
     text = f"inbound: {o.transport} from {o.origin or '?'} to {o.target}: {o.outcome}"
     text += f", as {o.offender} said" if o.offender else ""
-    card = {True: ", came to the interface", False: ", did not come to the interface", None: ""}
     stopped = o.outcome not in ("arrived", "denied", "error")
-    return f"{text}{card[o.reached_card] if stopped else ''}, {number(o.sent)} sent{_detail(o.detail)}"
+    return f"{text}{_CARD[o.reached_card] if stopped else ''}, {number(o.sent)} sent{_detail(o.detail)}"
 
 
 def _mtu(o: MtuTrial) -> str:
@@ -239,6 +251,13 @@ def _mtu(o: MtuTrial) -> str:
     if o.last_hop is not None:
         text += f", large ones come to {o.last_hop}"
     return f"{text}, {number(o.sent)} sent"
+
+
+def _form(o: FormTrial) -> str:
+    way = "to" if o.outward else "from"
+    what = {"fragments": f"in fragments, {number(o.size)} bytes", "destination-options": "extension header"}
+    text = f"{what.get(o.form, o.form)}: {way} {o.asked}: {o.outcome}"
+    return f"{text}, {number(o.sent)} sent{_detail(o.detail)}"
 
 
 def _refused(refusal: Refusal | None) -> str:
@@ -300,6 +319,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.Gap: _gap,
     InboundCheck: _inbound,
     MtuTrial: _mtu,
+    FormTrial: _form,
     mappingseen.MapOffer: _offer,
     mappingseen.MapAttempt: _attempt,
     mappingseen.MapCheck: _check,

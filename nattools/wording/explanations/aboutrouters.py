@@ -93,6 +93,27 @@ TOPICS = (
         "the way.",
     ),
     Topic(
+        "port-mapping-same-number",
+        "A mapping that arrives at the own port of the same number",
+        ("mapping-arrives-elsewhere", "listen-on-port"),
+        "VPN providers give a port by NAT-PMP and pass on what comes for it without changing the number: it "
+        "does not matter which inside port was asked for.",
+        "A server outside sent to the mapped port. Nothing arrived at the inside port asked for, but "
+        "at the one of the outside number.",
+        "Let the program listen on that port. The provider may give another one next time.",
+    ),
+    Topic(
+        "port-mapping-stopped",
+        "A port is open at the router, and what comes there is stopped",
+        ("mapping-stopped-*", "check-router", "allow-in-own-firewall", "direct-forwarded-stopped"),
+        "A mapping only leads to this machine. Its own firewall decides too, and drops what no rule lets in; "
+        "and some routers confirm a mapping whose packets their own firewall drops.",
+        "A server outside sent to the mapped port. Where it may, this machine looked at its interface before "
+        "its own firewall; else it tried whether a packet that passes no router opens the way.",
+        "Allow the program's port in this machine's firewall, or in the router's where the packets did not "
+        "come to this machine.",
+    ),
+    Topic(
         "port-mapping-left",
         "A mapping that may still be on the router",
         ("mapping-left*", "mapping-may-exist", "mapping-not-listed", "mapping-listed-*"),
