@@ -20,26 +20,34 @@ from nattools.trials.knocks import connected_in_lab
 Way = Literal["alone", "with a server", "as the original"]
 WAYS: tuple[Way, ...] = ("alone", "with a server", "as the original")
 APD = "address-and-port-dependent"
-KINDS: dict[str, RouterSpec | None] = {
+RANDOM = NatSpec(mapping=APD, allocation="random", echo_ids="rewritten", errors_out="untranslated")
+SEQUENTIAL = NatSpec(mapping=APD, allocation="sequential", errors_out="untranslated")
+CALLERS: dict[str, RouterSpec | None] = {
     "public": None,
     "firewall": FirewallSpec(errors_out="untranslated"),
     "port-restricted": NatSpec(errors_out="untranslated"),
     "invalid drop": NatSpec(),
-    "random": NatSpec(mapping=APD, allocation="random", echo_ids="rewritten", errors_out="untranslated"),
-    "sequential": NatSpec(mapping=APD, allocation="sequential", errors_out="untranslated"),
+    "random": RANDOM,
+    "sequential": SEQUENTIAL,
     "CGNAT": NatSpec(errors_out="untranslated"),
 }
 """The routers before each; before that of "CGNAT" there is another one. All but "invalid drop" are Linux
 routers without that rule."""
-WAIT_S = 8.0
+LISTENERS: dict[str, RouterSpec | None] = {
+    **CALLERS,
+    "random, told": NatSpec(mapping=APD, allocation="random", quotes="translated"),
+    "sequential, told": NatSpec(mapping=APD, allocation="sequential", quotes="translated"),
+}
+"""Of the last ones, which are no Linux routers, the checksums that routers quote tell the port."""
+WAIT_S = 12.0
 Results = dict[tuple[str, str], bool]
 
 
 def scenario() -> Scenario:
     """A listener `lN` and a caller `cN` in a network of each kind."""
     nat, firewall, host = dict[str, NatSpec](), dict[str, FirewallSpec](), dict[str, HostSpec]()
-    for end in "lc":
-        for number, (kind, spec) in enumerate(KINDS.items()):
+    for end, kinds in (("l", LISTENERS), ("c", CALLERS)):
+        for number, (kind, spec) in enumerate(kinds.items()):
             name = f"{end}{number}"
             host[name] = HostSpec(behind=None if spec is None else f"r{name}", delay_ms=2)
             if isinstance(spec, FirewallSpec):
@@ -55,9 +63,12 @@ def scenario() -> Scenario:
 
 
 def pairs_in_rounds() -> list[list[tuple[int, int]]]:
-    """All pairs; in a round every host is in one of them."""
-    count = len(KINDS)
-    return [[(number, (number + turn) % count) for number in range(count)] for turn in range(count)]
+    """All pairs; in a round no host is in two of them."""
+    turns = [
+        [(number, (number + turn) % len(LISTENERS)) for number in range(len(LISTENERS))]
+        for turn in range(len(LISTENERS))
+    ]
+    return [[pair for pair in turn if pair[1] < len(CALLERS)] for turn in turns]
 
 
 async def connected(lab: Lab, way: Way, listener: int, caller: int, port: int) -> bool:
@@ -80,13 +91,13 @@ async def connected(lab: Lab, way: Way, listener: int, caller: int, port: int) -
 
 async def matrix(lab: Lab, way: Way) -> Results:
     """A round after the other; the pairs of a round side by side."""
-    kinds, found = list(KINDS), Results()
+    rows, columns, found = list(LISTENERS), list(CALLERS), Results()
     for turn, pairs in enumerate(pairs_in_rounds()):
         port = 2222 if way == "as the original" else 3000 + turn
         async with asyncio.TaskGroup() as group:
             tasks = {pair: group.create_task(connected(lab, way, *pair, port)) for pair in pairs}
         for (listener, caller), task in tasks.items():
-            found[kinds[listener], kinds[caller]] = task.result()
+            found[rows[listener], columns[caller]] = task.result()
     return found
 
 
@@ -99,15 +110,19 @@ def results(backend: Backend, way: Way) -> Results:
 def table(found: dict[Way, Results]) -> str:
     """Rows are listeners, columns callers; a letter for each way that connects."""
     letters = {"alone": "A", "with a server": "S", "as the original": "o"}
-    lines = [f"| listener | {' | '.join(KINDS)} |", "| --- |" + " --- |" * len(KINDS)]
-    for listener in KINDS:
+    lines = [f"| listener | {' | '.join(CALLERS)} |", "| --- |" + " --- |" * len(CALLERS)]
+    for listener in LISTENERS:
         cells = [
             "".join(letter for way, letter in letters.items() if found[way][listener, caller]) or "-"
-            for caller in KINDS
+            for caller in CALLERS
         ]
         lines.append(f"| {listener} | {' | '.join(cells)} |")
     counts = [f"{way}: {sum(each.values())} of {len(each)}" for way, each in found.items()]
-    return "\n".join([*lines, "", "; ".join(counts)])
+    same = [
+        f"{way}: {sum(met for (row, _), met in each.items() if row in CALLERS)} of {len(CALLERS) ** 2}"
+        for way, each in found.items()
+    ]
+    return "\n".join([*lines, "", "; ".join(counts), f"of the first rows {'; '.join(same)}"])
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ def connect(
     address: pwnatoptions.AddressArgument = None,
     secret: pwnatoptions.Secret = None,
     wait: pwnatoptions.CallWait = CALL_WAIT_S,
+    outside: pwnatoptions.OutsideWord = None,
     compat: pwnatoptions.Compat = False,
     *,
     uses: PunchRequest,
@@ -101,6 +102,7 @@ def connect(
     chosen = PwnatOptions(
         secret=known or new_secret(),
         wait_s=options.checked_seconds(wait, "--wait") or CALL_WAIT_S,
+        outside=pwnatoptions.checked_outside(outside),
         compat=compat,
     )
     return _run(request, Wanted("caller", chosen, uses, address))
@@ -160,7 +162,9 @@ def _on_host(request: Request, wanted: Wanted) -> CommandResult:
             await use.listen()
             if wanted.role == "listener":
                 return await connecting.listen(network, chosen, watcher, use.use)
-            listener = await _listener_at(network, wanted.address or "")
+            address = wanted.address or ""
+            found = await _listener_at(network, address)
+            listener = pwnatoptions.at_outside(found, address, wanted.options.outside)
             return await connecting.connect(network, replace(chosen, listener=listener), watcher, use.use)
         finally:
             use.close()
@@ -187,10 +191,12 @@ async def _listener_at(network: Network, address: str) -> Endpoint:
 
 
 def _say_command(display: PunchDisplay, wanted: Wanted, place: str) -> None:
-    """What to type on the other machine. `place`: where this one is reached, perhaps with the port alone."""
+    """What to type on the other machine. `place`: where this one is reached, as `listen` has it."""
+    place, _, outside = place.partition(" ")
     host, _, port = place.rpartition(":")
     shown = pwnatoptions.written(Endpoint(host or "ADDRESS", int(port)))
-    words = ("nattools", "pwnat", "connect", shown, "--secret", shlex.quote(wanted.options.secret))
+    to = (host or "ADDRESS", "--outside", outside) if outside else (shown,)
+    words = ("nattools", "pwnat", "connect", *to, "--secret", shlex.quote(wanted.options.secret))
     more = (*punch.counterpart(wanted.uses), *(("--compat",) if wanted.options.compat else ()))
     display.command((*words, *more), ROOT_THERE if host else f"{ADDRESS_UNKNOWN} {ROOT_THERE}")
 

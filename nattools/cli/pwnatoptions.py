@@ -10,8 +10,9 @@ from nattools.cli import completion, options
 from nattools.cli.help import lab, measure, meet
 from nattools.engine.punch.options import WAIT_S
 from nattools.engine.pwnat.knockoptions import PORT
-from nattools.errors import UsageError
+from nattools.errors import ProtocolError, UsageError
 from nattools.model.endpoint import Endpoint
+from nattools.protocols.pwnat.outside import Outside, parse_outside
 from nattools.protocols.pwnat.secret import LEAST_SECRET
 
 ASK = "-"
@@ -32,6 +33,14 @@ ListenerPort = Annotated[
 ]
 ListenWait = Annotated[float, meet("--wait", metavar="S", help="How long to wait for a caller.")]
 CallWait = Annotated[float, meet("--wait", metavar="S", help="How long to knock.")]
+OutsideWord = Annotated[
+    str | None,
+    meet(
+        "--outside",
+        metavar="WORD",
+        help="Of the listener's outside ports, where its router gives them away: as `listen` prints it.",
+    ),
+]
 Compat = Annotated[bool, meet("--compat", help="Use the original pwnat's packets; takes root on both sides.")]
 BindingLifetime = Annotated[
     bool,
@@ -70,6 +79,26 @@ def checked_secret(text: str) -> str:
             "passes many networks, so let `nattools pwnat listen` make one"
         )
     return text
+
+
+def checked_outside(text: str | None) -> Outside | None:
+    """UsageError: it is none."""
+    if text is None:
+        return None
+    try:
+        return parse_outside(text)
+    except ProtocolError as error:
+        raise UsageError(f"--outside {text[:40]!r}: {error}; copy it from there, as 51234-random") from None
+
+
+def at_outside(listener: Endpoint, address: str, outside: Outside | None) -> Endpoint:
+    """Where to knock. UsageError: a port was typed, and it is not the one that `outside` gives."""
+    if outside is None:
+        return listener
+    port = outside.port(listener.host)
+    if ":" in address and listener.port != port:
+        raise UsageError(f"{address[:60]!r}: with --outside the port is {port}; give the address alone")
+    return Endpoint(listener.host, port)
 
 
 def checked_port(port: int) -> int:

@@ -11,8 +11,8 @@ import typer
 from msgspec.structs import replace
 
 from nattools.cli import options, running
-from nattools.cli.options import OptionGroup, Request, Servers
-from nattools.cli.outputs import tell
+from nattools.cli.options import OptionGroup, Request
+from nattools.cli.relaysathand import map_folder, say_that_map_is_fetched
 from nattools.cli.running import Invocation
 from nattools.cli.turnoptions import TurnSecret, TurnUser, credentials_of
 from nattools.engine.options import Emit, MeasureOptions
@@ -143,7 +143,8 @@ def command(wanted: RelayRequest, request: Request) -> int:
         from nattools.engine.relays import measure_relays
 
         search = searched(wanted, chosen, named=bool(request.servers))
-        say_what_is_fetched(search)
+        if search.public_map:
+            say_that_map_is_fetched(" (--no-derp: without)")
         return await measure_relays(network, replace(chosen, relays=search), emit)
 
     report = running.run(Invocation(request, work))
@@ -168,36 +169,3 @@ def searched(wanted: RelayRequest, chosen: MeasureOptions, *, named: bool) -> Re
     if not (search.turn or search.derp or search.maps or search.public_map):
         raise UsageError("no relay is named: nattools relay turn:HOST, or derp://HOST")
     return replace(search, keep=map_folder()) if search.maps else search
-
-
-def say_what_is_fetched(search: RelaySearch) -> None:
-    """Somebody is asked for something that was not named."""
-    from nattools.net.derpmaps import DEFAULT_MAP, KEPT_S, kept_age_s
-
-    age_s = kept_age_s(DEFAULT_MAP, search.keep)
-    if search.public_map and (age_s is None or age_s >= KEPT_S):
-        tell(f"nattools: fetching the map of public DERP servers, {DEFAULT_MAP} (--no-derp: without)")
-
-
-def relays_at_hand(servers: Servers, *, no_derp: bool = False) -> RelaySearch:
-    """What a diagnosis tries: relays among its servers, and where these are public ones, how far away the
-    public DERP servers are, unless `no_derp`."""
-    from nattools.engine.relaysearch import RelaySearch
-
-    user, secret = credentials_of(None, None)
-    turn = tuple(each for each in servers.uris if each.scheme in ("turn", "turns") and not servers.public)
-    return RelaySearch(
-        turn=turn,
-        user=user,
-        secret=secret,
-        public_map=servers.public and not no_derp,
-        far_only=True,
-        keep=map_folder(),
-    )
-
-
-def map_folder() -> Path:
-    """Where DERP maps that were fetched are kept."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("nattools", appauthor=False)

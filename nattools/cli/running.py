@@ -88,10 +88,11 @@ def _on_host(invocation: Invocation) -> Report:
     servers = chosen_servers(invocation.request.servers)
     chosen = measure_options(invocation.request, network, servers)
     if chosen.command == "diagnose":
-        from nattools.cli.relay import relays_at_hand, say_what_is_fetched
+        from nattools.cli.relaysathand import relays_at_hand, say_that_map_is_fetched
 
         search = relays_at_hand(servers, no_derp=invocation.request.no_derp)
-        say_what_is_fetched(search)
+        if search.public_map:
+            say_that_map_is_fetched(" (--no-derp: without)")
         chosen = replace(chosen, relays=search)
     with _journal(invocation) as journal:
         return run_interruptibly(lambda: _worked(invocation, network, chosen, journal))

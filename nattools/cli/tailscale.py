@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from nattools.cli import options, running
 from nattools.cli.options import OptionGroup, Request
-from nattools.cli.outputs import tell
+from nattools.cli.relaysathand import map_folder, say_that_map_is_fetched
 from nattools.cli.running import Invocation
 from nattools.engine.options import Emit, MeasureOptions
 from nattools.errors import ProtocolError, UsageError
@@ -133,8 +133,8 @@ def command(wanted: TailnetRequest, request: Request) -> int:
 
 def searched(wanted: TailnetRequest, chosen: MeasureOptions) -> TailnetSearch:
     """Which tailnets are looked at where these are meant, in the lab or on this network."""
-    from nattools.cli.relay import map_folder
     from nattools.engine.tailnetsearch import TailnetSearch
+    from nattools.net.derpmaps import DEFAULT_MAP
 
     of_lab = chosen.tailnets
     rows = list(zip_longest(wanted.controls, wanted.maps, wanted.statuses))
@@ -150,7 +150,8 @@ def searched(wanted: TailnetRequest, chosen: MeasureOptions) -> TailnetSearch:
         each if each.map or not _of_tailscale(each.status) else replace(each, regions=regions)
         for each in asks
     )
-    _say_what_is_fetched(asks)
+    if any(each.map == DEFAULT_MAP for each in asks):
+        say_that_map_is_fetched()
     return TailnetSearch(tailnets=asks, keep=map_folder(), pinned={} if of_lab is None else of_lab.pinned)
 
 
@@ -187,13 +188,3 @@ def _name(number: int, control: ControlUrl | None, source: str | None, status: O
     if control is not None:
         return control.host
     return f"tailnet {number}" if source or number > 1 else "Tailscale"
-
-
-def _say_what_is_fetched(asks: tuple[TailnetAsk, ...]) -> None:
-    """Somebody is asked for something that was not named."""
-    from nattools.cli.relay import map_folder
-    from nattools.net.derpmaps import DEFAULT_MAP, KEPT_S, kept_age_s
-
-    age_s = kept_age_s(DEFAULT_MAP, map_folder())
-    if any(each.map == DEFAULT_MAP for each in asks) and (age_s is None or age_s >= KEPT_S):
-        tell(f"nattools tailscale: fetching Tailscale's DERP map, {DEFAULT_MAP}")

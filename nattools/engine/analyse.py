@@ -8,6 +8,7 @@ import msgspec
 
 from nattools import __version__
 from nattools.engine.analysis.advice import advice, measurement_notices
+from nattools.engine.analysis.areas import AreaFindings
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
 from nattools.engine.analysis.obstacles import true_mappings
@@ -42,7 +43,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     paths = gather(host.interfaces, measurement.observations, is_public, host.gateways)
     conducts = conduct(list(paths.values()))
     by_path = _all_paths(paths, conducts)
-    findings = Findings(measurement, by_path, is_public, router_evidence(measurement.observations))
+    findings = AreaFindings(measurement, by_path, is_public, router_evidence(measurement.observations))
     verdicts = techniques(findings)
     table = () if measurement.command in _OWN_ANSWER else _peers(findings)
     outsides = [found.outside for found in by_path.values()]

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
 
 from nattools.engine.analysis.ipv6addresses import use_of
 from nattools.engine.measurement import MeasurementRun
-from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.model.host import ConfiguredAddress
-from nattools.net.base import ArrivalWatch
+from nattools.probes.arrivallook import looking
 from nattools.probes.inbound import InboundTry
-from nattools.probes.layers import opener
+from nattools.probes.layers import HERE, NEXT_ROUTER, opener
 from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import MachineContext, MachineProbe, ProbeContext
 from nattools.probes.target import Lane, Target
@@ -22,8 +20,6 @@ from nattools.protocols.dialback import DialTransport
 
 FAMILY: Family = 6
 MOST_ADDRESSES = 3
-HERE, NEXT_ROUTER = 1, 2
-"""TTLs of a packet that passes no router, and of one that passes the next one alone."""
 
 
 class Ipv6Inbound(MachineProbe):
@@ -44,8 +40,7 @@ class Ipv6Inbound(MachineProbe):
         if target is None or target.local_host is None:
             return
         probing = self._run.context(Lane("udp", FAMILY), self.name)
-        with ExitStack() as stack:
-            watch = _watch(context, stack)
+        with looking(context.network, FAMILY) as watch:
             async with asyncio.TaskGroup() as group:
                 for place in self._places(target):
                     for transport in _transports(target):
@@ -82,11 +77,3 @@ def _transports(target: Target) -> Iterator[DialTransport]:
         yield "tcp"
     if target.listens:
         yield "icmp"
-
-
-def _watch(context: MachineContext, stack: ExitStack) -> ArrivalWatch | None:
-    """None: this system does not show it, or not to this user."""
-    try:
-        return stack.enter_context(closing(context.network.watch_arrivals(FAMILY)))
-    except CannotRun:
-        return None

@@ -56,7 +56,9 @@ def _trials() -> tuple[LaneProbe, ...]:
     from nattools.engine.punchplans import plan_birthday, plan_punch
     from nattools.probes.birthday import Birthday
     from nattools.probes.errortrials import ErrorTrials
+    from nattools.probes.packetforms import PacketForms
     from nattools.probes.pathmtu import PathMtuProbe
+    from nattools.probes.quotedchecksums import QuotedChecksums
     from nattools.probes.tcppunch import TcpPunch
     from nattools.probes.udppunch import UdpPunch
     from nattools.probes.unsolicited import Unsolicited
@@ -66,6 +68,8 @@ def _trials() -> tuple[LaneProbe, ...]:
         TcpPunch(plan_punch),
         Unsolicited(),
         PathMtuProbe(),
+        PacketForms(),
+        QuotedChecksums(),
         ErrorTrials(),
         Birthday(plan_birthday),
     )

@@ -207,8 +207,9 @@ async def _run_lane(run: MeasurementRun, lane: Lane, probes: list[LaneProbe]) ->
             before = [tasks[name] for name in step.probe.after if name in tasks]
             task = tasks[step.probe.name] = group.create_task(_step(run, lane, step, before))
             telling += [task] if step.probe.tells_loss else []
-        if lane.transport == "udp" and telling:
-            await asyncio.wait(telling)
+        if lane.transport == "udp":
+            if telling:
+                await asyncio.wait(telling)
             run.path(lane.family).loss_known.set()
 
 

@@ -55,6 +55,7 @@ _PUNCH_KEYS = (
     "odds",
     "elapsed_s",
     "probes_sent",
+    "mtu",
     "relay",
     "reasons",
     "remedies",
@@ -93,13 +94,23 @@ def _named(hosts: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 def check_pair(reports: Mapping[str, Report], expected: Mapping[str, Any]) -> list[str]:
     """What of a pair's expectations the reports, by host, do not meet: a sentence each. Expected is a
-    connection, unless it says otherwise."""
-    wanted = {"connected": True, **expected}
-    return [
-        f"{host}: {sentence}"
-        for host, report in reports.items()
-        for sentence in _compare(msgspec.to_builtins(report.connection), wanted, (report.command,))
-    ]
+    connection, unless it says otherwise. `mtu` is as the first host has it: up is from there."""
+    wanted, wrong = {"connected": True, **expected}, []
+    for host, report in reports.items():
+        found = _compare(msgspec.to_builtins(report.connection), wanted, (report.command,))
+        wrong += [f"{host}: {sentence}" for sentence in found]
+        if "mtu" in wanted:
+            wanted = {**wanted, "mtu": _turned(wanted["mtu"])}
+    return wrong
+
+
+def _turned(mtu: Any) -> Any:
+    """As the other side has it, which does not know who tells its peer."""
+    if not isinstance(mtu, dict):
+        return mtu
+    ways = {"up": "down", "down": "up"}
+    known = {way: {k: v for k, v in each.items() if k != "too_big_from"} for way, each in mtu.items()}
+    return {ways.get(way, way): each for way, each in known.items()}
 
 
 def _compare(found: Any, wanted: Any, path: Path) -> list[str]:

@@ -28,6 +28,7 @@ LOCAL_INSIDE: tuple[Ipv6Treatment, ...] = ("nat66", "nptv6", "ula")
 HostFirewall = Literal["drop", "reject", "prohibit"]
 ErrorsIn = Literal["strict", "lax", "blocked"]
 ErrorsOut = Literal["dropped", "untranslated", "translated"]
+Passage = Literal["passed", "dropped"]
 LOWEST_MAPPED_PORT = 1024
 
 
@@ -87,7 +88,9 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `errors_in`: which ICMP errors from outside get in: about a packet of a session ("strict"), about any
     packet that may have come from a port in use ("lax"), or none. `errors_out`: what becomes of an ICMP
     error from inside that is about no packet of a session. `echo_ids`: are the identifiers of echo requests
-    kept where they can be, or always others?
+    kept where they can be, or always others? `quotes`: what becomes of the UDP datagram that an ICMP error
+    quotes when the inside address and port are put back: its checksum is corrected ("restored"), left as it
+    was outside ("translated"), or 0 ("zero"); or no more than 28 bytes are quoted ("short").
     `udp`: "blocked" drops all UDP from inside; `open_ports`: destination ports let out (None: all),
     as "udp/53" or "tcp/443". `reserved_wan`: its outside address is not public though nothing else says so.
     `ttl`: what it does to the TTL of what it passes on from inside: "kept" makes it no hop, "reset" hides all
@@ -95,6 +98,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     do all this.
     `ipv6`: None: no IPv6 inside; else what becomes of it.
     `says_too_big`: it says so of packets that do not fit its links (RFC 1191, RFC 8201), else they vanish.
+    `fragments`: what becomes of packets that come in fragments, over either family; `extension_headers`: of
+    those over IPv6 that have a header with destination options (RFC 8200 4.6).
     `port_set` (mask, value): only ports with `port & mask == value` are its own, as where customers share an
     address by MAP-E or MAP-T (RFC 7597 5.1).
     `foreign_sessions`: outside ports that other hosts take between two own allocations (sequential only).
@@ -128,6 +133,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     errors_in: ErrorsIn = "strict"
     errors_out: ErrorsOut = "dropped"
     echo_ids: Literal["kept", "rewritten"] = "kept"
+    quotes: Literal["restored", "translated", "zero", "short"] = "restored"
     udp: Literal["open", "blocked"] = "open"
     open_ports: tuple[str, ...] | None = None
     answers_ttl: bool = True
@@ -136,6 +142,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     engine: Literal["auto", "kernel", "tun"] = "auto"
     ipv6: Ipv6Treatment | None = None
     says_too_big: bool = True
+    fragments: Passage = "passed"
+    extension_headers: Passage = "passed"
     dmz: str | None = None
     mapper: MapperSpec | None = None
     nat64: Nat64Spec | None = None
@@ -147,7 +155,8 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A router that filters and does not translate: stateful, or `filtering` weaker than that. `errors_in`
-    and `errors_out`: as of a NAT; here "translated" is as "untranslated"."""
+    and `errors_out`: as of a NAT; here "translated" is as "untranslated". `fragments` and
+    `extension_headers` too."""
 
     behind: str | None = None
     filtering: Behaviour = "address-and-port-dependent"
@@ -156,6 +165,8 @@ class FirewallSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=
     lifetime_s: float = 180.0
     ipv6: Ipv6Treatment | None = None
     says_too_big: bool = True
+    fragments: Passage = "passed"
+    extension_headers: Passage = "passed"
     errors_in: ErrorsIn = "strict"
     errors_out: ErrorsOut = "dropped"
 

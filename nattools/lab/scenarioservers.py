@@ -142,9 +142,10 @@ class _Server:
         sockets: dict[Role, UdpSocket] = {}
         for role, endpoint in site:
             if self._spec.kind in _TWO_PORTS or role[1] == 0:
-                socket = await self._network.open_udp(family=family, host=endpoint.host, port=endpoint.port)
-                self._open.append(socket)
-                sockets[role] = socket
+                sockets[role] = await self._network.open_udp(
+                    family=family, host=endpoint.host, port=endpoint.port
+                )
+                self._open.append(sockets[role])
         for role, socket in sockets.items():
             socket.on_datagram = _handler(policy, role, sockets)
             if self._spec.tcp and self._spec.kind != "rfc3489":

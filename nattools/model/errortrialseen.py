@@ -11,7 +11,8 @@ from nattools.model.observed import Observation
 class ErrorTrial(Observation, frozen=True, kw_only=True, tag="error-trial"):
     """A Time Exceeded that somebody crafted: "in", the server `asked` made it, about what the port `local`
     had sent, to nobody (`quotes` "beacon") or to that server; "out", this machine made it, about a beacon
-    that the server might have sent. `mapped`: this side's port as the server sees it. `sent`: how many.
+    that the server might have sent. `mapped`: this side's port as the server sees it, or for `read` the one
+    towards nobody, as quoted checksums tell it. `sent`: how many.
 
     `outcome`: "arrived", from `source` as the receiver saw it; "missing"; "denied", by the server; "error":
     it was not sent, or the server did not tell, as `detail` says. `echoed`: of "out", was an echo request to
@@ -23,6 +24,7 @@ class ErrorTrial(Observation, frozen=True, kw_only=True, tag="error-trial"):
     quotes: Literal["beacon", "server"] = "beacon"
     local: str | None = None
     mapped: str | None = None
+    read: bool = False
     sent: int = 0
     outcome: Literal["arrived", "missing", "denied", "error"]
     source: str | None = None

@@ -6,7 +6,9 @@ from typing import Literal, get_args
 
 import msgspec
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.host import RouteSource
+from nattools.model.packetform import FormPassage, FragmentsByFamily
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.statement import Reason, statement
 
@@ -14,7 +16,6 @@ AddressUse = Literal["stable", "temporary", "eui-64", "ula", "link-local", "tere
 Inbound = Literal["open", "filtered", "rejected", "prohibited", "unknown"]
 """What becomes of what nobody asked for: it arrives; it vanishes; it is refused; a router or this machine
 says that it is prohibited (RFC 4443 3.1)."""
-DroppedAt = Literal["host", "router", "beyond", "unknown"]
 Translation = Literal["none", "nat66", "nptv6", "unknown"]
 ProblemCode = Literal[
     "no-address",
@@ -32,6 +33,7 @@ ProblemCode = Literal[
     "tentative",
     "temporary-only",
     "mac-shown",
+    "fragments-dropped",
 ]
 
 
@@ -145,7 +147,8 @@ class Ipv6(msgspec.Struct, frozen=True, kw_only=True):
     """IPv6 on this machine. `capable`: it has an address and a route. `works`: an answer came back.
     `preferred`: what happy eyeballs (RFC 8305) would use. `dropped_at`: who stops what comes from outside;
     None: nothing is stopped, as far as is known. `punched`: did a hole that was punched from here let a
-    packet in? `code` holds the answers, not the addresses: ten characters
+    packet in? `extension_headers`: do packets pass that have destination options (RFC 8200 4.6)? `code`
+    holds the answers, not the addresses: twelve characters
     that can be read out. `unknowns` says why a field is not known, in the text of `unknown_reasons`.
     `evidence` are observation ids."""
 
@@ -160,6 +163,8 @@ class Ipv6(msgspec.Struct, frozen=True, kw_only=True):
     translation: Translation = "unknown"
     nat64: Nat64Use | None = None
     path_mtu: PathMtuByFamily = PathMtuByFamily()
+    fragments: FragmentsByFamily = FragmentsByFamily()
+    extension_headers: FormPassage | None = None
     latency_ms: LatencyByFamily = LatencyByFamily()
     preferred: Literal[4, 6] | None = None
     dns: DnsOverIpv6 = DnsOverIpv6()

@@ -69,7 +69,9 @@ class MapCheck(Observation, frozen=True, kw_only=True, tag="map-check"):
     """A mapping tried from outside: a server at `origin` sent to (UDP) or connected to (TCP) `target`, up to
     `sent` times. The port behind the mapping, `internal`, had written to nobody.
 
-    `outcome` "silent": the server did it and nothing arrived.
+    `outcome` "silent": the server did it and nothing arrived. `reached_card`: did it come to this machine's
+    interface, before any firewall of its own? None: nobody looked. `opened_here`: did it get in once the port
+    had sent packets that no router passes on? None: it was not tried, or says nothing.
     """
 
     protocol: MappingProtocol
@@ -82,6 +84,8 @@ class MapCheck(Observation, frozen=True, kw_only=True, tag="map-check"):
     outcome: Literal["arrived", "silent", "refused", "unreachable", "denied", "error"]
     sent: int = 1
     waited_s: float = 0.0
+    reached_card: bool | None = None
+    opened_here: bool | None = None
     detail: str = ""
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.statement import Reason
 
 MappingBehaviour = Literal[
@@ -16,6 +17,7 @@ FilteringBehaviour = Literal[
     "endpoint-independent", "address-dependent", "address-and-port-dependent", "unknown"
 ]
 PortAllocation = Literal["preserving", "sequential", "random", "unknown"]
+QuotedChecksumKind = Literal["restored", "translated", "removed", "unclear", "unknown"]
 Pooling = Literal["paired", "arbitrary", "per-destination", "unknown"]
 Classic = Literal[
     "open internet",
@@ -49,9 +51,13 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     far). `distance_hops`: how many hops away the outermost NAT stands (1: the router next to us).
     `pooling`: which of several external addresses a mapping gets (RFC 4787 4.1): the same for all of this
     machine's, any, or one for each destination, as where two uplinks share the load.
-    `reachable`: False when nothing came back at all. `hairpinning_confidence` is the share of repeated tests
-    that agree. `unknowns` says why a field is not known, in the text of `unknown_reasons`. `evidence` are
-    observation ids.
+    `quoted_checksum`: which checksum ICMP errors from beyond quote of a datagram once they are here: the one
+    that it was sent with, the one that the NAT gave it (with which its outside port is known), none, or one
+    that is neither; None: there is no NAT, or it was not asked.
+    `dropped_at`: who stops what nobody asked for; None: nothing is stopped, as far as is known, or the NAT is
+    reason enough. `reachable`: False when nothing came back at all. `hairpinning_confidence` is the share of
+    repeated tests that agree. `unknowns` says why a field is not known, in the text of `unknown_reasons`.
+    `evidence` are observation ids.
     """
 
     reachable: bool | None = None
@@ -59,6 +65,7 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     mapping: MappingBehaviour = "unknown"
     mapping_depends_on_port: bool | None = None
     filtering: FilteringBehaviour = "unknown"
+    dropped_at: DroppedAt | None = None
     port_allocation: PortAllocation = "unknown"
     port_step: int | None = None
     port_range: tuple[int, int] | None = None
@@ -66,6 +73,7 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     port_mask: tuple[int, int] | None = None
     hairpinning: bool | None = None
     hairpinning_confidence: float | None = None
+    quoted_checksum: QuotedChecksumKind | None = None
     binding_lifetime_s: float | None = None
     binding_lifetime_bounds_s: tuple[float | None, float | None] | None = None
     refreshed_by_inbound: bool | None = None

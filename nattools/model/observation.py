@@ -14,7 +14,9 @@ from nattools.model.ipv6trial import InboundCheck, MtuTrial
 from nattools.model.lanseen import LanObservation
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer, MapTable
 from nattools.model.observed import Observation
+from nattools.model.packetform import FormTrial
 from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.quotedchecksumseen import QuotedChecksum
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.tailnetseen import TailnetObservation
 
@@ -131,7 +133,8 @@ class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
     """A server sent to (UDP) or connected to (TCP) our external address `target` from `origin`.
 
     `fresh`: the port had sent nothing to `origin` before, so that a filter would have stopped it.
-    `untouched`: it had sent nothing to anybody, so that no NAT had a mapping for it.
+    `untouched`: it had sent nothing to anybody, so that no NAT had a mapping for it. `reached_card`: did it
+    come to this machine's interface, before any firewall of its own? None: nobody looked.
     """
 
     transport: Transport
@@ -145,6 +148,7 @@ class DialBack(Observation, frozen=True, kw_only=True, tag="dial-back"):
     outcome: Literal["arrived", "refused", "timeout", "unreachable", "error", "denied"]
     sent: int = 1
     local: str | None = None
+    reached_card: bool | None = None
     detail: str = ""
 
 
@@ -293,6 +297,7 @@ AnyObservation = (
     | PunchTrial
     | BirthdayTrial
     | ErrorTrial
+    | QuotedChecksum
     | Connection
     | Resolution
     | Nat64
@@ -307,6 +312,7 @@ AnyObservation = (
     | RelayTrial
     | InboundCheck
     | MtuTrial
+    | FormTrial
     | PeerVisit
     | NameAsked
     | DialAsked

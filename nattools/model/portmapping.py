@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport
 
 MappingProtocol = Literal["upnp-igd", "nat-pmp", "pcp"]
@@ -54,7 +55,8 @@ class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
     `external` is where others reach it. `lifetime_s` None: until it is deleted. `created`: the router has it,
     or had it while it was tried. `verified_inbound`: packets from outside arrived through it; False: they
     did not, though the router said yes, or answers would leave by another way; None: nobody tried.
-    `removed`: it has been taken away again.
+    `arrives_at`: the own endpoint at which they arrived instead; `dropped_at`: who stops them, where they did
+    not. `removed`: it has been taken away again.
     `evidence` are observation ids.
     """
 
@@ -66,7 +68,9 @@ class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_s: int | None
     created: bool
     verified_inbound: bool | None = None
+    dropped_at: DroppedAt | None = None
     error: PortMappingError | None = None
     removed: bool = False
     description: str = ""
+    arrives_at: str | None = None
     evidence: tuple[int, ...] = ()

@@ -8,6 +8,7 @@ import msgspec
 
 from nattools.model.punch import Punch
 
+PortMoves = Literal["not", "predictably", "at random"]
 PwnatRole = Literal["listener", "caller", "test"]
 ListenerVerdict = Literal[
     "passes", "id-rewritten", "quote-not-matched", "invalid-dropped", "icmp-blocked", "unknown"
@@ -30,7 +31,9 @@ class Pwnat(Punch, frozen=True, kw_only=True):
     """The connection and its use are told as of `punch`. `peer`: where the other side is, once that is known.
     `elapsed_s`: from the first knock, sent or believed, to the first authenticated answer. `beacons_sent` by
     the listener, `knocks_sent` by the caller; `errors_seen`: ICMP errors that reached the listener's socket,
-    of which so many were `refused`. `listener` and `caller`: of a test, whether this network lets the trick
+    of which so many were `refused`. `port_read`: the listener's outside port was read from the checksums that
+    routers quote, and so it changes from one destination to the next (None: it was not read).
+    `listener` and `caller`: of a test, whether this network lets the trick
     through in that role."""
 
     role: PwnatRole
@@ -39,5 +42,6 @@ class Pwnat(Punch, frozen=True, kw_only=True):
     knocks_sent: int = 0
     errors_seen: int = 0
     refused: RefusedErrors = RefusedErrors()
+    port_read: PortMoves | None = None
     listener: ListenerVerdict | None = None
     caller: CallerVerdict | None = None

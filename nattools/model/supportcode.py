@@ -1,10 +1,10 @@
-"""The support code of `nattools ipv6`: the answers, without any address, in ten characters that can be read
-out.
+"""The support code of `nattools ipv6`: the answers, without any address, in twelve characters that can be
+read out.
 
 A row of choices is one number (each choice a digit to the base of how many there are), written with the
 digits and letters of Crockford's base 32, which has no I, L, O or U: what sounds or looks alike is read
 alike. The first character is the version, the last one a check that catches a wrong character and two that
-changed places.
+changed places. Version 1 had ten characters, and fewer choices; it is still read.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple, get_args
 
 from msgspec.structs import replace
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.ipv6 import (
     PROBLEMS,
-    DroppedAt,
     Inbound,
     InboundByTransport,
     Ipv6,
@@ -29,13 +29,15 @@ from nattools.model.ipv6 import (
     TriedPinhole,
     explained,
 )
+from nattools.model.packetform import FormPassage, FragmentsByFamily
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ALIKE: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
-_VERSION: Final = "1"
-_LENGTH: Final = 10
+_VERSION: Final = "2"
+_LENGTHS: Final = {"1": 10, "2": 12}
 _TRUTHS: Final = (None, False, True)
-_CODED: Final[tuple[ProblemCode, ...]] = PROBLEMS[:15]
+_FIRST: Final[tuple[ProblemCode, ...]] = PROBLEMS[:15]
+_LATER: Final[tuple[ProblemCode, ...]] = PROBLEMS[15:]
 """Their order is part of the code. Later ones go into a later version of it."""
 
 
@@ -62,7 +64,17 @@ def _problem(code: ProblemCode) -> _Choice:
     return _Choice(lambda found: found.has(code), (False, True))
 
 
-_CHOICES: Final[dict[str, _Choice]] = {
+def _passes(
+    which: Callable[[Ipv6], FormPassage | None], way: Callable[[FormPassage], bool | None]
+) -> _Choice:
+    def of(found: Ipv6) -> bool | None:
+        passage = which(found)
+        return None if passage is None else way(passage)
+
+    return _Choice(of, _TRUTHS)
+
+
+_OLD_CHOICES: Final[dict[str, _Choice]] = {
     "capable": _Choice(lambda found: found.capable, _TRUTHS),
     "works": _Choice(lambda found: found.works, _TRUTHS),
     "udp": _Choice(lambda found: found.inbound.udp, get_args(Inbound)),
@@ -75,33 +87,43 @@ _CHOICES: Final[dict[str, _Choice]] = {
     "punched": _Choice(lambda found: found.punched, _TRUTHS),
     "preferred": _Choice(lambda found: found.preferred, (None, 4, 6)),
     "black_hole": _Choice(_black_hole, _TRUTHS),
-    **{code: _problem(code) for code in _CODED},
+    **{code: _problem(code) for code in _FIRST},
 }
+_CHOICES: Final[dict[str, _Choice]] = {
+    **_OLD_CHOICES,
+    "fragments_out": _passes(lambda found: found.fragments.ipv6, lambda each: each.outbound),
+    "fragments_in": _passes(lambda found: found.fragments.ipv6, lambda each: each.inbound),
+    "headers_out": _passes(lambda found: found.extension_headers, lambda each: each.outbound),
+    "headers_in": _passes(lambda found: found.extension_headers, lambda each: each.inbound),
+    **{code: _problem(code) for code in _LATER},
+}
+_BY_VERSION: Final = {"1": _OLD_CHOICES, "2": _CHOICES}
 
 
 def support_code(found: Ipv6) -> str:
-    """The code of these answers, in groups: "1AB-CDEF-GHJ"."""
+    """The code of these answers, in groups: "2ABC-DEFG-HJKM"."""
     number = 0
     for choice in _CHOICES.values():
         number = number * len(choice.values) + choice.values.index(choice.of(found))
     digits = ""
-    for _ in range(_LENGTH - 2):
+    for _ in range(_LENGTHS[_VERSION] - 2):
         number, digit = divmod(number, 32)
         digits = _ALPHABET[digit] + digits
     text = _VERSION + digits
     text += _ALPHABET[_check(text)]
-    return f"{text[:3]}-{text[3:7]}-{text[7:]}"
+    return f"{text[:4]}-{text[4:8]}-{text[8:]}"
 
 
 def read_support_code(text: str) -> Ipv6:
     """The answers that a code stands for, however it was written down. ValueError: it is none, with the
     reason."""
     plain = text.upper().translate(_ALIKE)
-    if len(plain) != _LENGTH:
-        raise ValueError(f"a support code has {_LENGTH} letters and digits, this one {len(plain)}")
+    length = _LENGTHS.get(plain[:1], _LENGTHS[_VERSION])
+    if len(plain) != length:
+        raise ValueError(f"a support code has {length} letters and digits, this one {len(plain)}")
     if any(each not in _ALPHABET for each in plain):
         raise ValueError("a support code has digits and letters, but no U and no other signs")
-    if plain[0] != _VERSION:
+    if plain[0] not in _BY_VERSION:
         raise ValueError(f"this code was made by a later nattools (it begins with {plain[0]})")
     if _ALPHABET[_check(plain[:-1])] != plain[-1]:
         raise ValueError("a letter or digit is wrong, or two have changed places: have it read out again")
@@ -109,7 +131,7 @@ def read_support_code(text: str) -> Ipv6:
     for each in plain[1:-1]:
         number = number * 32 + _ALPHABET.index(each)
     chosen: dict[str, Any] = {}
-    for name, choice in reversed(_CHOICES.items()):
+    for name, choice in reversed(_BY_VERSION[plain[0]].items()):
         number, place = divmod(number, len(choice.values))
         chosen[name] = choice.values[place]
     if number:
@@ -135,6 +157,7 @@ def _twice(element: int) -> int:
 def _answers(chosen: dict[str, Any]) -> Ipv6:
     reached = {"open": True, "unknown": None}
     nat64, pinhole, hole = chosen["nat64"], chosen["pinhole"], chosen["black_hole"]
+    way = chosen.get
     found = Ipv6(
         capable=chosen["capable"],
         works=chosen["works"],
@@ -151,6 +174,14 @@ def _answers(chosen: dict[str, Any]) -> Ipv6:
         punched=chosen["punched"],
         preferred=chosen["preferred"],
         path_mtu=PathMtuByFamily(ipv6=None if hole is None else PathMtu(black_hole=hole)),
+        fragments=FragmentsByFamily(ipv6=_passage(way("fragments_out"), way("fragments_in"))),
+        extension_headers=_passage(way("headers_out"), way("headers_in")),
     )
-    found = replace(found, problems=tuple(explained(code, found) for code in _CODED if chosen[code]))
+    codes = [code for code in (*_FIRST, *_LATER) if chosen.get(code)]
+    found = replace(found, problems=tuple(explained(code, found) for code in codes))
     return replace(found, code=support_code(found))
+
+
+def _passage(outbound: bool | None, inbound: bool | None) -> FormPassage | None:
+    known = outbound is not None or inbound is not None
+    return FormPassage(outbound=outbound, inbound=inbound) if known else None

@@ -14,11 +14,22 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.protocols.icmp import ErrorKind
 from nattools.protocols.nat64 import Nat64Prefix
 
-Capability = Literal["icmp-errors", "ttl", "dont-fragment", "shared-ports", "icmp", "raw-packets", "arrivals"]
+Capability = Literal[
+    "icmp-errors",
+    "ttl",
+    "dont-fragment",
+    "shared-ports",
+    "icmp",
+    "raw-packets",
+    "arrivals",
+    "fragments",
+    "extension-headers",
+]
 
 
 class IcmpError(msgspec.Struct, frozen=True):
@@ -37,6 +48,15 @@ class IcmpError(msgspec.Struct, frozen=True):
     quoted: bytes = b""
     mtu: int | None = None
     sequence: int | None = None
+
+
+class QuotedError(msgspec.Struct, frozen=True):
+    """An ICMP or ICMPv6 error that has reached this machine, whatever it is about. `quote`: the packet that
+    it quotes, from its IP header on, as it stands there."""
+
+    kind: ErrorKind
+    offender: str
+    quote: bytes
 
 
 class EchoReply(msgspec.Struct, frozen=True):
@@ -76,7 +96,17 @@ class UdpSocket(Protocol):
         """Idempotent."""
 
 
+class MachineSocket(UdpSocket, Protocol):
+    """A UDP socket of this machine's own, and no relayed one."""
+
+    def send_formed(self, data: bytes, to: Endpoint, form: PacketForm) -> SendFailure | None:
+        """Send now, in such packets; None when the datagram left. "error" where the system does not do it
+        (see `missing("fragments")`, `missing("extension-headers")`), and where a datagram that is to be
+        fragmented is not larger than the path's MTU."""
+
+
 EchoHandler = Callable[[EchoReply], None]
+QuoteHandler = Callable[[QuotedError], None]
 
 
 class IcmpSocket(Protocol):
@@ -84,12 +114,13 @@ class IcmpSocket(Protocol):
     Set the handlers right after opening; they are called from the event loop and must not raise.
 
     `local`: the address that it is bound to, or that the default route would use. `identifier`: that of its
-    requests, before any NAT."""
+    requests, before any NAT. `on_quote`, of a raw socket alone, gets every error that reaches the machine."""
 
     local: str
     identifier: int
     on_reply: EchoHandler | None
     on_icmp: IcmpHandler | None
+    on_quote: QuoteHandler | None
 
     def send_echo(
         self, to: str, sequence: int, payload: bytes = b"", *, ttl: int | None = None
@@ -232,7 +263,7 @@ class Network(Protocol):
         """The prefixes of a NAT64 that routers on this machine's links advertise (RFC 8781); within a second,
         or three where no router is heard. None: the system does not let us ask."""
 
-    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
         """A bound UDP socket; `local.host` is the address that the default route would use if `host` is None.
 
         What it sends to a multicast group leaves by the interface that has `host`. With `group` it joins
@@ -251,10 +282,15 @@ class Network(Protocol):
         """Listen. CannotRun as in `open_udp`, or because another socket listens there."""
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
         """A socket for echo requests, without privileges where the system has that (ping sockets). With an
-        `identifier` of the caller's choice it takes the privilege for raw sockets.
+        `identifier` of the caller's choice, or `raw`, it takes the privilege for raw sockets.
 
         CannotRun: no such address, no privilege (see `missing("icmp")`), or the identifier is in use."""
 

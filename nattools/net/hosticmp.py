@@ -20,7 +20,14 @@ from msgspec.structs import replace
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net import linux
-from nattools.net.base import EchoHandler, EchoReply, IcmpError, SendFailure
+from nattools.net.base import (
+    EchoHandler,
+    EchoReply,
+    IcmpError,
+    QuotedError,
+    QuoteHandler,
+    SendFailure,
+)
 from nattools.net.oserrors import describe, send_failure
 from nattools.net.sockets import ADDRESS_FAMILIES, ANY, Zones, default_source
 from nattools.net.watchedsocket import BATCH, WatchedSocket
@@ -116,6 +123,7 @@ class HostIcmpSocket(WatchedSocket):
         super().__init__(sock)
         self.local = local
         self.on_reply: EchoHandler | None = None
+        self.on_quote: QuoteHandler | None = None
         self._zones = zones
         self._family: Family = 6 if sock.family == socket.AF_INET6 else 4
         self._raw = sock.type == socket.SOCK_RAW
@@ -168,6 +176,8 @@ class HostIcmpSocket(WatchedSocket):
                 self.on_reply(EchoReply(source, message.sequence, message.payload, _ttl(ancillary)))
         elif message is not None:
             self._error(message, source)
+            if self.on_quote is not None and not self._closed:
+                self.on_quote(QuotedError(message.kind, source, data[icmp.HEADER_SIZE :]))
 
     def _error(self, error: icmp.Error, offender: str) -> None:
         """An error that a raw socket sees: it may be about anything that this machine sent."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Mapping
-from typing import Unpack
+from typing import Final, Unpack
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.net import (
     addresses,
     arrivals,
+    formedsending,
     hosticmp,
     hosttcp,
     hostudp,
@@ -29,13 +31,13 @@ from nattools.net.base import (
     IcmpSocket,
     LocalEnd,
     LowTtlSyn,
+    MachineSocket,
     SendFailure,
     StreamHandler,
     TcpFailure,
     TcpListener,
     TcpStream,
     UdpOptions,
-    UdpSocket,
 )
 from nattools.net.ipv6setup import ipv6_setup
 from nattools.net.namespace import entered
@@ -45,6 +47,10 @@ from nattools.net.surroundings import surroundings
 from nattools.protocols import dnstexts
 from nattools.protocols.nat64 import Nat64Prefix
 
+_FORMS: Final[dict[Capability, PacketForm]] = {
+    "fragments": "fragments",
+    "extension-headers": "destination-options",
+}
 _REFUSED = {
     "icmp-errors": "report the ICMP errors about UDP datagrams",
     "ttl": "set a connection's TTL",
@@ -137,7 +143,7 @@ class HostNetwork:
             asking = routeradverts.asker(links)
         return None if asking is None else await asking.prefixes()
 
-    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
         """A bound UDP socket; see `Network.open_udp`.
 
         Without `host` it is bound to the wildcard address. `local.host` is then the wildcard too if the
@@ -172,11 +178,16 @@ class HostNetwork:
             return bound_socket(socket.SOCK_STREAM, self._zones, family=family, shared=True, **end)
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
         """A ping socket if this system gives one to this process, else a raw one; see `Network.open_icmp`."""
         with entered(self._netns):
-            sock, local = hosticmp.open_socket(self._zones, family, host, raw=identifier is not None)
+            sock, local = hosticmp.open_socket(self._zones, family, host, raw=raw or identifier is not None)
         return hosticmp.HostIcmpSocket(sock, local, self._zones, identifier)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
@@ -215,6 +226,9 @@ class HostNetwork:
             case "arrivals":
                 with entered(self._netns):
                     return arrivals.missing()
+            case "fragments" | "extension-headers":
+                with entered(self._netns):
+                    return formedsending.missing(_FORMS[capability])
             case "icmp-errors" | "ttl" | "dont-fragment" if linux.AVAILABLE:
                 refused = linux.refused(capability)
                 return refused and f"this system refuses to {_REFUSED[capability]}: {refused}"

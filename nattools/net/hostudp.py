@@ -19,7 +19,8 @@ from weakref import WeakKeyDictionary
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
-from nattools.net import linux, sockets, watchedsocket
+from nattools.model.packetform import PacketForm
+from nattools.net import formedsending, linux, sockets, watchedsocket
 from nattools.net.base import BatchHandler, DatagramHandler, IcmpError, SendFailure
 from nattools.net.oserrors import send_failure
 from nattools.net.sockets import Zones, bound_socket, default_source
@@ -160,6 +161,21 @@ class HostUdpSocket(WatchedSocket):
             except OSError:
                 pass
         return self._send_slowly(data, to, ttl)
+
+    def send_formed(self, data: bytes, to: Endpoint, form: PacketForm) -> SendFailure | None:
+        """See `MachineSocket.send_formed`."""
+        if self._closed or not linux.AVAILABLE:
+            return "error"
+        try:
+            # an ICMP error about an earlier datagram would fail this one; it stays in the error queue
+            self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            with self._zones.within():
+                formedsending.send(self._sock, data, self._zones.address(to), form)
+        except PermissionError:
+            return "error" if form == "destination-options" else "prohibited"
+        except OSError as error:
+            return send_failure(error)
+        return None
 
     @property
     def on_batch(self) -> BatchHandler | None:

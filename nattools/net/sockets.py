@@ -33,6 +33,10 @@ class Zones:
         self._netns = netns
         self._names: dict[int, str] = {}
 
+    def within(self) -> contextlib.AbstractContextManager[None]:
+        """In the namespace whose interfaces these are."""
+        return entered(self._netns)
+
     def endpoint(self, address: Any) -> Endpoint:
         """A socket address, as `getsockname` and `recvfrom` give it, as an endpoint."""
         if len(address) == 4 and address[3]:

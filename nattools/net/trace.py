@@ -9,6 +9,7 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.net.base import (
     ArrivalWatch,
@@ -22,7 +23,10 @@ from nattools.net.base import (
     IcmpHandler,
     IcmpSocket,
     LocalEnd,
+    MachineSocket,
     Network,
+    QuotedError,
+    QuoteHandler,
     SendFailure,
     StreamHandler,
     TcpFailure,
@@ -130,7 +134,7 @@ class _TracedSocket:
 class TracedUdpSocket(_TracedSocket):
     """A `UdpSocket` that records every datagram and ICMP error, also those that no handler wants."""
 
-    def __init__(self, inner: UdpSocket, trace: Trace) -> None:
+    def __init__(self, inner: MachineSocket, trace: Trace) -> None:
         super().__init__(inner, trace, inner.local)
         self.local = inner.local
         self.on_datagram: DatagramHandler | None = None
@@ -149,6 +153,11 @@ class TracedUdpSocket(_TracedSocket):
         self._trace.add(event)
         return failure
 
+    def send_formed(self, data: bytes, to: Endpoint, form: PacketForm) -> SendFailure | None:
+        failure = self._inner.send_formed(data, to, form)
+        self._trace.add(TraceEvent(_now(), "datagram", True, self.local, to, bytes(data), note=failure or ""))
+        return failure
+
     def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
         failures = [self.send(data, to) for data in datagrams]
         return next((each for each in reversed(failures) if each is not None), None)
@@ -162,8 +171,13 @@ class TracedIcmpSocket(_TracedSocket):
         self.local = inner.local
         self.identifier = inner.identifier
         self.on_reply: EchoHandler | None = None
+        self.on_quote: QuoteHandler | None = None  # the sockets that they are about record such errors
         self._inner = inner
-        inner.on_reply = self._reply
+        inner.on_reply, inner.on_quote = self._reply, self._quote
+
+    def _quote(self, error: QuotedError) -> None:
+        if self.on_quote is not None:
+            self.on_quote(error)
 
     def _reply(self, reply: EchoReply) -> None:
         remote = Endpoint(reply.source, 0)
@@ -278,7 +292,7 @@ class TracedNetwork:
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         return await self._inner.advertised_nat64()
 
-    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
         return TracedUdpSocket(await self._inner.open_udp(**options), self.trace)
 
     async def connect_tcp(
@@ -315,11 +329,15 @@ class TracedNetwork:
         return await self._inner.listen_tcp(family=family, on_stream=accepted, **end)
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
-        return TracedIcmpSocket(
-            await self._inner.open_icmp(family=family, host=host, identifier=identifier), self.trace
-        )
+        inner = await self._inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
+        return TracedIcmpSocket(inner, self.trace)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         failure = self._inner.send_packet(packet)

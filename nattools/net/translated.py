@@ -11,6 +11,7 @@ from typing import Final, Unpack
 
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import (
@@ -25,7 +26,9 @@ from nattools.net.base import (
     IcmpHandler,
     IcmpSocket,
     LocalEnd,
+    MachineSocket,
     Network,
+    QuoteHandler,
     SendFailure,
     StreamHandler,
     TcpFailure,
@@ -107,7 +110,7 @@ class TranslatedNetwork:
     async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
         return await self.inner.advertised_nat64()
 
-    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
         prefix = None if options.get("group") else self._for(options["family"], options.get("host"))
         if prefix is None:
             return await self.inner.open_udp(**options)
@@ -148,11 +151,16 @@ class TranslatedNetwork:
         return _ListenerThrough(await self.inner.listen_tcp(family=6, on_stream=accepted, **six))
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> IcmpSocket:
-        prefix = self._for(family, host)
+        prefix = None if raw else self._for(family, host)
         if prefix is None:
-            return await self.inner.open_icmp(family=family, host=host, identifier=identifier)
+            return await self.inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
         return _IcmpThrough(await self.inner.open_icmp(family=6, identifier=identifier), prefix)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
@@ -227,7 +235,7 @@ class _Through:
 class _UdpThrough(_Through):
     """A UDP socket of IPv4. What comes from elsewhere than the NAT64 is dropped."""
 
-    def __init__(self, inner: UdpSocket, prefix: Nat64Prefix) -> None:
+    def __init__(self, inner: MachineSocket, prefix: Nat64Prefix) -> None:
         super().__init__(inner, prefix)
         self.local = Endpoint(OWN, inner.local.port)
         self.on_datagram: DatagramHandler | None = None
@@ -257,6 +265,9 @@ class _UdpThrough(_Through):
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
         return self._socket.send(data, Endpoint(self._outer(to.host), to.port), ttl=ttl)
 
+    def send_formed(self, data: bytes, to: Endpoint, form: PacketForm) -> SendFailure | None:
+        return self._socket.send_formed(data, Endpoint(self._outer(to.host), to.port), form)
+
     def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
         return self._socket.send_many(datagrams, Endpoint(self._outer(to.host), to.port))
 
@@ -269,6 +280,7 @@ class _IcmpThrough(_Through):
         self.local = OWN
         self.identifier = inner.identifier
         self.on_reply: EchoHandler | None = None
+        self.on_quote: QuoteHandler | None = None  # of raw sockets, which are never translated
         self._socket = inner
         inner.on_reply = self._reply
 

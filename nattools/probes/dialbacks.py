@@ -1,25 +1,17 @@
-"""The client's side of dial-backs: a port that listens for them, ordering one from a nattools server, and
-proving by one that a port mapping is true.
-
-A router's "success" is no proof: it may have mapped the wrong address, stand behind a second NAT, or forget
-to open its own firewall. The port behind the mapping sends nothing, so nothing but the mapping can have let
-the dial-back in; it comes from another address of the server than the one that was asked, where the server
-has one.
-"""
+"""The client's side of dial-backs: a port that listens for them, and ordering one from a nattools server."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Container
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, copies_needed
 from nattools.model.endpoint import Endpoint, Transport
-from nattools.model.mappingseen import MapCheck
 from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.eventloop import TimedEvent, TimeLimit
@@ -30,9 +22,6 @@ from nattools.probes.target import Target
 from nattools.protocols import dialback, stun
 from nattools.protocols.provenrequest import NO_COOKIE
 
-if TYPE_CHECKING:
-    from nattools.probes.portmap import GatewayContext, Granted
-
 CONNECT_S = 3.0
 NONCE_S = 5.0
 """How long a connection may take to bring its nonce."""
@@ -40,7 +29,7 @@ DialBackOutcome = Literal["arrived", "refused", "timeout", "unreachable", "error
 
 
 class InboundListener:
-    """A port that listens for dial-backs and sends nothing, so that no NAT or firewall opens for its sake.
+    """A port that listens for dial-backs and sends nothing by itself, so that no NAT or firewall opens.
 
     Made by `open_inbound_listener`; close it. `reached` is set when a dial-back with one of `nonces` has
     arrived; it came from `origin`.
@@ -54,6 +43,11 @@ class InboundListener:
         self.origin: Endpoint | None = None
         self.socket: UdpSocket | TcpListener | None = None
         self._readers: set[asyncio.Task[None]] = set()
+
+    def send(self, data: bytes, to: Endpoint, *, ttl: int) -> None:
+        """From the port itself, over UDP: it has written to somebody then."""
+        if self.transport == "udp":
+            cast(UdpSocket, self.socket).send(data, to, ttl=ttl)
 
     def close(self) -> None:
         """Idempotent."""
@@ -342,35 +336,3 @@ def _outcome(result: dialback.Result) -> CheckOutcome:
     if said == "sent" or said == "connected" or said == "timeout":
         return "silent"
     return "unreachable" if said == "prohibited" else said
-
-
-async def verify(
-    context: ProbeContext,
-    gateway: GatewayContext,
-    target: Target,
-    granted: Granted,
-    listener: InboundListener,
-) -> MapCheck:
-    """Have `target`, a nattools server of the mapping's family, dial back to a mapping whose inside is
-    `listener`; what came of it is put on record and returned."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    trial = InboundTrial(context, gateway, target, listener, granted.external_port)
-    await trial.run()
-    origin = trial.listener.origin or trial.origin
-    host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or gateway.local
-    check = MapCheck(
-        probe="verify",
-        protocol=granted.protocol,
-        transport=granted.transport,
-        family=granted.internal.family,
-        internal=str(granted.internal),
-        external=None if granted.external is None else str(granted.external),
-        target=str(Endpoint(host, granted.external_port)),
-        origin=None if origin is None else str(origin),
-        outcome=trial.outcome,
-        sent=trial.sent,
-        waited_s=round(loop.time() - began, 6),
-        detail=trial.detail,
-    )
-    return context.recorder.add(check, at=began)

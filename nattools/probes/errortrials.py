@@ -13,6 +13,7 @@ from nattools.model.observation import Gap
 from nattools.net.base import EchoReply, IcmpError
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, open_stun_client
+from nattools.probes.quotedsums import QuotedSums
 from nattools.probes.target import Lane, Target
 from nattools.protocols import pwnat
 from nattools.protocols.dialback import new_nonce
@@ -24,6 +25,7 @@ from nattools.protocols.errortrial import (
     Wish,
     crafted_error,
 )
+from nattools.protocols.outsidesum import port_behind
 from nattools.protocols.stun.constants import SERVICE_ERROR_TRIALS
 
 QUESTION = "Does an ICMP error that a stranger makes get in, or one of ours out (pwnat)?"
@@ -73,20 +75,41 @@ async def _inward(client: StunClient, target: Target) -> None:
     client.record(control)
     if control.answer is None or control.mapped is None:
         return
-    for quotes in ("beacon", "server"):
-        trial = _Inward(client, target, control.mapped, quotes)
-        if not await trial.run():
-            return
+    if await _Inward(client, target, control.mapped, "beacon").run() != "missing":
+        return
+    if await _Inward(client, target, control.mapped, "server").run() != "arrived":
+        return
+    port = await _port_read(client, control.mapped.host)
+    if port is not None:
+        await _Inward(client, target, Endpoint(control.mapped.host, port), "beacon", read=True).run()
+
+
+async def _port_read(client: StunClient, host: str) -> int | None:
+    """The outside port of the beacons, where each destination sees another one and quoted checksums tell
+    which; `pwnat listen` finds it in the same way."""
+    network = client.context.network
+    if network.missing("raw-packets") is not None:
+        return None
+    with await QuotedSums.open(network) as sums:
+        found = await sums.of(client.local.port, pwnat.TARGETS[0])
+    return None if found is None else port_behind(found[0], host)
 
 
 class _Inward:
-    """One order to the server. `run` says whether the next one is worth anything."""
+    """One order to the server. `read`: `mapped` was read from quoted checksums."""
 
     def __init__(
-        self, client: StunClient, target: Target, mapped: Endpoint, quotes: Literal["beacon", "server"]
+        self,
+        client: StunClient,
+        target: Target,
+        mapped: Endpoint,
+        quotes: Literal["beacon", "server"],
+        *,
+        read: bool = False,
     ) -> None:
         self.client, self.target, self.mapped, self.quotes = client, target, mapped, quotes
         self.nonce = new_nonce()
+        self.read = read
         self.source: str | None = None
         self.arrived = False
         client.socket.on_icmp = self._heard
@@ -96,8 +119,8 @@ class _Inward:
             self.arrived, self.source = True, error.offender
             self.client.exchanges.wake()
 
-    async def run(self) -> bool:
-        """Order, wait until one is here or silence counts, and record."""
+    async def run(self) -> Outcome:
+        """Order, wait until one is here or silence counts, and record what came of it."""
         client, began = self.client, asyncio.get_running_loop().time()
         estimate = client.context.estimate
         wish: Wish = "quote-beacon" if self.quotes == "beacon" else "quote-server"
@@ -111,7 +134,7 @@ class _Inward:
             sent += copies if answer is not None and answer.outcome == "sent" else 0
             if answer is None or answer.outcome != "sent":
                 break
-        return self._record(answer, sent, began) == "missing"
+        return self._record(answer, sent, began)
 
     async def _ordered(self, ask: TrialAsk) -> TrialResult | None:
         loop, client = asyncio.get_running_loop(), self.client
@@ -146,6 +169,7 @@ class _Inward:
                 quotes=self.quotes,
                 local=str(self.client.local),
                 mapped=str(self.mapped),
+                read=self.read,
                 sent=sent,
                 outcome=outcome,
                 source=self.source,

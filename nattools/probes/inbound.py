@@ -11,6 +11,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.ipv6trial import InboundCheck, InboundOutcome, tried
 from nattools.net.base import ArrivalWatch
+from nattools.probes.arrivallook import came
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener, order_dial_back
 from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import ProbeContext
@@ -152,11 +153,9 @@ class InboundTry:
         """What a firewall of this machine drops has come to the interface before."""
         if self.outcome == "arrived":
             return True
-        if self.watch is None or self.outcome in ("denied", "error"):
+        if self.outcome in ("denied", "error"):
             return None
-        hosts = {origin.host, self.target.endpoint.host}
-        hosts |= {self.target.other.host} if self.target.other is not None else set()
-        return any(self.watch.saw(host, self.transport, port) for host in hosts)
+        return came(self.watch, self.transport, port, origin, self.target)
 
 
 def _outcome(said: Outcome, transport: Literal["udp", "tcp", "icmp"]) -> InboundOutcome:

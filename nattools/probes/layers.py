@@ -21,6 +21,8 @@ FARTHEST = 5
 COPIES = 3
 LOSSY_COPIES = 7
 OPENER_COPIES = 3
+HERE, NEXT_ROUTER = 1, 2
+"""TTLs of a packet that passes no router, and of one that passes the next one alone."""
 
 
 class Layers(LaneProbe):

@@ -15,7 +15,8 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import FORBIDDEN_HERE, Outcome, Purpose
-from nattools.net.base import DatagramHandler, IcmpError, UdpSocket
+from nattools.model.packetform import PacketForm
+from nattools.net.base import DatagramHandler, IcmpError, MachineSocket
 from nattools.net.eventloop import AllEvents, TimedEvent
 from nattools.net.exchange import Exchanges
 from nattools.probes.probe import ProbeContext
@@ -27,14 +28,16 @@ PADDED_TO = 108
 
 
 @lru_cache(maxsize=64)
-def _request(change_address: bool, change_port: bool, response_port: int | None) -> tuple[bytes, bytes]:
+def _request(
+    change_address: bool, change_port: bool, response_port: int | None, padded_to: int
+) -> tuple[bytes, bytes]:
     """What comes before and behind the transaction id, which is all that differs between such requests."""
     data = stun.binding_request(
         bytes(12),
         change_address=change_address,
         change_port=change_port,
         response_port=response_port,
-        padded_to=PADDED_TO,
+        padded_to=padded_to,
     )
     return data[:8], data[20:]
 
@@ -55,6 +58,7 @@ class Question(BindingQuestion, eq=False):
     errors: int = 0
     answered_copies: set[int] = msgspec.field(default_factory=set)
     expected: bool = False
+    form: PacketForm = "whole"
 
     def answered_by(self, data: bytes) -> bool:
         """Is this a success response to one of its copies, wherever it arrived?"""
@@ -70,7 +74,7 @@ class StunClient:
     """A UDP socket with the questions under way on it. Close it; closing keeps nothing waiting. `exchanges`
     are the other transactions on this socket; `on_other` is called with what belongs to none of either."""
 
-    def __init__(self, context: ProbeContext, socket: UdpSocket) -> None:
+    def __init__(self, context: ProbeContext, socket: MachineSocket) -> None:
         self.context = context
         self.socket = socket
         self._exchanges: Exchanges | None = None
@@ -110,10 +114,12 @@ class StunClient:
         change_address: bool = False,
         change_port: bool = False,
         response_port: int | None = None,
+        padded_to: int = PADDED_TO,
+        form: PacketForm = "whole",
     ) -> Question:
         """A question ready to be sent with `send`."""
         base = stun.new_transaction_id()[:11]
-        head, tail = _request(change_address, change_port, response_port)
+        head, tail = _request(change_address, change_port, response_port, padded_to)
         question = Question(
             asked,
             purpose,
@@ -122,30 +128,37 @@ class StunClient:
             base=base,
             head=head,
             tail=tail,
+            form=form,
         )
         self._questions[question.base] = question
         return question
 
     def send(self, question: Question) -> None:
         """Send one more copy now."""
-        old = question.asked in self.context.estimate.old_servers
-        if old and not (question.change_address or question.change_port):
+        if question.asked in self.context.estimate.old_servers and question.form == "whole":
             self.send_legacy(question)
             return
         copy = len(question.sent_at)
         question.sent_at.append(self._loop.time())
         data = question.head + question.base + bytes((copy & 0xFF,)) + question.tail
-        failure = self.socket.send(data, question.asked, ttl=question.ttl)
+        if question.form == "whole":
+            failure = self.socket.send(data, question.asked, ttl=question.ttl)
+        else:
+            failure = self.socket.send_formed(data, question.asked, question.form)
         if failure is not None:
             question.detail = FORBIDDEN_HERE if failure == "prohibited" else question.detail
             self._fail(question, "error" if failure == "too-big" else failure)
 
     def send_legacy(self, question: Question) -> None:
-        """Send a copy as RFC 3489 wrote it: no magic cookie, no attributes. Some servers know only that."""
+        """Send a copy as RFC 3489 wrote it: no magic cookie, no attributes but CHANGE-REQUEST. Some servers
+        know only that."""
         copy = len(question.sent_at)
         question.sent_at.append(self._loop.time())
         identity = b"nat\x00" + question.base + bytes((copy & 0xFF,))
-        self.socket.send(b"\x00\x01\x00\x00" + identity, question.asked)
+        change_address, change_port = question.change_address, question.change_port
+        changes = stun.binding_request(bytes(12), change_address=change_address, change_port=change_port)[20:]
+        head = b"\x00\x01" + len(changes).to_bytes(2, "big")
+        self.socket.send(head + identity + changes, question.asked, ttl=question.ttl)
 
     def send_opener(self, towards: Endpoint, ttl: int | None = None) -> None:
         """A packet that nobody answers, to open the own NATs and firewalls for answers from there."""
@@ -246,6 +259,8 @@ class StunClient:
             return
         estimate = self.context.estimate
         estimate.answered(question.rtt_s)
+        if question.answer.legacy and question.purpose == "reach":
+            return  # an old server did not understand the copies before
         overdue = self._loop.time() - 2 * question.rtt_s - 0.05
         first = min(question.answered_copies)
         estimate.missed(sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue))

@@ -69,7 +69,10 @@ async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hin
         await _insist(client, question, rtt_hint)
         client.learn(question)
         client.record(question)
-        return target_of(uri, question, "udp", client.local)
+        found = target_of(uri, question, "udp", client.local)
+        if found is not None and endpoint in context.estimate.old_servers:
+            context.estimate.old_servers |= set(found.corners())
+        return found
 
 
 async def _insist(client: StunClient, question: Question, rtt_hint: RttHint) -> None:
@@ -152,7 +155,10 @@ async def _one_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint
         if not question.done.is_set:
             await question.done.wait(rtt_hint.last_wait_s())
         client.record(question)
-        return target_of(uri, question, "udp", client.local)
+        found = target_of(uri, question, "udp", client.local)
+        if found is not None and endpoint in context.estimate.old_servers:
+            context.estimate.old_servers |= set(found.corners())
+        return found
 
 
 async def ports_tcp(context: ProbeContext, uri: str, endpoint: Endpoint) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.observation import DialBack
+from nattools.probes.arrivallook import came, looking
 from nattools.probes.dialbacks import InboundListener, InboundTrial, open_inbound_listener
+from nattools.probes.layers import HERE, NEXT_ROUTER, opener
 from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.target import Target
@@ -34,6 +36,8 @@ class Unsolicited(LaneProbe):
         arrived = await _try(context, target, "udp")
         if arrived and target.dials_back("tcp"):
             await _try(context, target, "tcp")
+        elif not arrived and context.family == 4 and target.two_addresses:
+            await _how_far(context, target)
 
 
 async def _try(context: ProbeContext, target: Target, transport: Transport) -> bool:
@@ -45,14 +49,26 @@ async def _try(context: ProbeContext, target: Target, transport: Transport) -> b
         return False
     trial = InboundTrial(context, place, target, listener, listener.local.port)
     try:
-        await trial.run()
+        with looking(context.network, context.family) as watch:
+            await trial.run()
+            seen = came(watch, transport, listener.local.port, trial.origin, target)
     finally:
         listener.close()
-    context.recorder.add(_observed(trial, listener), at=began)
+    context.recorder.add(_observed(trial, listener, seen), at=began)
     return trial.outcome == "arrived"
 
 
-def _observed(trial: InboundTrial, listener: InboundListener) -> DialBack:
+async def _how_far(context: ProbeContext, target: Target) -> None:
+    """Of a machine without a NAT: does a packet open the way that passes no router, or the next one alone?
+    (Over IPv6 that is tried with other addresses too.)"""
+    if not context.network.is_public(target.local_host or ""):
+        return
+    async with asyncio.TaskGroup() as group:
+        for ttl in (HERE, NEXT_ROUTER):
+            group.create_task(opener(context, target, ttl, expires=False, copies=context.estimate.copies()))
+
+
+def _observed(trial: InboundTrial, listener: InboundListener, reached_card: bool | None) -> DialBack:
     target = trial.target
     seen = target.mapped.host if target.mapped is not None else trial.place.local
     return DialBack(
@@ -68,5 +84,6 @@ def _observed(trial: InboundTrial, listener: InboundListener) -> DialBack:
         outcome="timeout" if trial.outcome == "silent" else trial.outcome,
         sent=trial.sent,
         local=str(listener.local),
+        reached_card=True if trial.outcome == "arrived" else reached_card,
         detail=trial.detail,
     )

@@ -19,6 +19,9 @@ asked.
     DIAL-BACK-PORTS   in a request over UDP, if at all: 1 to 64 ports of 2 bytes, each different. One copy
                       goes to each, in this order; DIAL-BACK holds the first of them. The copy's number is
                       its place. Only servers that announce it know it
+    DIAL-BACK-FORM    in a request over UDP, if at all: 1 byte, 1 for fragments, 2 for destination options.
+                      Each copy leaves in that form, and is padded (PADDING, RFC 5780 7.6) where it takes that
+                      to make fragments. Only an answer that repeats it says that the server has done so
     DIAL-BACK-RESULT  2 bytes: outcome, reason
     DIAL-BACK-OFFENDER  an address as in XOR-MAPPED-ADDRESS: who sent the ICMP error that came back
 
@@ -35,6 +38,7 @@ import msgspec
 from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
+from nattools.model.packetform import PacketForm
 from nattools.protocols import provenrequest, stun
 from nattools.protocols.provenrequest import NO_COOKIE, ProvenRequest
 from nattools.protocols.stun import constants as c
@@ -45,12 +49,15 @@ DIAL_BACK_NONCE = 0xFF51
 DIAL_BACK_RESULT = 0xFF52
 DIAL_BACK_PORTS = 0xFF53
 DIAL_BACK_OFFENDER = 0xFF54
+DIAL_BACK_FORM = 0xFF55
 NONCE_SIZE = 8
 MAX_COPIES = 8
 MAX_SPACING_MS = 100
 MAX_PORTS = 64
 MAX_LISTEN_MS = 2500
 LEAST_PORTS_SPACING_MS = 5
+FRAGMENTED_SIZE = 1600
+"""Of a message in fragments, in bytes: more than an Ethernet carries."""
 
 DialTransport = Literal["udp", "tcp", "icmp"]
 Outcome = Literal["sent", "connected", "refused", "timeout", "unreachable", "denied", "error", "prohibited"]
@@ -67,8 +74,10 @@ _REASONS: tuple[Reason, ...] = get_args(Reason)
 _ASK = struct.Struct("!BBHBBH8s")
 _PROTOCOLS: dict[int, DialTransport] = {17: "udp", 6: "tcp", 1: "icmp"}
 _NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
+_FORMS: tuple[PacketForm, ...] = get_args(PacketForm)
 _CHANGE_ADDRESS = 4
 _CHANGE_PORT = 2
+_ATTRIBUTE_HEAD = 4
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -79,8 +88,9 @@ class Ask(msgspec.Struct, frozen=True):
     was asked. Over TCP, `change_port` means a port that the server's system chooses, another for each
     attempt; without it there is one attempt, from the port that was asked. `ports`: one datagram to each of
     these instead, of which `port` is the first. Over "icmp" the copies are echo requests, and `port` means
-    nothing. `listen_ms`: how long the server waits for what comes back (the reply, an ICMP error) before it
-    answers, and over TCP how long it tries; 0: not at all, and over TCP its usual time.
+    nothing. `form`: how the datagrams travel. `listen_ms`: how long the server waits for what comes back (the
+    reply, an ICMP error) before it answers, and over TCP how long it tries; 0: not at all, and over TCP its
+    usual time.
     """
 
     transport: DialTransport
@@ -92,6 +102,7 @@ class Ask(msgspec.Struct, frozen=True):
     spacing_ms: int = 10
     ports: tuple[int, ...] = ()
     listen_ms: int = 0
+    form: PacketForm = "whole"
 
     def __post_init__(self) -> None:
         if not 0 < self.port < 65536 or len(self.nonce) != NONCE_SIZE:
@@ -100,6 +111,8 @@ class Ask(msgspec.Struct, frozen=True):
             raise ValueError(f"at most {MAX_COPIES} copies, at most {MAX_SPACING_MS} ms apart")
         if not 0 <= self.listen_ms <= MAX_LISTEN_MS:
             raise ValueError(f"a server listens for {MAX_LISTEN_MS} ms at most")
+        if self.form != "whole" and (self.transport != "udp" or self.ports):
+            raise ValueError("a form of packets is for UDP, and for one port")
         if self.ports:
             self._check_ports()
 
@@ -116,17 +129,23 @@ class Ask(msgspec.Struct, frozen=True):
         """How many datagrams or attempts that makes at most."""
         return len(self.ports) or self.copies
 
+    @property
+    def packets(self) -> int:
+        """How many IP packets these are."""
+        return self.datagrams * (2 if self.form == "fragments" else 1)
+
 
 class Result(msgspec.Struct, frozen=True):
     """What came of it, as the server tells it. `seen` is the source that it saw the request come from (its
     host is the address that was dialled), `origin` the own endpoint that it dialled from, `offender` who sent
-    it the ICMP error that `outcome` rests on."""
+    it the ICMP error that `outcome` rests on, `form` the one in which it has sent."""
 
     outcome: Outcome
     reason: Reason = ""
     seen: Endpoint | None = None
     origin: Endpoint | None = None
     offender: str | None = None
+    form: PacketForm = "whole"
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -150,6 +169,7 @@ def encode_request(transaction_id: bytes, ask: Ask, cookie: bytes = NO_COOKIE) -
     attributes = [(DIAL_BACK, value), (c.NONCE, cookie)]
     if ask.ports:
         attributes.append((DIAL_BACK_PORTS, struct.pack(f"!{len(ask.ports)}H", *ask.ports)))
+    attributes += _of_form(ask.form)
     return _encode("request", transaction_id, *attributes)
 
 
@@ -166,10 +186,23 @@ def decode_request(message: stun.Message) -> tuple[Ask, bytes]:
     try:
         ports = _ports(message.get(DIAL_BACK_PORTS))
         listen_ms = min(listen_ms, MAX_LISTEN_MS)
-        ask = Ask(transport, port, nonce, change_address, change_port, copies, spacing_ms, ports, listen_ms)
+        form = _form(message)
+        ask = Ask(
+            transport, port, nonce, change_address, change_port, copies, spacing_ms, ports, listen_ms, form
+        )
     except ValueError as error:
         raise ProtocolError(str(error)) from None
     return ask, message.get(c.NONCE) or b""
+
+
+def _of_form(form: PacketForm) -> list[tuple[int, bytes]]:
+    return [] if form == "whole" else [(DIAL_BACK_FORM, bytes((_FORMS.index(form),)))]
+
+
+def _form(message: stun.Message) -> PacketForm:
+    """One of a later version is none that is known here."""
+    value = message.get(DIAL_BACK_FORM)
+    return _FORMS[value[0]] if value and value[0] < len(_FORMS) else "whole"
 
 
 def _ports(value: bytes | None) -> tuple[int, ...]:
@@ -201,6 +234,7 @@ def encode_result(transaction_id: bytes, result: Result) -> bytes:
     if result.offender is not None:
         packed = stun.pack_xor_address(Endpoint(result.offender, 0), transaction_id)
         attributes.append((DIAL_BACK_OFFENDER, packed))
+    attributes += _of_form(result.form)
     return _encode("success", transaction_id, *attributes)
 
 
@@ -211,7 +245,9 @@ def decode_result(message: stun.Message) -> Result:
         raise ProtocolError("a dial-back answer without a result")
     outcome = _OUTCOMES[value[0]] if value[0] < len(_OUTCOMES) else "error"
     reason = _REASONS[value[1]] if value[1] < len(_REASONS) else ""
-    return Result(outcome, reason, message.mapped, message.response_origin, _offender(message))
+    return Result(
+        outcome, reason, message.mapped, message.response_origin, _offender(message), _form(message)
+    )
 
 
 def _offender(message: stun.Message) -> str | None:
@@ -219,9 +255,14 @@ def _offender(message: stun.Message) -> str | None:
     return None if value is None else stun.unpack_xor_address(value, message.transaction_id).host
 
 
-def encode_indication(nonce: bytes, copy: int = 0) -> bytes:
-    """What is sent to the target: the nonce, and in the transaction id which copy this is."""
-    return _encode("indication", nonce + struct.pack("!I", copy), (DIAL_BACK_NONCE, nonce))
+def encode_indication(nonce: bytes, copy: int = 0, *, padded_to: int = 0) -> bytes:
+    """What is sent to the target: the nonce, and in the transaction id which copy this is. `padded_to`: how
+    many bytes it is to have at least."""
+    attributes = [(DIAL_BACK_NONCE, nonce)]
+    missing = padded_to - c.HEADER_SIZE - 2 * _ATTRIBUTE_HEAD - NONCE_SIZE
+    if missing > 0:
+        attributes.append((c.PADDING, bytes(missing + 3 & ~3)))
+    return _encode("indication", nonce + struct.pack("!I", copy), *attributes)
 
 
 def decode_indication(message: stun.Message) -> Arrival | None:

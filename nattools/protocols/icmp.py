@@ -20,6 +20,7 @@ ECHO_REQUEST: Final[dict[Family, int]] = {4: 8, 6: 128}
 ECHO_REPLY: Final[dict[Family, int]] = {4: 0, 6: 129}
 
 _ECHO: Final = Struct("!BBHHH")
+HEADER_SIZE: Final = _ECHO.size
 _ERROR_TYPES: Final[dict[Family, frozenset[int]]] = {4: frozenset({3, 11, 12}), 6: frozenset({1, 2, 3, 4})}
 _KINDS4: Final[dict[tuple[int, int], ErrorKind]] = {
     (3, 3): "port-unreachable",

@@ -112,10 +112,12 @@ def _parse_transport(protocol: int, segment: bytes, quoted: bool) -> Packet:
 
 
 def _parse_udp(segment: bytes, quoted: bool) -> Packet:
-    source, destination, length, _sum = _UDP.unpack_from(segment)
+    source, destination, length, total = _UDP.unpack_from(segment)
     if length < _UDP.size or (length > len(segment) and not quoted):
         raise ProtocolError("a UDP datagram with a wrong length")
-    return _packet("udp", source, destination, segment[_UDP.size : None if quoted else length])
+    packet = _packet("udp", source, destination, segment[_UDP.size : None if quoted else length])
+    packet.checksum = total if quoted else None
+    return packet
 
 
 def _parse_tcp(segment: bytes, quoted: bool) -> Packet:
@@ -127,13 +129,14 @@ def _parse_tcp(segment: bytes, quoted: bool) -> Packet:
         packet = _packet("tcp", source, destination, b"")
         packet.seq = int.from_bytes(segment[4:8], "big")
         return packet
-    source, destination, seq, ack, offset, flags, window, _sum, _urgent = _TCP.unpack_from(segment)
+    source, destination, seq, ack, offset, flags, window, total, _urgent = _TCP.unpack_from(segment)
     header = (offset >> 4) * 4
     if header < _TCP.size or (header > len(segment) and not quoted):
         raise ProtocolError("a TCP header with a wrong length")
     packet = _packet("tcp", source, destination, segment[header:])
     packet.seq, packet.ack, packet.flags, packet.window = seq, ack, flags, window
     packet.options = segment[_TCP.size : header]
+    packet.checksum = total if quoted else None
     return packet
 
 
@@ -153,7 +156,8 @@ def _packet(protocol: Protocol, source_port: int, destination_port: int, payload
 
 
 def build(packet: Packet) -> bytes:
-    """The packet as bytes. An ICMP error quotes as much of `about` as an error may carry.
+    """The packet as bytes, with the `checksum` that it has, if any, else the right one. An ICMP error quotes
+    as much of `about` as an error may carry.
 
     An ICMP query's identifier is its source port, a reply's its destination port; the low 16 bits of
     `icmp_rest` are its sequence number. ValueError if an address is none or a field is out of range.
@@ -195,9 +199,12 @@ def _build_transport(packet: Packet, source: bytes, destination: bytes, protocol
     if protocol != IPPROTO_ICMP:
         pseudo = source + destination + len(segment).to_bytes(4, "big") + protocol.to_bytes(4, "big")
         covered = pseudo + segment
-    total = checksum(covered)
-    if protocol == IPPROTO_UDP and total == 0:
-        total = 0xFFFF  # zero would say that there is no checksum (RFC 768)
+    if packet.checksum is not None:
+        total = packet.checksum
+    else:
+        total = checksum(covered)
+        if protocol == IPPROTO_UDP and total == 0:
+            total = 0xFFFF  # zero would say that there is no checksum (RFC 768)
     return segment[:at] + total.to_bytes(2, "big") + segment[at + 2 :]
 
 
@@ -231,7 +238,7 @@ def _build_icmp(packet: Packet, limit: int) -> bytes:
     rest, body = packet.icmp_rest, packet.payload
     is_ipv6 = ":" in packet.source
     if packet.about is not None:
-        body = build(packet.about)[: limit - _ICMP.size]
+        body = build(packet.about)[: limit - _ICMP.size][: packet.about.quoted_size]
     elif packet.icmp_type in (_QUERIES6 if is_ipv6 else _QUERIES4):
         replies = (_ECHO_REPLY6,) if is_ipv6 else _REPLIES4
         identifier = packet.destination_port if packet.icmp_type in replies else packet.source_port
@@ -249,6 +256,29 @@ def checksum(data: bytes) -> int:
     if folded == 0 and value:
         folded = 0xFFFF
     return ~folded & 0xFFFF
+
+
+def udp_checksum(packet: Packet) -> int:
+    """What stands in the header of this UDP packet over IPv4."""
+    raw = build(packet)
+    return int.from_bytes(raw[_IPV4.size + 6 : _IPV4.size + 8], "big")
+
+
+def moved_checksum(total: int, before: Packet, after: Packet) -> int:
+    """The checksum of a UDP or TCP packet over IPv4 whose addresses and ports have changed, by difference
+    (RFC 1624), as a NAT has it. 0, no checksum, stays."""
+    if total == 0 and before.protocol == "udp":
+        return 0
+    moved = (~total & 0xFFFF) - endpoint_sum(before) + endpoint_sum(after)
+    moved = ~(moved % 0xFFFF) & 0xFFFF
+    return moved or 0xFFFF
+
+
+def endpoint_sum(packet: Packet) -> int:
+    """The 16-bit words of both addresses and both ports of an IPv4 packet, added up."""
+    words = (_bytes4(packet.source) + _bytes4(packet.destination))[:8]
+    added = sum(int.from_bytes(words[at : at + 2], "big") for at in range(0, 8, 2))
+    return added + packet.source_port + packet.destination_port
 
 
 @lru_cache(maxsize=4096)

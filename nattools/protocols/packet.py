@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from nattools.model.packetform import PacketForm
+
 Protocol = Literal["udp", "tcp", "icmp"]
 
 FIN = 0x01
@@ -19,7 +21,10 @@ class Packet(msgspec.Struct, gc=False):
     """Addresses in canonical text form. For "icmp", `source_port` and `destination_port` are both the
     identifier of a query (echo), or 0 for an error; an error carries the packet it is about in `about`.
 
-    TCP: `flags`, `seq`, `ack`, `window` and raw `options`. `payload` is the transport payload.
+    TCP: `flags`, `seq`, `ack`, `window` and raw `options`. `payload` is the transport payload. `checksum`: of
+    a quoted UDP or TCP packet, what stands in its header; None: the right one for these addresses.
+    `quoted_size`: so many bytes of it an error quotes; None: as many as it may. `form`: does it travel in
+    fragments, or with an extension header?
     """
 
     protocol: Protocol
@@ -39,6 +44,9 @@ class Packet(msgspec.Struct, gc=False):
     icmp_code: int = 0
     icmp_rest: int = 0
     about: Packet | None = None
+    form: PacketForm = "whole"
+    checksum: int | None = None
+    quoted_size: int | None = None
 
     @property
     def size(self) -> int:
@@ -76,6 +84,7 @@ def readdressed(
         packet.icmp_code,
         packet.icmp_rest,
         packet.about,
+        packet.form,
     )
 
 
@@ -112,5 +121,5 @@ def _echo_reply(packet: Packet) -> Packet:
     port = packet.source_port
     reply = readdressed(packet, packet.destination, port, packet.source, port)
     reply.icmp_type = 129 if ":" in packet.destination else 0
-    reply.ttl = 64
+    reply.ttl, reply.form = 64, "whole"
     return reply

@@ -133,8 +133,9 @@ class DialBackServer:
     ) -> bytes:
         """The answer to the request behind an order, which is over now."""
         self._limits.places(order.ask).leave(order.source)
+        form = order.ask.form if outcome == "sent" else "whole"
         answer = dialback.encode_result(
-            order.transaction_id, Result(outcome, seen=order.source, origin=origin, offender=offender)
+            order.transaction_id, Result(outcome, "", order.source, origin, offender, form)
         )
         self._answers[order.source, order.transaction_id] = (now, answer)
         return answer
@@ -151,11 +152,14 @@ class DialBackServer:
         places = self._limits.places(ask)
         if not places.enter(source):
             return _denied(transaction_id, source, "the server is busy")
-        if not self._limits.rate(ask).take(source, now, copies):
+        if not self._limits.rate(ask).take(source, now, max(copies, ask.packets)):
             places.leave(source)
             return _denied(transaction_id, source, "too many requests")
         self._remember(source, transaction_id, now)
-        datagrams = tuple(dialback.encode_indication(ask.nonce, copy) for copy in range(copies))
+        size = dialback.FRAGMENTED_SIZE if ask.form == "fragments" else 0
+        datagrams = tuple(
+            dialback.encode_indication(ask.nonce, copy, padded_to=size) for copy in range(copies)
+        )
         return Order(ask, source, Endpoint(source.host, ask.port), origin, transaction_id, datagrams)
 
     def _origin(self, ask: Ask, role: Role) -> Role | None:

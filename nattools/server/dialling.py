@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import EchoReply, IcmpError, Network, SendFailure, TcpFailure, UdpSocket
+from nattools.net.base import EchoReply, IcmpError, MachineSocket, Network, SendFailure, TcpFailure
 from nattools.net.eventloop import TimedEvent
 from nattools.protocols.dialback import Outcome
 from nattools.protocols.icmp import ErrorKind
@@ -84,7 +84,7 @@ class Dialler:
         self,
         network: Network,
         site: ServerEndpoints,
-        sockets: Mapping[Role, UdpSocket],
+        sockets: Mapping[Role, MachineSocket],
         errors: SocketErrors,
     ) -> None:
         self._network = network
@@ -123,7 +123,7 @@ class Dialler:
             for number, datagram in enumerate(order.datagrams):
                 if failures:
                     await asyncio.sleep(order.ask.spacing_ms / 1000)
-                failures.append(self._sockets[order.role].send(datagram, order.target_of(number)))
+                failures.append(self._send(order, datagram, order.target_of(number)))
             if order.ask.listen_ms:
                 await complaints.came.wait(order.ask.listen_ms / 1000)
         finally:
@@ -133,6 +133,10 @@ class Dialler:
             return Dialled(complaints.outcome, origin, complaints.offender)
         failure = failures[-1]
         return Dialled("sent" if failure is None or None in failures else _NOT_SENT[failure], origin)
+
+    def _send(self, order: Order, datagram: bytes, to: Endpoint) -> SendFailure | None:
+        socket, form = self._sockets[order.role], order.ask.form
+        return socket.send(datagram, to) if form == "whole" else socket.send_formed(datagram, to, form)
 
     async def _ping(self, order: Order) -> Dialled:
         """ "connected" if an echo request was answered."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import Network, TcpStream, UdpSocket
+from nattools.net.base import MachineSocket, Network, TcpStream
 from nattools.protocols import dialback, errortrial, stun
 from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
@@ -31,7 +31,7 @@ class StunService:
         self,
         network: Network,
         site: ServerEndpoints,
-        sockets: dict[Role, UdpSocket],
+        sockets: dict[Role, MachineSocket],
         tasks: BackgroundTasks,
         binding: BindingServer,
         dial_back: DialBackServer | None,

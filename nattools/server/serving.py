@@ -10,7 +10,7 @@ import msgspec
 from nattools.chance import random_bytes
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
-from nattools.net.base import Network, StreamHandler, TcpListener, TcpStream, UdpSocket
+from nattools.net.base import MachineSocket, Network, StreamHandler, TcpListener, TcpStream, UdpSocket
 from nattools.protocols.stun import constants as c
 from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler, Reception, converse
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
@@ -180,7 +180,7 @@ class Running:
         ports = [self._config.port]
         if self._config.alternate_port is not None:
             ports.append(self._config.alternate_port)
-        sockets: dict[Role, UdpSocket] = {}
+        sockets: dict[Role, MachineSocket] = {}
         for address, host in enumerate(addresses):
             for index in range(len(ports)):
                 socket = await self._network.open_udp(family=family, host=host, port=ports[index])
@@ -260,7 +260,7 @@ class Running:
             self._tasks.spawn(self._mailbox_connections.sweep_forever())
         return self._mailbox_connections
 
-    def _service(self, site: ServerEndpoints, sockets: dict[Role, UdpSocket]) -> StunService:
+    def _service(self, site: ServerEndpoints, sockets: dict[Role, MachineSocket]) -> StunService:
         dial_back = self._config.dial_back
         flags = _DIAL_BACK if dial_back else 0
         flags |= c.SERVICE_MAILBOX if self._has_mailbox else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nattools.net.base import IcmpError, IcmpHandler, UdpSocket
 from nattools.server.endpoints import Role
 
@@ -9,7 +11,7 @@ from nattools.server.endpoints import Role
 class SocketErrors:
     """`hear` when errors are wanted, and not before: from then on the system queues all of a socket's."""
 
-    def __init__(self, sockets: dict[Role, UdpSocket]) -> None:
+    def __init__(self, sockets: Mapping[Role, UdpSocket]) -> None:
         self._sockets = sockets
         self._handlers: dict[Role, list[IcmpHandler]] = {}
 

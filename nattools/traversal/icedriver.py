@@ -126,6 +126,11 @@ class IceDriver:
             socket.close()
         self.pump()
 
+    def part_with(self, socket: UdpSocket) -> None:
+        """Leave a socket open, for somebody else to use, whatever stands on it here."""
+        if self._sockets.pop(socket.local, None) is socket:
+            socket.on_datagram = socket.on_icmp = socket.on_batch = None
+
     def add_mapping(self, base: Endpoint, outside: Endpoint) -> None:
         """A port mapping protocol has opened `outside` for the socket at `base`."""
         self.offer(ice.local_candidate("srflx", outside, base=base, mapped=True))

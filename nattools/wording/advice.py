@@ -7,9 +7,7 @@ SENTENCES = {
     "reachable-directly": "This machine can be reached directly.",
     "reachable-by-mapping": "This machine can be reached directly, through a port that your router opens.",
     "reachable-by-punching": "This machine can be reached directly, by hole punching.",
-    "reachable-over-tcp": (
-        "UDP does not get out of this network; over TCP some peers can be reached directly."
-    ),
+    "reachable-over-tcp": "UDP does not get out of this network; peers can be reached directly over TCP.",
     "reachable-by-relay": "This machine can be reached only through a relay.",
     "reachable-unknown": "Whether this machine can be reached could not be measured.",
     "offline": "No server answered: this machine seems to be offline, or everything is blocked.",
@@ -192,6 +190,10 @@ SENTENCES = {
     "mapping-listed-otherwise": (
         "The {protocol:protocol} mapping of {transport} {internal} was asked for with {lifetime_s:seconds}; "
         "by the router's table it has {listed_s:seconds}."
+    ),
+    "mapping-listed-elsewhere": (
+        "The router made another external port for the {protocol:protocol} mapping of {transport} {internal} "
+        "than it said: by its table it is {port}."
     ),
     "external-address-outvoted": (
         "The server {server} says that the external address is {address}; the others say {majority}. It was "

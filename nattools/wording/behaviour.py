@@ -100,6 +100,11 @@ SENTENCES = {
     "hairpinning-source-unseen": "Packets come back; their source was not seen.",
     "hairpinning-external-source": "Packets come back with the sender's external address.",
     "hairpinning-internal-source": "Packets come back with the sender's internal address.",
+    "quoted-checksum-translated": (
+        "An ICMP error about a datagram quotes it with the checksum that the NAT gave it, and the outside "
+        "port can be worked out from that."
+    ),
+    "quoted-checksum-silent": "No router beyond the NAT reported what expired there.",
     "port-moved": "A port moved while others stayed: two flows collided, or a server is wrong.",
     "nothing-changed": "Nothing changed during the measurement, which proves nothing.",
     "simultaneous-open-no-peer": "It takes a peer with two addresses: nattools serve.",

@@ -47,6 +47,26 @@ SENTENCES = {
     "ipv6-preferred-6": "A program that tries both families uses IPv6.",
     "ipv6-preferred-4": "A program that tries both families uses IPv4.",
     "ipv6-mtu-hole": "Packets that are too large vanish, and no router says so: a black hole.",
+    "ipv6-fragments-open": "Fragments pass, out and in.",
+    "ipv6-fragments-none": "Fragments are dropped, out and in.",
+    "ipv6-fragments-out": "Fragments pass out, but not in.",
+    "ipv6-fragments-in": "Fragments pass in, but not out.",
+    "ipv6-fragments-out-alone": "Fragments pass out; whether they pass in is not known.",
+    "ipv6-fragments-in-alone": "Fragments pass in; whether they pass out is not known.",
+    "ipv6-fragments-not-out": "Fragments do not pass out; whether they pass in is not known.",
+    "ipv6-fragments-not-in": "Fragments do not pass in; whether they pass out is not known.",
+    "ipv6-headers-open": "Packets with an extension header pass, out and in.",
+    "ipv6-headers-none": "Packets with an extension header are dropped, out and in.",
+    "ipv6-headers-out": "Packets with an extension header pass out, but not in.",
+    "ipv6-headers-in": "Packets with an extension header pass in, but not out.",
+    "ipv6-headers-out-alone": "Packets with an extension header pass out; whether they pass in is not known.",
+    "ipv6-headers-in-alone": "Packets with an extension header pass in; whether they pass out is not known.",
+    "ipv6-headers-not-out": (
+        "Packets with an extension header do not pass out; whether they pass in is not known."
+    ),
+    "ipv6-headers-not-in": (
+        "Packets with an extension header do not pass in; whether they pass out is not known."
+    ),
     # why something is not known
     "ipv6-not-asked": "It was not asked for. nattools ipv6 without -4 asks.",
     "ipv6-no-server": "No server that was asked has an IPv6 address: name one that has (--server HOST).",
@@ -58,6 +78,11 @@ SENTENCES = {
     "ipv6-server-cannot-ping": "The server sends no pings: it is too old, or may not.",
     "ipv6-maybe-loss": "Nothing arrived, but the path loses packets: another run would settle it.",
     "ipv6-server-denied": "The server did not try: {detail}.",
+    "ipv6-form-untried": "It was not tried: {detail}.",
+    "ipv6-form-server": (
+        "The server did not answer, but perhaps it takes no such packets: a nattools serve would settle it "
+        "(--server HOST)."
+    ),
     "ipv6-no-look": (
         "It takes root or CAP_NET_RAW to see what comes to the interface before the firewall drops it."
     ),
@@ -105,6 +130,13 @@ SENTENCES = {
     "ipv6-advice-black-hole": (
         "Set the MTU of the router's uplink to the size that passes, and let ICMPv6 Packet Too Big through "
         "its firewall."
+    ),
+    "ipv6-problem-fragments-dropped": (
+        "Something on the way drops IPv6 fragments: large DNS answers, IKE and some tunnels fail."
+    ),
+    "ipv6-advice-fragments-dropped": (
+        "Allow fragments in the router's IPv6 firewall (RFC 4890 and RFC 6092 want it); else keep datagrams "
+        "below 1,232 bytes, as by the DNS setting edns-buffer-size."
     ),
     "ipv6-problem-two-routers": (
         "More than one router announces IPv6: packets may leave by one that drops the other's addresses."

@@ -11,6 +11,18 @@ SENTENCES = {
         "Echo requests go to {target} now and then, as the original pwnat's; whoever an ICMP error about one "
         "comes from is taken for a caller at port {port}."
     ),
+    "pwnat-port-read": (
+        "This side's NAT leaves its own port in the checksums that routers quote, so the port of the beacons "
+        "is known."
+    ),
+    "pwnat-port-changed": "The NAT has given the beacons another port: the command has changed.",
+    "pwnat-ports-not": "Every destination sees that port.",
+    "pwnat-ports-predictably": "Each further destination gets a port {step} further on.",
+    "pwnat-ports-at-random": "Each further destination gets any other port.",
+    "pwnat-look-as-root": (
+        "Where the NAT gives the beacons another port than {port}, no caller knows it; as root, listen looks "
+        "whether the NAT gives that port away."
+    ),
     "pwnat-called": "An ICMP error came as if {place} were calling.",
     "pwnat-hole-only": (
         "Packets came from {listener}, so its NAT let the error in; but what answers there is no nattools "
@@ -22,7 +34,12 @@ SENTENCES = {
         "A knock with the right secret tells another time than this machine's clock, {apart_s:about} apart: "
         "it is an old one sent again, or one of the two clocks is wrong."
     ),
+    "pwnat-no-secret": (
+        "An ICMP error came that looks like a knock, by somebody without the secret: is it the same one on "
+        "the other machine?"
+    ),
     "pwnat-busy": "Another caller knocks; one at a time is let in.",
+    "pwnat-next-caller": "The caller before has not got through; the next one is let in.",
     "pwnat-private-caller": (
         "The caller knocks, but its packet left with the private address {place}, and it does not know its "
         "public one: let it name a server with --server."
@@ -44,6 +61,10 @@ SENTENCES = {
         "{knocks} knocks at {listener} were not answered: no listener with this secret is there, or a router "
         "on the way dropped them."
     ),
+    "pwnat-private-listener": (
+        "{host} is no public address: unless both are in one network, it takes the public one of the "
+        "listener's network."
+    ),
     "pwnat-behind-nat": (
         "This side is behind a NAT, and most of them do not pass a knock on: Linux routers drop it or send "
         "it out with its private address."
@@ -58,6 +79,10 @@ SENTENCES = {
     "pwnat-listener-passes": (
         "A stranger's ICMP error about what this machine sent gets in, so it can listen (nattools pwnat "
         "listen)."
+    ),
+    "pwnat-listener-reads-port": (
+        "It can listen as root (nattools pwnat listen): the NAT gives each destination another port, and "
+        "gives that port away in the checksums that ICMP errors quote."
     ),
     "pwnat-listener-id-rewritten": (
         "It cannot listen: the NAT gives each destination another port, so no caller knows which one to "

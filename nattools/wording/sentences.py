@@ -47,7 +47,8 @@ def _odds(share: float) -> str:
     return "100%" if share >= 1.0 else f"{100 * share:.2f}%" if share > 0.99 else f"{100 * share:.2g}%"
 
 
-def _joined(names: Iterable[object], last: str) -> str:
+def joined(names: Iterable[object], last: str) -> str:
+    """`a, b and c`; `last` is the word before the last one. There is at least one."""
     *before, final = map(str, names)
     return f"{', '.join(before)} {last} {final}" if before else final
 
@@ -69,15 +70,15 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "ms": lambda value: f"{value:.3g} ms",
     "span": _span,
     "list": lambda names: ", ".join(map(str, names)),
-    "and": lambda names: _joined(names, "and"),
-    "or": lambda names: _joined(names, "or"),
+    "and": lambda names: joined(names, "and"),
+    "or": lambda names: joined(names, "or"),
     "then": lambda names: ", then ".join(map(str, names)),
     "capital": lambda text: text[:1].upper() + text[1:],
     "upper": lambda name: str(name).upper(),
     "compared": comparedfields.name,
     "kind": lambda why: IMPOSSIBLE.get(why, why),
     "protocol": lambda name: TECHNIQUES.get(name, name),
-    "protocols": lambda names: _joined([TECHNIQUES.get(name, name) for name in names], "or"),
+    "protocols": lambda names: joined([TECHNIQUES.get(name, name) for name in names], "or"),
 }
 
 

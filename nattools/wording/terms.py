@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from nattools.model.nat import Classic, FilteringBehaviour, MappingBehaviour, PortAllocation
+from nattools.model.nat import (
+    Classic,
+    FilteringBehaviour,
+    MappingBehaviour,
+    PortAllocation,
+    QuotedChecksumKind,
+)
 from nattools.model.report import TechniqueId, Verdict
 
 TIE = "\u00a0"
@@ -41,6 +47,13 @@ ALLOCATIONS: dict[PortAllocation, str] = {
     "preserving": "keeps the internal port where it is free",
     "sequential": "takes one port after another",
     "random": "takes ports at random",
+    "unknown": "not known",
+}
+QUOTED_CHECKSUMS: dict[QuotedChecksumKind, str] = {
+    "restored": "restored, as they were sent",
+    "translated": "left as they were outside: they give the external port away",
+    "removed": "taken out",
+    "unclear": "neither restored nor those from outside",
     "unknown": "not known",
 }
 POOLINGS: dict[str, str] = {

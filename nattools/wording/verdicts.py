@@ -40,6 +40,10 @@ SENTENCES = {
         "Whatever comes to {external:or your outside address} is passed on to this machine (a 1:1 NAT, or "
         "a DMZ): unsolicited {open:and} packets arrive."
     ),
+    "direct-forwarded-stopped": (
+        "What comes to {external:or your outside address} is passed on to this machine (a 1:1 NAT, or a "
+        "DMZ), but its own firewall stops unsolicited packets."
+    ),
     "direct-filtered-too": "{transport} is filtered.",
     "direct-untested-too": "{transport} was not tested.",
     "direct-half-filtered": (
@@ -103,6 +107,27 @@ SENTENCES = {
     ),
     "mapping-without-effect": "The router confirmed the mapping, but nothing arrives from outside.",
     "mapping-false": "The router confirmed {external:or the port}, but nothing arrives there from outside.",
+    "mapping-arrives-elsewhere": (
+        "What comes for {external} arrives at this machine's port {port}, not at {internal}: the router gives"
+        " a port and does not change its number, as VPN providers do."
+    ),
+    "listen-on-port": "Let the program listen on port {port}.",
+    "mapping-stopped-here": (
+        "The router opened {external:or the port}, and what comes there reaches this machine, whose own "
+        "firewall stops it."
+    ),
+    "mapping-stopped-at-router": (
+        "The router confirmed {external:or the port}, but passes on nothing that comes there, as it does for "
+        "another mapping."
+    ),
+    "allow-in-own-firewall": (
+        "Allow the program's port in this machine's firewall: ufw allow PORT, firewall-cmd --add-port=PORT, "
+        "or nft on Linux; on Windows allow the program in Windows Security."
+    ),
+    "check-router": (
+        "It does not come to this machine: look for a firewall in the router's settings; if there is none, "
+        "the router's answer is wrong: restart it, or forward the port by hand."
+    ),
     "check-firewall": (
         "Look for a firewall on this machine and in the router's settings; if there is none, the router's "
         "answer is wrong: restart it, or forward the port by hand."

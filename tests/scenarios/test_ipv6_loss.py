@@ -33,6 +33,8 @@ FIELDS = (
     "punched",
     "translation",
     "nat64",
+    "fragments",
+    "extension_headers",
     "pinhole",
     "preferred",
 )

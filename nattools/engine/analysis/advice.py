@@ -24,7 +24,15 @@ _ANSWERS: dict[Reachable, Statement] = {
     "unknown": statement("reachable-unknown"),
     "offline": statement("offline"),
 }
-_REFUSED = {"no-mapping", "no-mapping-error", "mapping-without-effect", "mapping-false", "mapping-unverified"}
+_REFUSED = {
+    "no-mapping",
+    "no-mapping-error",
+    "mapping-without-effect",
+    "mapping-false",
+    "mapping-stopped-here",
+    "mapping-stopped-at-router",
+    "mapping-unverified",
+}
 """Codes of a router that was asked for a mapping and did not make one that is known to be true."""
 
 

@@ -8,8 +8,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from nattools.engine.analysis.findings import Findings, technique
-from nattools.model.ipv6 import DroppedAt, Ipv6, ProblemCode
+from nattools.engine.analysis.areas import AreaFindings
+from nattools.engine.analysis.findings import technique
+from nattools.model.droppedat import DroppedAt
+from nattools.model.ipv6 import Ipv6, ProblemCode
 from nattools.model.report import Technique
 from nattools.model.statement import Statement, statement
 
@@ -24,7 +26,7 @@ _STOPPED_BY: Final[dict[DroppedAt, str]] = {
 _STOPPED: Final = ("filtered", "rejected", "prohibited")
 
 
-def direct_ipv6(findings: Findings, by_filtering: Callable[[Findings], Technique]) -> Technique:
+def direct_ipv6(findings: AreaFindings, by_filtering: Callable[[AreaFindings], Technique]) -> Technique:
     """`by_filtering` says what follows from addresses and from the filtering alone."""
     base, setup = by_filtering(findings), findings.measurement.host.ipv6
     without = setup is not None and not setup.addresses and not findings.own_addresses(6)

@@ -27,6 +27,7 @@ from nattools.model.observation import (
     Portal,
     PunchTrial,
 )
+from nattools.model.quotedchecksumseen import QuotedChecksum
 from nattools.model.statement import Reason, Statement, statement
 from nattools.net.outsideview import as_ipv4, why_impossible
 
@@ -117,6 +118,7 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     gaps: list[Gap] = msgspec.field(default_factory=list)
     punches: list[PunchTrial] = msgspec.field(default_factory=list)
     birthdays: list[BirthdayTrial] = msgspec.field(default_factory=list)
+    quotes: list[QuotedChecksum] = msgspec.field(default_factory=list)
     losses: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
     @cached_property
@@ -266,7 +268,7 @@ def _losses(path: PathEvidence) -> list[tuple[int, int]]:
         lost = 0 if binding.received >= binding.sent else binding.sent - max(0, binding.received)
         if binding.purpose in _PACED and read_endpoint(binding.asked) in alive:
             found.append((binding.sent, lost))
-        elif binding.outcome == "answered" and _first_answered(binding):
+        elif binding.outcome == "answered" and (_first_answered(binding) or _in_old_words(binding)):
             found.append((1, 0))
         elif binding.outcome == "answered":
             found.append((min(binding.sent, 2), min(lost, 1)))
@@ -276,6 +278,11 @@ def _losses(path: PathEvidence) -> list[tuple[int, int]]:
 def _first_answered(binding: Binding) -> bool:
     """Did the answer to the first copy end the question? Later copies were then under way, not lost."""
     return binding.rtt_s is not None and 0 < binding.waited_s <= binding.rtt_s + 0.02
+
+
+def _in_old_words(binding: Binding) -> bool:
+    """Was it answered as RFC 3489 has it, by a server that may not have understood the copies before?"""
+    return binding.purpose == "reach" and binding.mapped is not None and binding.unmasked == binding.mapped
 
 
 def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObservation) -> None:
@@ -298,6 +305,8 @@ def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObser
             paths[seen.transport, seen.family].punches.append(seen)
         case BirthdayTrial():
             paths["udp", seen.family].birthdays.append(seen)
+        case QuotedChecksum():
+            paths["udp", seen.family].quotes.append(seen)
         case Gap():
             for path in paths.values():
                 path.gaps.append(seen)

@@ -13,20 +13,18 @@ from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
+from nattools.engine.analysis.quotefindings import quoted_checksum
 from nattools.engine.analysis.servers import Conduct
+from nattools.engine.analysis.whostops import dropped_at
+from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way
-from nattools.model.ipv6 import Ipv6
-from nattools.model.lan import Lan
-from nattools.model.lanseen import LanLink
-from nattools.model.libp2p import Libp2p
-from nattools.model.nat import Classic, Nat, NatByTransport
+from nattools.model.nat import Classic, Nat, NatByTransport, QuotedChecksumKind
 from nattools.model.observation import Binding, Connection, DialBack, Portal, Resolution
 from nattools.model.relay import Relay
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
 from nattools.model.statement import Reason, Statement
-from nattools.model.tailscale import Tailscale
 from nattools.net.addresses import leaves_link
 
 
@@ -41,7 +39,9 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
     filtering: FilteringFinding
     allocation: AllocationFinding
     pooling: PoolingFinding
+    dropped_at: Finding[DroppedAt | None]
     hairpin: HairpinFinding
+    quotes: Finding[QuotedChecksumKind | None]
     lifetime: LifetimeFinding
     layers: LayersFinding
 
@@ -57,6 +57,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             mapping=self.mapping.value,
             mapping_depends_on_port=self.mapping.by_port,
             filtering=self.filtering.value,
+            dropped_at=self.dropped_at.value,
             port_allocation=self.allocation.value,
             port_step=self.allocation.step,
             port_range=self.allocation.port_range,
@@ -64,6 +65,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
             port_mask=self.allocation.mask,
             hairpinning=self.hairpin.value,
             hairpinning_confidence=self.hairpin.confidence,
+            quoted_checksum=self.quotes.value,
             binding_lifetime_s=self.lifetime.value,
             binding_lifetime_bounds_s=self.lifetime.bounds,
             refreshed_by_inbound=self.lifetime.refreshed_by_inbound,
@@ -99,6 +101,10 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
         }
         if self.pooling.value != "unknown" or len(self.outside.hosts) > 1:
             named["pooling"] = self.pooling
+        if self.dropped_at.value is not None:
+            named["dropped_at"] = self.dropped_at
+        if self.quotes.value is not None:
+            named["quoted_checksum"] = self.quotes
         if self.present.value is not False:
             named["distance_hops"] = Finding(way.distance_hops, way.evidence, way.reason)
         return named
@@ -132,6 +138,7 @@ def path_findings(
     maps = mapping(path, outside, nat.value)
     filters = filtering(path, conducts)
     way = beside.layers if beside is not None and beside.present.value == nat.value else None
+    layered = way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value)
     return PathFindings(
         path=path,
         outside=outside,
@@ -139,11 +146,13 @@ def path_findings(
         present=nat,
         mapping=maps,
         filtering=filters,
+        dropped_at=dropped_at(path, twin, nat=nat.value),
         allocation=allocation(path, outside, nat=nat.value, varies=maps.varies),
         pooling=pooling(path, outside, nat.value),
         hairpin=hairpinning(path, nat=nat.value, varies=maps.varies, filtering=filters.value),
+        quotes=quoted_checksum(path, nat.value, layered.distance_hops),
         lifetime=lifetime(path),
-        layers=way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value),
+        layers=layered,
     )
 
 
@@ -173,8 +182,7 @@ _CONES: dict[str, Classic] = {
 
 
 class Findings(msgspec.Struct, frozen=True, dict=True):
-    """A measurement with its findings by transport and family. What only some commands ask for is analysed by
-    modules that are imported with it."""
+    """A measurement with its findings by transport and family."""
 
     measurement: Measurement
     by_path: dict[tuple[Transport, Family], PathFindings]
@@ -204,42 +212,6 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
         from nattools.engine.analysis.relays import relays
 
         return relays(self.measurement.observations)
-
-    @cached_property
-    def ipv6(self) -> Ipv6 | None:
-        """None: the report is of a version that did not look."""
-        if self.measurement.host.ipv6 is None:
-            return None
-        from nattools.engine.analysis.ipv6 import ipv6
-
-        return ipv6(self)
-
-    @cached_property
-    def lan(self) -> Lan | None:
-        """None: nobody looked at the local network."""
-        if not any(isinstance(each, LanLink) for each in self.measurement.observations):
-            return None
-        from nattools.engine.analysis.lanfindings import lan
-
-        return lan(self)
-
-    @cached_property
-    def libp2p(self) -> Libp2p | None:
-        """None: the command was about something else."""
-        if self.measurement.command not in ("diagnose", "libp2p"):
-            return None
-        from nattools.engine.analysis.libp2p import libp2p
-
-        return libp2p(self)
-
-    @cached_property
-    def tailscale(self) -> Tailscale | None:
-        """None: the command asked nothing that would tell."""
-        if self.measurement.command not in ("diagnose", "tailscale"):
-            return None
-        from nattools.engine.analysis.tailnetfindings import tailscale
-
-        return tailscale(self)
 
     @property
     def main(self) -> Family:

@@ -6,15 +6,13 @@ from collections.abc import Iterable
 
 import msgspec
 
+from nattools.engine.analysis.evidence import PathEvidence
 from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.whostops import Stopped, who_stops
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
+from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family
-from nattools.model.ipv6 import (
-    DroppedAt,
-    Inbound,
-    InboundByTransport,
-    ReachableByTransport,
-)
+from nattools.model.ipv6 import Inbound, InboundByTransport, ReachableByTransport
 from nattools.model.ipv6trial import InboundCheck, tried
 
 _SAID: dict[str, Inbound] = {
@@ -24,9 +22,6 @@ _SAID: dict[str, Inbound] = {
     "prohibited": "prohibited",
 }
 _REACHED: dict[Inbound, bool] = {"open": True, "filtered": False, "rejected": False, "prohibited": False}
-_HERE, _NEXT = 1, 2
-"""TTLs of a packet that passes no router, so that what it opens is a filter of this machine; and of one that
-passes the next router alone."""
 
 
 class InboundFinding(msgspec.Struct, frozen=True):
@@ -96,34 +91,11 @@ def _dropped_at(findings: Findings, family: Family, checks: list[InboundCheck]) 
     stopped = [each for each in checks if _state(findings, each) in ("filtered", "rejected", "prohibited")]
     if not stopped:
         return None
-    if any(each.reached_card for each in stopped):
-        return "host"
-    if any(each.offender is not None and each.offender == each.address for each in stopped):
-        return "host"
-    opened = _opened(findings, family)
-    if opened.get(_HERE):
-        return "host" if all(each.reached_card is None for each in stopped) else "unknown"
-    elsewhere = any(each.reached_card is False for each in stopped) or opened.get(_HERE) is False
-    if opened.get(_NEXT) and elsewhere:
-        return "router"
-    # what goes all the way opens it, and what passes the next router alone does not
-    return "beyond" if opened.get(_NEXT) is False and punched(findings) else "unknown"
+    seen = [Stopped(each.reached_card, each.offender == each.address) for each in stopped]
+    return who_stops(seen, path_of(findings, family))
 
 
-def punched(findings: Findings) -> bool | None:
-    """Did a hole that was punched over IPv6 let a packet in?"""
-    found = findings.by_path.get(("udp", 6))
-    outcomes = {each.outcome for each in found.path.punches} if found is not None else set()
-    return True if "punched" in outcomes else False if outcomes == {"silent"} else None
-
-
-def _opened(findings: Findings, family: Family) -> dict[int, bool]:
-    """By TTL, did a packet with it open the way in? False: none did, of so many that loss is no reason."""
-    found: dict[int, bool] = {}
-    path = findings.by_path.get(("udp", family))
-    for each in path.path.openers if path is not None else ():
-        if each.opened:
-            found[each.ttl] = True
-        elif each.opened is False and path is not None and path.path.loss.conclusive(each.sent):
-            found.setdefault(each.ttl, False)
-    return found
+def path_of(findings: Findings, family: Family) -> PathEvidence | None:
+    """What was seen over UDP."""
+    found = findings.by_path.get(("udp", family))
+    return None if found is None else found.path

@@ -8,11 +8,13 @@ from typing import Literal
 from msgspec.structs import replace
 
 from nattools.engine.analysis.findings import Findings
-from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, punched
+from nattools.engine.analysis.formpassage import form_unknowns, fragments, passage
+from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, path_of
 from nattools.engine.analysis.ipv6addresses import described, same_host_part
 from nattools.engine.analysis.ipv6problems import problems
 from nattools.engine.analysis.latency import compared, is_slow, latency, preferred
 from nattools.engine.analysis.pathmtu import path_mtu
+from nattools.engine.analysis.whostops import punched
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.endpoint import Family, parse_address, read_endpoint
 from nattools.model.ipv6 import (
@@ -48,7 +50,7 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         reachable=came_in.reachable,
         inbound=came_in.first,
         dropped_at=came_in.dropped_at,
-        punched=punched(findings),
+        punched=punched(path_of(findings, 6)),
         addresses=addresses,
         routers=tuple(
             Ipv6Router(address=each.address, interface=each.interface, source=each.source)
@@ -57,6 +59,8 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         translation=_translation(findings),
         nat64=_nat64(findings, addresses),
         path_mtu=PathMtuByFamily(ipv4=path_mtu(findings, 4), ipv6=path_mtu(findings, 6)),
+        fragments=fragments(findings),
+        extension_headers=passage(findings, 6, "destination-options"),
         latency_ms=latency(findings),
         preferred=preferred(_works(findings, 4), False if capable is False else works, times),
         dns=_dns(findings),
@@ -168,6 +172,7 @@ def _unknowns(
         found["works"] = (statement(code if asked else "ipv6-not-asked"),)
     if not works:
         return found
+    found |= form_unknowns(findings)
     states: dict[str, Literal["open", "filtered", "rejected", "prohibited", "unknown"]] = {
         "udp": came_in.first.udp,
         "tcp": came_in.first.tcp,

@@ -40,6 +40,8 @@ def _with_ipv6(found: Ipv6, *, slow: bool) -> list[ProblemCode]:
     if found.path_mtu.ipv6 is not None and found.path_mtu.ipv6.black_hole:
         codes.append("black-hole")
     codes += ["slow"] if slow else []
+    through = found.fragments.ipv6
+    codes += ["fragments-dropped"] if through and False in (through.outbound, through.inbound) else []
     announced = [each for each in found.routers if each.address is not None]  # a tunnel names none
     codes += ["two-routers"] if len(announced) > 1 else []
     codes += [code for code in _BROKEN if code in kinds and not kinds & set(_GLOBAL)]

@@ -4,8 +4,9 @@ local network."""
 from __future__ import annotations
 
 from nattools.engine.analysis import tailscaleadvice
+from nattools.engine.analysis.areas import AreaFindings
 from nattools.engine.analysis.directupgrade import open_to_all, upgrades
-from nattools.engine.analysis.findings import Findings, technique
+from nattools.engine.analysis.findings import technique
 from nattools.engine.analysis.obstacles import remedies, true_mappings
 from nattools.engine.analysis.tailscalepaths import direct_with
 from nattools.model.endpoint import family_of
@@ -14,7 +15,7 @@ from nattools.model.statement import Statement, statement
 from nattools.net.addresses import is_public
 
 
-def lan_verdict(findings: Findings) -> Technique:
+def lan_verdict(findings: AreaFindings) -> Technique:
     """As one of the techniques: do machines here reach each other?"""
     found = findings.lan
     settle = (statement("settle-lan"),)
@@ -27,7 +28,7 @@ def lan_verdict(findings: Findings) -> Technique:
     return technique("lan", "unknown", 0.0, *found.reason, remedy=found.actions, evidence=found.evidence)
 
 
-def _not_asked(findings: Findings) -> Statement:
+def _not_asked(findings: AreaFindings) -> Statement:
     """Why nobody was."""
     host = findings.measurement.host
     used = next((each for each in host.interfaces if each.name == host.measured_interface), None)
@@ -37,7 +38,7 @@ def _not_asked(findings: Findings) -> Statement:
     return statement("lan-not-asked")
 
 
-def libp2p_verdict(findings: Findings) -> Technique:
+def libp2p_verdict(findings: AreaFindings) -> Technique:
     """Do peers reach a node here, and how?"""
     seen, upgrade = findings.libp2p, upgrades(findings)
     reached = next((row for row in seen.autonat if row.reachable), None) if seen is not None else None
@@ -60,7 +61,7 @@ def libp2p_verdict(findings: Findings) -> Technique:
     return technique("libp2p", "fails", 0.9, why, remedy=remedies(findings), evidence=ids)
 
 
-def tailscale_verdict(findings: Findings) -> Technique:
+def tailscale_verdict(findings: AreaFindings) -> Technique:
     """Will a client connect here at all, and how much of it directly?"""
     found = findings.tailscale
     return tailscaleadvice.verdict(findings, direct_with(findings), () if found is None else found.tailnets)

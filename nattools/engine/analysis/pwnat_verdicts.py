@@ -34,8 +34,10 @@ def listener_verdict(observations: Sequence[AnyObservation], nat: Nat | None) ->
     """Does this network let a caller's error in? Where nothing arrives, an error about what was sent to the
     server itself tells whether the quote was the reason, and routers' true errors whether all ICMP errors
     are kept out."""
-    tried = {each.quotes: each for each in trials(observations, "in")}
+    tried = {each.quotes: each for each in trials(observations, "in") if not each.read}
     beacon, own = tried.get("beacon"), tried.get("server")
+    if reads_port(observations):
+        return "passes"
     if beacon is not None and beacon.outcome == "arrived":
         return "passes"
     if beacon is None or beacon.outcome != "missing" or own is None:
@@ -45,6 +47,11 @@ def listener_verdict(observations: Sequence[AnyObservation], nat: Nat | None) ->
     if own.outcome != "missing":
         return "unknown"
     return "invalid-dropped" if _true_errors(observations, nat) else "icmp-blocked"
+
+
+def reads_port(observations: Sequence[AnyObservation]) -> bool:
+    """Does it let one in about a port that no server tells, and that quoted checksums give away?"""
+    return any(each.read and each.outcome == "arrived" for each in trials(observations, "in"))
 
 
 def _true_errors(observations: Sequence[AnyObservation], nat: Nat | None) -> bool:
@@ -76,7 +83,7 @@ def pwnat_verdict(findings: Findings) -> Technique:
     nat = findings.nat("udp", 4)
     listener, caller = listener_verdict(seen, nat), caller_verdict(seen)
     ids = tuple(each.id for each in seen if isinstance(each, ErrorTrial))
-    reasons = [_as_listener(listener), _as_caller(caller)]
+    reasons = [_as_listener(listener, reads=reads_port(seen)), _as_caller(caller)]
     if "passes" in (listener, caller):
         confidence = 0.95 if listener == "passes" else 0.9
         return technique("pwnat", "works", confidence, *reasons, evidence=ids)
@@ -97,7 +104,9 @@ def _unknown(
     return statement("pwnat-untested"), _SETTLE
 
 
-def _as_listener(verdict: ListenerVerdict) -> Statement:
+def _as_listener(verdict: ListenerVerdict, *, reads: bool) -> Statement:
+    if reads:
+        return statement("pwnat-listener-reads-port")
     return statement(f"pwnat-listener-{verdict}")
 
 

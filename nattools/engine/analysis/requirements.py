@@ -228,6 +228,9 @@ def _icmp(udp: PathFindings | None) -> list[Requirement]:
     translated (REQ-4)."""
     if udp is None or udp.nat.present is not True or udp.nat.distance_hops is None:
         return []
+    if udp.nat.quoted_checksum == "translated":
+        left = Finding(False, udp.quotes.evidence, (statement("quoted-checksum-translated"),))
+        return [_requirement(5508, 4, "ICMP errors from outside are translated", left)]
     beyond = [h.id for h in udp.path.hops if h.address is not None and h.ttl > udp.nat.distance_hops]
     if not beyond:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from nattools.engine.analysis.areas import AreaFindings
 from nattools.engine.analysis.direct_ipv6 import direct_ipv6
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import obstacle, remedies
@@ -13,6 +14,7 @@ from nattools.engine.analysis.program_verdicts import lan_verdict, libp2p_verdic
 from nattools.engine.analysis.punching import tcp_punch, udp_birthday, udp_punch
 from nattools.engine.analysis.pwnat_verdicts import pwnat_verdict
 from nattools.engine.analysis.relay_verdicts import relayed
+from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat
 from nattools.model.report import TECHNIQUE_IDS, Command, Technique, TechniqueId
@@ -35,6 +37,8 @@ def direct(findings: Findings, family: Family) -> Technique:
     if any(nat.present for nat in measured):
         if any(findings.forwarded(family).values()):
             return _forwarded(findings, family, measured)
+        if any(nat.dropped_at == "host" for nat in measured):
+            return _stopped_here(family, measured)
         return _translated(findings, family, own, measured)
     if not any(findings.is_public(address) for address in own):
         why = statement("address-private", address=own[0])
@@ -95,6 +99,14 @@ def _forwarded(findings: Findings, family: Family, measured: list[Nat]) -> Techn
     return technique(_IDS[family], "works", 0.8 if others else 0.99, *why, evidence=ids)
 
 
+def _stopped_here(family: Family, measured: list[Nat]) -> Technique:
+    """Something translates and passes on all that comes, and this machine drops it."""
+    nat = next(nat for nat in measured if nat.dropped_at == "host")
+    why = statement("direct-forwarded-stopped", external=nat.external[0] if nat.external else None)
+    ids, remedy = nat.evidence.get("dropped_at", ()), (statement("allow-in-own-firewall"),)
+    return technique(_IDS[family], "fails", 0.95, why, remedy=remedy, evidence=ids)
+
+
 def _public(family: Family, udp: Nat | None, tcp: Nat | None) -> Technique:
     name = _IDS[family]
     opened = {"UDP": _open(udp), "TCP": _open(tcp)}
@@ -114,10 +126,26 @@ def _public(family: Family, udp: Nat | None, tcp: Nat | None) -> Technique:
         why = statement("direct-filtered-half-tested", filtered=no, untested=untested[0])
         return technique(name, "fails", 0.8, why, remedy=_OPEN, evidence=ids)
     if no:
-        return technique(
-            name, "fails", 0.99, statement("direct-filtered", filtered=no), remedy=_OPEN, evidence=ids
-        )
+        return _filtered(name, no, [nat for nat in (udp, tcp) if nat is not None])
     return technique(name, "unknown", 0.0, statement("direct-untested"), _SETTLE, evidence=ids)
+
+
+def _filtered(name: TechniqueId, no: tuple[str, ...], measured: list[Nat]) -> Technique:
+    """Who drops it, where that is known."""
+    ids = tuple(i for nat in measured for i in nat.evidence.get("filtering", ()))
+    at = next((nat.dropped_at for nat in measured if nat.dropped_at is not None), None)
+    code = "direct-filtered" if at is None else _STOPPED_AT[at]
+    remedy = (statement("allow-in-own-firewall"),) if at == "host" else _OPEN
+    ids += tuple(i for nat in measured for i in nat.evidence.get("dropped_at", ()))
+    return technique(name, "fails", 0.99, statement(code, filtered=no), remedy=remedy, evidence=ids)
+
+
+_STOPPED_AT: dict[DroppedAt, str] = {
+    "host": "direct-stopped-host",
+    "router": "direct-stopped-router",
+    "beyond": "direct-stopped-beyond",
+    "unknown": "direct-filtered",
+}
 
 
 def _open(nat: Nat | None) -> bool | None:
@@ -130,7 +158,7 @@ def _open(nat: Nat | None) -> bool | None:
     return False if known else None
 
 
-_MEASURED: dict[TechniqueId, Callable[[Findings], Technique]] = {
+_MEASURED: dict[TechniqueId, Callable[[AreaFindings], Technique]] = {
     "direct-ipv4": partial(direct, family=4),
     "direct-ipv6": partial(direct_ipv6, by_filtering=partial(direct, family=6)),
     "upnp-igd": partial(port_mapping, protocol="upnp-igd"),
@@ -158,7 +186,7 @@ _OWN: dict[Command, tuple[TechniqueId, ...]] = {
 """Of commands that are about some of them alone."""
 
 
-def techniques(findings: Findings) -> tuple[Technique, ...]:
+def techniques(findings: AreaFindings) -> tuple[Technique, ...]:
     """All of them, or the command's own."""
     asked = _OWN.get(findings.measurement.command, TECHNIQUE_IDS)
     if findings.measurement.command == "map" and findings.measurement.action != "probe":

@@ -21,13 +21,11 @@ from nattools.model.endpoint import Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.eventloop import TimeLimit
 from nattools.traversal.link import Link
-from nattools.traversal.path import SelectedPath
+from nattools.traversal.path import SECURE_S, SelectedPath
 from nattools.traversal.relayaccess import TurnAccess
 from nattools.traversal.tunnel import Tunnel
 from nattools.wording import text_of
 
-MOST_FIRST_PATHS: Final = 3
-"""So many paths that cannot be secured are given up before there is a connection."""
 ESTABLISH_S: Final = 600.0
 """Whatever the peer does, there is a connection by then, or none."""
 WATCH_S: Final = 0.5
@@ -114,12 +112,13 @@ class PunchConnection:
                 self._leads = self.connector.leads
             problem = await self.secure(path)
             if problem is None:
+                self.connector.secured()
                 return None
             failed.append(path.transport)
             reasons = (statement("not-secured"), *problem)
-            if not self._signaling.live or len(failed) == MOST_FIRST_PATHS:
+            if len(failed) >= self.connector.first_paths:
                 return NoPath(reasons)
-            pause_s = PAUSES_S[len(failed) - 1]
+            pause_s = PAUSES_S[0] if not self._signaling.live else PAUSES_S[len(failed) - 1]
             self._timeline.note("again", *reasons, statement("next-attempt", pause_s=pause_s), ok=False)
             await asyncio.sleep(pause_s)
 
@@ -147,7 +146,8 @@ class PunchConnection:
     async def _link_over(self, path: SelectedPath) -> tuple[Statement, ...] | None:
         secret, leads = self._signaling.secret, bool(self._leads)
         try:
-            link = await path.secure(secret, leads=leads)
+            limit_s = self.connector.secure_s if self._tunnel is None else SECURE_S
+            link = await path.secure(secret, leads=leads, timeout_s=limit_s)
         except BaseException:
             path.close()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from typing import Final
 
 from nattools.engine.punch.attempt import Attempt
 from nattools.engine.punch.local_side import LocalSide
@@ -12,7 +13,9 @@ from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.endpoint import Transport
 from nattools.traversal.budget import Budget
-from nattools.traversal.path import SelectedPath
+from nattools.traversal.path import SECURE_S, SelectedPath
+
+MOST_FIRST_PATHS: Final = 3
 
 
 class PathFinder(ABC):
@@ -42,6 +45,19 @@ class PathFinder(ABC):
     def resumes(self) -> bool:
         """Have both sides still the secure connection that the latest attempt was to find a path for?"""
         return False
+
+    @property
+    def first_paths(self) -> int:
+        """So many paths that cannot be secured are given up before there is a connection."""
+        return MOST_FIRST_PATHS if self.signaling.live else 1
+
+    @property
+    def secure_s(self) -> float:
+        """How long the peer may take to secure the first path."""
+        return SECURE_S
+
+    def secured(self) -> None:  # noqa: B027
+        """There is a connection with the peer."""
 
     @abstractmethod
     async def connect(

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from itertools import cycle, repeat
+from itertools import cycle, islice, repeat
 from typing import Final
 
 from nattools.chance import chance, random_bytes
 from nattools.engine.punch.local_side import LocalSide
-from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import ORIGINAL_SESSION, PLAN_TIMES, KnockSession, planned
+from nattools.engine.pwnat.knockside import KnockSide
 from nattools.engine.pwnat.meeting import Meeting, reached_at
 from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.nat import Nat
 from nattools.model.statement import Statement, statement
 from nattools.net.base import SendFailure, UdpSocket
 from nattools.protocols.pwnat import TARGETS, original, prepare, time_exceeded
 from nattools.protocols.pwnat.knock import SESSION_SIZE, CallerNat, Knock, encode_knock
+from nattools.protocols.pwnat.outside import ListenerPorts
 from nattools.protocols.pwnat.secret import keys_of
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
@@ -31,16 +33,16 @@ LONG_PAUSE_S: Final = 2.0
 HURRIED: Final = 20
 """So many knocks come one after the short pause, the others after the long one."""
 JITTER: Final = 0.1
-LATER_S: Final = 30.0
-"""How long one attempt knocks when a connection was lost."""
 STEP_KNOCKS: Final = 2
+PLAIN: Final = 4
+"""So many knocks before the plan, where nothing is known against this side's being open."""
 OPENERS: Final = (2, 3, 4, 5, 6)
 """TTLs of what opens the own NAT, one after the other, where nobody has measured how far that is: too small
 opens nothing, and what reaches the listener's router before its own packet has left may block the way."""
 CHECKS: Final = 400
 
 
-class KnockCaller(PathFinder):
+class KnockCaller(KnockSide):
     """`close` at the end. `wall`: seconds of UTC."""
 
     def __init__(
@@ -51,18 +53,18 @@ class KnockCaller(PathFinder):
         counts: PwnatCounts,
         wall: Callable[[], float],
     ) -> None:
-        super().__init__(own, timeline)
+        super().__init__(own, options, timeline)
         assert options.listener is not None
         prepare()
         self._keys = keys_of(options.secret)
-        self._options = options
         self._listener = options.listener
         name = ORIGINAL_SESSION if options.compat else random_bytes(SESSION_SIZE)
         self._session = KnockSession(self._keys, name)
         self._counts = counts
         self._wall = wall
         self._nat = CallerNat.of(own.nat.udp4, low_ports=own.low_ports)
-        self._steps = planned(self._nat, own.nat.udp4)
+        self._moves = ListenerPorts() if options.outside is None else options.outside.ports
+        self._steps = planned(self._nat, self._moves, own.nat.udp4 or Nat())
         self._numbers = iter(range(0x10000))
         self._tries = 0
         self._failure: str | None = None
@@ -90,7 +92,6 @@ class KnockCaller(PathFinder):
         self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
     ) -> SelectedPath | NoPath:
         """Knock until the listener has reached this side."""
-        first = self._tries == 0
         self._session.attempt = min(self._tries, 0xFF)
         self._tries += 1
         run = self.own.run
@@ -107,7 +108,7 @@ class KnockCaller(PathFinder):
         self.budget.announce(sum(step.packets[1] for step in self._steps if step.packets), CHECKS)
         met = self._met = Meeting(self._session, "caller", self.budget, socket)
         met.place = self._listener
-        wait_s = self._options.wait_s if first else LATER_S
+        wait_s = self._wait_s()
         async with asyncio.TaskGroup() as group:
             knocking = group.create_task(self._knock_all(met, seen))
             connected = group.create_task(met.driver.connected(wait_s))
@@ -140,12 +141,18 @@ class KnockCaller(PathFinder):
     # --- knocking
 
     async def _knock_all(self, met: Meeting, seen: Endpoint | None) -> None:
-        """By the plan where there is one; else until it is broken off."""
-        if self._steps and seen is not None and not self._options.compat:
+        """By the plan where there is one; else until it is broken off. Where the listener's port changes,
+        this side may let it in from any: that shows at once."""
+        planned = self._steps and seen is not None and not self._options.compat
+        if not planned or self._moves.moves != "not":
+            await self._knock_on(met, seen, PLAIN if planned else None)
+        if planned:
             for number, step in enumerate(self._steps * PLAN_TIMES, 1):
                 await self._by_step(met, number, step)
-            return
-        for number, ttl in enumerate(self._openers()):
+
+    async def _knock_on(self, met: Meeting, seen: Endpoint | None, most: int | None) -> None:
+        """Without a plan, so many times (None: on and on)."""
+        for number, ttl in enumerate(islice(self._openers(), most)):
             met.driver.probe(met.socket, self._listener, ttl=ttl)
             self._knock(met.socket, seen)
             pause_s = PAUSE_S if number < HURRIED else LONG_PAUSE_S
@@ -172,6 +179,7 @@ class KnockCaller(PathFinder):
                 attempt=self._session.attempt,
                 step=step,
                 nat=self._nat,
+                listener=self._moves,
             )
             data = encode_knock(knock, self._keys.knock)
             packet = time_exceeded(socket.local.host, self._listener, target, data)
@@ -206,6 +214,8 @@ class KnockCaller(PathFinder):
             return NoPath((statement("pwnat-hole-only", listener=str(self._listener)),))
         reasons = [statement("pwnat-no-answer", listener=str(self._listener), knocks=self._counts.knocks)]
         remedies: list[Statement] = []
+        if not self.own.run.network.is_public(self._listener.host):
+            reasons.append(statement("pwnat-private-listener", host=self._listener.host))
         if seen is None:
             reasons.append(statement("pwnat-behind-nat"))
             remedies.append(statement("pwnat-name-server"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from nattools.engine.measurement import MeasurementRun, learn_translation
+from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
 from nattools.engine.options import MeasureOptions
 from nattools.engine.punch.bothsides import both_sides
 from nattools.engine.punch.local_side import LocalSide, behaviour, may_bind_low_ports
@@ -28,6 +29,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network
+from nattools.protocols.pwnat.outside import Outside, parse_outside
+from nattools.traversal.side import moving
 
 RAW_ADVICE = (
     "The caller sends one kind of packet that needs CAP_NET_RAW. Run it with sudo; or give that alone to a "
@@ -44,7 +47,8 @@ async def listen(
     wall: Callable[[], float] = time.time,
 ) -> Report:
     """Wait for a caller, use the connection, and report. `watcher.code` is told where callers have to knock:
-    an address and port, or ":" and the port where nobody knows the address.
+    an address and port, or ":" and the port where nobody knows the address; behind a space, what was read of
+    its outside ports, if it was (`protocols.pwnat.Outside`). It is told again when that has changed.
 
     CannotRun: this system does not report ICMP errors, or the port is taken."""
     missing = network.missing("icmp-errors")
@@ -101,10 +105,32 @@ async def _listening(
     try:
         socket = await listener.open()
         seen = await reached_at(own.run, socket)
-        watcher.code(f":{socket.local.port}" if seen is None else str(seen))
-        await connect_and_use(state, listener, use)
+        place = f":{socket.local.port}" if seen is None else str(seen)
+        async with asyncio.TaskGroup() as group:
+            telling = group.create_task(_tell_place(state, listener, watcher, place))
+            await connect_and_use(state, listener, use)
+            telling.cancel()
+    except BaseExceptionGroup as errors:
+        raise primary_error(errors) from None
     finally:
         listener.close()
+
+
+async def _tell_place(state: PwnatState, listener: KnockListener, watcher: Watcher, place: str) -> None:
+    """Where to knock, once it is known, and again when it changes before somebody has come."""
+    nat = listener.own.nat.udp4
+    outside = None if nat is not None and moving(nat) is False else await listener.look_outside()
+
+    def tell(now: Outside) -> None:
+        if not listener.settled:
+            state.tell_outside(now)
+            watcher.code(f"{place} {now}")
+
+    if outside is None:
+        watcher.code(place)
+    else:
+        tell(outside)
+        await listener.outside.follow((await listener.open()).local.port, tell)
 
 
 async def _calling(
@@ -151,9 +177,13 @@ async def both(
     """Both sides in one process, as in a lab: the caller begins once the listener says where to knock, which
     `outside` may complete. Errors are those of `listen` and `connect`."""
 
-    async def call(place: str) -> Report:
+    async def call(told: str) -> Report:
+        place, _, word = told.partition(" ")
         to = calling[1].listener or (outside or _endpoint)(place)
-        return await connect(calling[0], replace(calling[1], listener=to), calling[2], uses[1], wall=wall)
+        read = parse_outside(word) if word else None
+        to = to if read is None else Endpoint(to.host, read.port(to.host))
+        chosen = replace(calling[1], listener=to, outside=read)
+        return await connect(calling[0], chosen, calling[2], uses[1], wall=wall)
 
     return await both_sides(
         listening[2], lambda watcher: listen(listening[0], listening[1], watcher, uses[0], wall=wall), call

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -12,6 +14,7 @@ from nattools.errors import ProtocolError
 from nattools.model.statement import Statement, statement
 from nattools.net.base import IcmpError
 from nattools.protocols import pwnat
+from nattools.protocols.outsidesum import MARK
 from nattools.protocols.pwnat import original
 from nattools.protocols.pwnat.knock import Knock, decode_knock, looks_like_knock
 from nattools.protocols.pwnat.replay import KnockFilter
@@ -20,6 +23,14 @@ from nattools.protocols.pwnat.secret import SharedKeys
 MOST_WAITING: Final = 64
 PAUSE_S: Final = 1.0
 MOST_SOURCES: Final = 256
+HOLD_S: Final = 1.2
+"""A caller without a plan knocks every 0.55 s at first: who has been silent for longer makes room."""
+TURN_S: Final = 6.0
+"""Nor does a caller keep others out for longer, however much it knocks, if it has not got through."""
+LONGEST_TURN_S: Final = 40.0
+"""With a plan, whose steps take their time."""
+FORGOTTEN_S: Final = 5.0
+"""A caller that waits for its turn knocks at least every 2.2 s."""
 
 
 class Heard(NamedTuple):
@@ -30,8 +41,9 @@ class Heard(NamedTuple):
 
 
 class Hearing:
-    """Hand it each error that is about a beacon; `next` gives the knocks of the session. `note` is told, once
-    each, why somebody who knows the secret is not followed. `wall`: seconds of UTC."""
+    """Hand it each error that is about a beacon; `next` gives the knocks of the session, or of another one
+    that takes its place. `note` is told, once each, why somebody who knows the secret is not followed.
+    `settled`: the session has had a connection, and nobody takes its place. `wall`: seconds of UTC."""
 
     def __init__(
         self,
@@ -44,7 +56,12 @@ class Hearing:
         self._keys, self._session, self._counts = keys, session, counts
         self._wall, self._note = wall, note
         self._filter = KnockFilter()
-        self._waiting: asyncio.Queue[Heard] = asyncio.Queue(MOST_WAITING)
+        self.settled = False
+        self._waiting: deque[Heard] = deque(maxlen=MOST_WAITING)
+        self._other: tuple[Heard, float] | None = None
+        self._keeps_until = self._turn_ends = 0.0
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._noted: set[str] = set()
         self._sources: dict[str, float] = {}
 
@@ -53,8 +70,10 @@ class Hearing:
         return error.destination in pwnat.TARGETS
 
     def take(self, error: IcmpError) -> None:
-        """Count it, and keep it if it is a knock to follow."""
+        """Count it, and keep it if it is a knock to follow. What we have let expire ourselves is no news."""
         counts = self._counts
+        if error.quoted.startswith(MARK):
+            return
         counts.errors += 1
         if not self.about_beacon(error) or not looks_like_knock(error.quoted):
             counts.foreign += 1
@@ -63,6 +82,7 @@ class Hearing:
             knock = decode_knock(error.quoted, self._keys.knock)
         except ProtocolError:
             counts.forged += 1
+            self.tell(statement("pwnat-no-secret"))
             return
         doubt = self._filter.doubt(knock, self._wall())
         if doubt is not None:
@@ -72,10 +92,13 @@ class Hearing:
             if doubt == "stale":
                 self.tell(statement("pwnat-stale", apart_s=round(abs(self._filter.apart_s or 0.0), 1)))
             return
+        heard = Heard(knock, error.offender)
         if self._session.name not in (None, knock.session):
             self.tell(statement("pwnat-busy"))
+            self._other = (heard, self._loop.time())
+            self._changed.set()
             return
-        self._keep(Heard(knock, error.offender))
+        self._keep(heard)
 
     def take_original(self, error: IcmpError, port: int) -> None:
         """The same where the original's errors come: any Time Exceeded about an echo request is a caller, at
@@ -104,20 +127,55 @@ class Hearing:
     def _keep(self, heard: Heard) -> None:
         if heard.knock.attempt > self._session.attempt and self._session.name is not None:
             self._session.heard_of = max(self._session.heard_of, heard.knock.attempt)
-        if self._waiting.full():
-            self._waiting.get_nowait()
-        self._waiting.put_nowait(heard)
+        self.hold()
+        self._waiting.append(heard)
+        self._changed.set()
 
     async def next(self) -> Heard:
-        """The next one."""
-        return await self._waiting.get()
+        """The next one. It is another session's once the one that is followed has been silent for a moment,
+        or has had its time."""
+        while True:
+            other = self._takes_over()
+            if other is not None or self._waiting:
+                return other or self._waiting.popleft()
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(None if self._other is None else self._room_at):
+                    await self._changed.wait()
+
+    @property
+    def _room_at(self) -> float:
+        return min(self._keeps_until, self._turn_ends)
+
+    def _takes_over(self) -> Heard | None:
+        """Who does now."""
+        now = self._loop.time()
+        if self._other is not None and (self.settled or now - self._other[1] > FORGOTTEN_S):
+            self._other = None
+        if self._other is None or now < self._room_at:
+            return None
+        heard, self._other = self._other[0], None
+        self._waiting.clear()
+        return heard
+
+    def put_back(self, heard: Heard) -> None:
+        """`next` gives it again, before any other."""
+        self._waiting.appendleft(heard)
+
+    def begin_turn(self, knock: Knock) -> None:
+        """The session that is followed begins with this knock."""
+        self._turn_ends = self._loop.time() + (LONGEST_TURN_S if knock.step else TURN_S)
+        self.hold()
+
+    def hold(self, seconds: float = 0.0) -> None:
+        """It has been heard of; it may be busy with a step for so long, and say nothing."""
+        self._keeps_until = max(self._keeps_until, self._loop.time() + seconds + HOLD_S)
 
     def forget(self, before: int) -> None:
         """Drop those of earlier attempts."""
-        kept = [self._waiting.get_nowait() for _ in range(self._waiting.qsize())]
-        for each in kept:
-            if each.knock.attempt >= before:
-                self._waiting.put_nowait(each)
+        kept = [each for each in self._waiting if each.knock.attempt >= before]
+        self._waiting.clear()
+        self._waiting.extend(kept)
 
     def tell(self, why: Statement) -> None:
         """The person, once for each kind of reason."""

@@ -8,6 +8,7 @@ from typing import Final
 from nattools.engine.punch.options import PunchOptions
 from nattools.model.endpoint import Endpoint
 from nattools.model.pwnat import RefusedErrors
+from nattools.protocols.pwnat.outside import Outside
 
 PORT: Final = 2222
 """Of the listener, if nothing else is said: the original's."""
@@ -17,13 +18,15 @@ CALL_WAIT_S: Final = 60.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PwnatOptions(PunchOptions):
     """`secret`: the text that both sides know. `port`: the listener's own (0: one that the system chooses).
-    `listener`: where the caller knocks, the listener's outside address and port. `wait_s`: how long the
-    listener waits for a caller, or the caller knocks. `compat`: with the original pwnat's packets. Servers
+    `listener`: where the caller knocks, the listener's outside address and port; `outside`: what the listener
+    has read of its outside ports, if it has: the port follows from it. `wait_s`: how long the listener
+    waits for a caller, or the caller knocks. `compat`: with the original pwnat's packets. Servers
     are asked only if the user has named some."""
 
     secret: str
     port: int = PORT
     listener: Endpoint | None = None
+    outside: Outside | None = None
     compat: bool = False
 
 

@@ -7,13 +7,14 @@ import hmac
 from base64 import b64encode
 from typing import Final, Literal
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from nattools.engine.punch.signaling import PeerConversation
 from nattools.model.nat import Nat
 from nattools.model.statement import Statement, statement
 from nattools.protocols.ice import Credentials
 from nattools.protocols.pwnat.knock import CallerNat
+from nattools.protocols.pwnat.outside import ListenerPorts
 from nattools.protocols.pwnat.secret import SharedKeys
 from nattools.traversal.side import Side, side_of
 from nattools.traversal.steps import Step
@@ -23,6 +24,7 @@ ORIGINAL_SESSION: Final = b"the original"
 """The only one that there is where nothing can be said in an error."""
 PLAN_TIMES: Final = 2
 """A plan is gone through so often, on both sides: what is drawn is drawn anew. Knocks count its steps on."""
+KEPT: Final = ListenerPorts()
 Part = Literal["listener", "caller"]
 LISTENER: Final = Side(moves="not", accepts="port")
 """What a knock could reach is an outside port that the listener's peers all see: of its filter the strictest
@@ -53,14 +55,15 @@ class KnockSession(PeerConversation):
         return Credentials(text[:8], text[8:40])
 
 
-def planned(nat: CallerNat, measured: Nat | None = None) -> tuple[Step, ...]:
-    """The steps, as both sides draw them from the knock; none where the caller's NAT gives every destination
-    the same port, or nothing practical is known. The listener is the first of each pair. `measured`: the
-    caller's own NAT, which tells it how far that is."""
+def planned(nat: CallerNat, listener: ListenerPorts = KEPT, measured: Nat | None = None) -> tuple[Step, ...]:
+    """The steps, as both sides draw them from the knock; none where both NATs give every destination the same
+    port, or nothing practical is known. The listener is the first of each pair. `measured`: the caller's own
+    NAT, which tells it how far that is."""
     told = nat.as_measured()
     if measured is not None:
-        told = replace(told, distance_hops=measured.distance_hops)
+        told = structs.replace(told, distance_hops=measured.distance_hops)
     caller = side_of(told, low_ports=nat.low_ports)
-    if caller is None or caller.moves == "not":
+    if caller is None or caller.moves == listener.moves == "not":
         return ()
-    return tuple(udp_steps(LISTENER, caller, ("its", "our") if measured is not None else ("our", "its")))
+    first = structs.replace(LISTENER, moves=listener.moves, step=listener.step)
+    return tuple(udp_steps(first, caller, ("its", "our") if measured is not None else ("our", "its")))

@@ -13,6 +13,7 @@ from nattools.engine.pwnat.listener import KnockListener
 from nattools.model.pwnat import Pwnat, PwnatRole
 from nattools.model.report import Report
 from nattools.model.statement import Statement, statement
+from nattools.protocols.pwnat.outside import Outside
 from nattools.traversal.path import SelectedPath
 
 
@@ -23,6 +24,14 @@ class PwnatState(PunchState):
     role: PwnatRole = "listener"
     counts: PwnatCounts = field(default_factory=PwnatCounts)
     side: KnockListener | KnockCaller | None = None
+    outside: Outside | None = None
+
+    def tell_outside(self, outside: Outside) -> None:
+        """The listener's outside port was read from quoted checksums, or has changed."""
+        again = self.outside is not None
+        self.outside = outside
+        how = statement(f"pwnat-ports-{outside.ports.moves.replace(' ', '-')}", step=outside.ports.step)
+        self.timeline.note("beacon", statement("pwnat-port-changed" if again else "pwnat-port-read"), how)
 
     def report(self) -> Report:
         """The report so far."""
@@ -37,6 +46,7 @@ class PwnatState(PunchState):
             knocks_sent=self.counts.knocks,
             errors_seen=self.counts.errors,
             refused=self.counts.refused,
+            port_read=None if self.outside is None else self.outside.ports.moves,
         )
         return replace(found, command="pwnat", punch=None, pwnat=pwnat)
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from nattools.engine.punch.candidates import why_not_a_destination
 from nattools.engine.punch.local_side import LocalSide
-from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.beacons import Beacons, interval_s
@@ -17,24 +16,25 @@ from nattools.engine.pwnat.beaconsources import BeaconSource, EchoBeacons, UdpBe
 from nattools.engine.pwnat.hearing import Heard, Hearing
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import PLAN_TIMES, KnockSession, planned
+from nattools.engine.pwnat.knockside import KnockSide
 from nattools.engine.pwnat.meeting import Meeting
+from nattools.engine.pwnat.outsideports import OutsidePorts
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import UdpSocket
 from nattools.protocols.pwnat.knock import Knock
+from nattools.protocols.pwnat.outside import Outside
 from nattools.protocols.pwnat.secret import keys_of
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
 
 QUIET_S: Final = 6.0
 """A caller that is still there knocks at least every 2 s."""
-LATER_S: Final = 30.0
-"""How long one attempt waits for the caller of a connection that was lost."""
 CHECKS: Final = 400
 """Packets that go where knocks say that the caller is, beside what a plan takes."""
 
 
-class KnockListener(PathFinder):
+class KnockListener(KnockSide):
     """`open` first, `close` at the end. `wall`: seconds of UTC."""
 
     def __init__(
@@ -45,15 +45,15 @@ class KnockListener(PathFinder):
         counts: PwnatCounts,
         wall: Callable[[], float],
     ) -> None:
-        super().__init__(own, timeline)
+        super().__init__(own, options, timeline)
         keys = keys_of(options.secret)
-        self._options = options
         self._session = KnockSession(keys)
-        self._hearing = Hearing(keys, self._session, counts, wall, self._tell_refusal)
+        self._hearing = Hearing(keys, self._session, counts, wall, self._tell)
         nat = own.nat.udp4
         self._beacons = Beacons(counts, interval_s(None if nat is None else nat.binding_lifetime_s))
         self._source: BeaconSource = (EchoBeacons if options.compat else UdpBeacons)(self._hearing)
         self._socket: UdpSocket | None = None
+        self.outside = OutsidePorts(own.run.network, self._source.send)
         self._port = options.port
         self._met: Meeting | None = None
         self._done: set[int] = set()
@@ -68,6 +68,10 @@ class KnockListener(PathFinder):
     @property
     def leads(self) -> bool:
         return True
+
+    def secured(self) -> None:
+        super().secured()
+        self._hearing.settled = True
 
     @property
     def peer(self) -> Endpoint | None:
@@ -85,6 +89,12 @@ class KnockListener(PathFinder):
             self._port = self._socket.local.port
         return self._socket
 
+    async def look_outside(self) -> Outside | None:
+        """The outside port of the beacons, where it is not the own one and routers give it away; it takes the
+        privilege for raw sockets."""
+        socket = await self.open()
+        return None if self._options.compat else await self.outside.look(socket)
+
     def close(self) -> None:
         """Idempotent."""
         self._beacons.stop()
@@ -99,7 +109,6 @@ class KnockListener(PathFinder):
         self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
     ) -> SelectedPath | NoPath:
         """Wait for knocks, and follow them."""
-        first = self._session.name is None
         self._forget_path()
         socket = await self.open()
         await self._source.open(self.own.run.network, socket)
@@ -107,7 +116,7 @@ class KnockListener(PathFinder):
         if self._beacons.failure is not None:
             return NoPath((statement("pwnat-no-beacon", failure=self._beacons.failure),))
         self.timeline.note("beacon", self._source.told(socket.local.port))
-        wait_s = self._options.wait_s if first else LATER_S
+        wait_s = self._wait_s()
         failed: NoPath | None = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
@@ -116,7 +125,7 @@ class KnockListener(PathFinder):
                     if isinstance(path, SelectedPath):
                         return path
                     failed = path or failed
-        failed = failed or NoPath(self._why_nobody(wait_s), (statement("pwnat-test"),))
+        failed = failed or NoPath(self._why_nobody(wait_s), self._remedies(socket.local.port))
         self._close_meeting()
         return failed
 
@@ -133,6 +142,12 @@ class KnockListener(PathFinder):
             return nobody, statement("pwnat-foreign", count=self._counts.foreign)
         return (nobody,)
 
+    def _remedies(self, port: int) -> tuple[Statement, ...]:
+        """What would tell more."""
+        blind = self.outside.lacks is not None and not self._counts.errors
+        look = (statement("pwnat-look-as-root", port=port),) if blind else ()
+        return (*look, statement("pwnat-test"))
+
     def _forget_path(self) -> None:
         """The path of the attempt before is lost, and its port is needed again."""
         self._close_meeting()
@@ -146,8 +161,9 @@ class KnockListener(PathFinder):
             self._met.close()
             self._met, self._socket = None, None
 
-    def _tell_refusal(self, why: Statement) -> None:
-        self._refusal = why
+    def _tell(self, why: Statement) -> None:
+        if why.code != "pwnat-no-secret":  # the end tells how many they were
+            self._refusal = why
         self.timeline.note("knock", why, ok=False)
 
     # --- following a caller
@@ -158,8 +174,8 @@ class KnockListener(PathFinder):
         if place is None:
             return None
         knock = heard.knock
-        if self._session.name is None:
-            self._session.begin(knock.session)
+        if self._session.name != knock.session:
+            self._turn_to(knock)
         self._session.attempt = self._session.heard_of = max(self._session.attempt, knock.attempt)
         known = "pwnat-called" if self._options.compat else "pwnat-knocked"
         self.timeline.note("knock", statement(known, place=str(place)), ok=True)
@@ -180,10 +196,27 @@ class KnockListener(PathFinder):
         self.timeline.note("nomination", met.nominated, ok=True)
         return path
 
+    def _turn_to(self, knock: Knock) -> None:
+        """The first caller, or another one: the one before has not got through and makes room. The port
+        stays, for it is the one that callers know."""
+        if self._met is not None:
+            self.timeline.note("knock", statement("pwnat-next-caller"))
+            self.sent += self._met.sent
+            self._met.driver.part_with(self._met.socket)
+            self._met.driver.close()
+            self._met = None
+        self._session.begin(knock.session)
+        self._session.attempt = self._session.heard_of = knock.attempt
+        self._done.clear()
+        self._hearing.begin_turn(knock)
+
     async def _follow(self, met: Meeting, heard: Heard) -> None:
-        """Send to where each knock says, until there is none for a while."""
+        """Send to where each knock says, until there is none for a while, or another caller's turn."""
         with contextlib.suppress(TimeoutError):
             while True:
+                if heard.knock.session != self._session.name:
+                    self._hearing.put_back(heard)
+                    return
                 place = self._place(heard)
                 if place is not None and heard.knock.attempt == self._session.attempt:
                     self._source.greet(met.socket, place, self.budget)
@@ -194,10 +227,11 @@ class KnockListener(PathFinder):
 
     async def _step(self, met: Meeting, knock: Knock) -> None:
         """The plan's step that begins now, unless it has."""
-        steps = planned(knock.nat) * PLAN_TIMES
+        steps = planned(knock.nat, knock.listener) * PLAN_TIMES
         if not 0 < knock.step <= len(steps) or knock.step in self._done:
             return
         self._done.add(knock.step)
+        self._hearing.hold(steps[knock.step - 1].seconds or 0.0)
         await met.carry_out(self.own.run, self.timeline, steps[knock.step - 1], met.socket, first=True)
 
     def _place(self, heard: Heard) -> Endpoint | None:
@@ -221,4 +255,5 @@ class KnockListener(PathFinder):
 
 
 def _packets(knock: Knock) -> int:
-    return sum(step.packets[0] for step in planned(knock.nat) if step.packets is not None)
+    steps = planned(knock.nat, knock.listener)
+    return sum(step.packets[0] for step in steps if step.packets is not None)

@@ -9,8 +9,11 @@ from msgspec.structs import replace
 
 from nattools.lab.nat.bindings import FilterEntry, Key, NatBinding, NatTables
 from nattools.lab.scenario import FirewallSpec, NatSpec
+from nattools.protocols import ip
 from nattools.protocols.packet import Packet, readdressed
 
+SHORT_QUOTE = 28
+"""A header and 64 bits, which RFC 792 asks for."""
 EntryKey = Callable[[str, str, int, str, int], Key]
 
 
@@ -38,6 +41,7 @@ class IcmpErrors(NamedTuple):
             return packet
         source_port = binding.outside_port if about.protocol == "icmp" else about.source_port
         quoted = readdressed(about, about.source, source_port, binding.outside, binding.outside_port)
+        quoted.checksum = _moved(about, quoted)
         return replace(packet, source=binding.outside, about=quoted)
 
     def _stray(self, packet: Packet) -> Packet | None:
@@ -62,7 +66,26 @@ class IcmpErrors(NamedTuple):
     def _inward(self, packet: Packet, about: Packet, binding: NatBinding) -> Packet:
         port = binding.inside_port if about.protocol == "icmp" else about.destination_port
         quoted = readdressed(about, binding.inside, binding.inside_port, about.destination, port)
+        if about.protocol == "udp":
+            self._quote(quoted, about)
+        else:
+            quoted.checksum = _moved(about, quoted)
         return replace(packet, destination=binding.inside, about=quoted)
+
+    def _quote(self, quoted: Packet, about: Packet) -> None:
+        """What the error quotes of a datagram, beside the address and port that have been put back."""
+        quoted.quoted_size = about.quoted_size
+        quotes = self.spec.quotes if isinstance(self.spec, NatSpec) else "restored"
+        if quotes == "restored":
+            quoted.checksum = _moved(about, quoted)
+            return
+        total = ip.udp_checksum(about) if about.checksum is None else about.checksum
+        if quotes == "translated":
+            quoted.checksum = total
+        elif quotes == "short":
+            quoted.quoted_size, quoted.checksum = SHORT_QUOTE, ip.moved_checksum(total, about, quoted)
+        else:
+            quoted.checksum = 0
 
     def _entry(self, about: Packet, now: float) -> FilterEntry | None:
         """What the quoted packet went out by."""
@@ -73,3 +96,9 @@ class IcmpErrors(NamedTuple):
             alike = (each for each in self.tables.entries.values() if each.key[:3] == key[:3])
             found = next((each for each in alike if each.expires > now), None)
         return None if found is None or found.expires <= now else found
+
+
+def _moved(about: Packet, quoted: Packet) -> int | None:
+    """The checksum of what is quoted with other addresses, as Linux corrects it; None: it is right as it is,
+    whoever writes it down."""
+    return None if about.checksum is None else ip.moved_checksum(about.checksum, about, quoted)

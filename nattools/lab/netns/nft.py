@@ -107,6 +107,7 @@ def _behaviour_gap(spec: NatSpec) -> str | None:
         "only outbound packets refresh its mappings": spec.refreshed_by == "outbound",
         "it holds a limited number of mappings": spec.session_limit is not None,
         "an ICMP error ends its mappings": spec.icmp_ends_mapping,
+        "it does not restore the checksums that ICMP errors quote": spec.quotes != "restored",
         "other hosts use its ports in between": spec.foreign_sessions > 0,
     }
     return next((why for why, found in behaviours.items() if found), None)
@@ -136,6 +137,7 @@ def ruleset(
     lines = [f"table inet {TABLE} {{"]
     lines += _maps(spec)
     lines += [f"  chain {name} {{ }}" for name in (MAPPER_CHAINS.values() if _has_mapper(spec) else ())]
+    lines += _chain("formed", "filter hook prerouting priority -450", nft6.forms_dropped(spec))
     lines += _chain("received", "filter hook input priority filter", _input_rules(spec))
     lines += _chain("forwarded", "filter hook forward priority filter", _forward_rules(spec))
     silent = nft6.sent_by(spec)

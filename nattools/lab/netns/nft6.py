@@ -1,4 +1,4 @@
-"""What nftables rulesets of the lab say of IPv6 alone, and of hosts' own firewalls: pure."""
+"""What nftables rulesets of the lab say of IPv6 alone, of fragments, and of hosts' own firewalls: pure."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def forwarded_first(spec: RouterSpec, inside: str, outside: str) -> list[str]:
     if spec.ipv6 not in _DROPS_ALL:
         return []
     return [f'iifname "{name}" meta nfproto ipv6 drop' for name in (inside, outside)]
+
+
+def forms_dropped(spec: RouterSpec) -> list[str]:
+    """Before connection tracking, which puts fragments together."""
+    rules: list[str] = []
+    if spec.fragments == "dropped":
+        rules += ["exthdr frag exists drop", "ip frag-off & 0x3fff != 0 drop"]
+    if spec.extension_headers == "dropped":
+        rules += ["exthdr dst exists drop"]
+    return rules
 
 
 def refused_last(spec: RouterSpec, outside: str) -> list[str]:

@@ -11,11 +11,12 @@ from typing import Any
 from nattools.lab.layout import Address, Layout, Port
 from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
-from nattools.lab.netns.wiring import Neighbour, NetworkDevice, Wiring
+from nattools.lab.netns.wiring import NOWHERE, Neighbour, NetworkDevice, Wiring
 from nattools.lab.scenario import INTERNET, LanSpec
 from nattools.net.namespace import entered
 
 _IFA_F_NODAD = 2
+_IFF_NOARP = 0x80
 _MAIN_TABLE = 254
 _FIRST_TABLE = 100
 _FIRST_METRIC = 100
@@ -66,7 +67,7 @@ def set_up(
         if route.node == node and not any(family == _family(route.via) for _, family in without):
             _route(batch, route.network, route.via)
     if node == INTERNET:
-        _add_catch_all_routes(batch)
+        _add_catch_all_routes(batch, index[NOWHERE])
     batch.send(namespace)
 
 
@@ -237,11 +238,15 @@ def _own_table(batch: NetlinkBatch, port: Port, index: int, position: int, *, ru
         )
 
 
-def _add_catch_all_routes(batch: NetlinkBatch) -> None:
-    """As in the simulator, the internet is silent about public addresses that nobody has, and says of private
-    ones that it has no route ("throw": as if the table had none)."""
-    for network in ("0.0.0.0/0", "::/0"):
-        batch.append(f"be silent about {network}", "route", dst=network, type="blackhole")
+def _add_catch_all_routes(batch: NetlinkBatch, nowhere: int) -> None:
+    """As in the simulator, the internet is silent about public addresses that nobody has, unless the TTL of
+    what it would send there is over, and says of private ones that it has no route ("throw": as if the table
+    had none)."""
+    batch.append(
+        "ask nobody where that is", "link", "set", index=nowhere, flags=_IFF_NOARP, change=_IFF_NOARP
+    )
+    for network in _ALL.values():
+        _route(batch, network, oif=nowhere)
     for network in _NOT_ROUTED:
         batch.append(f"have no route to {network}", "route", dst=network, type="throw")
 

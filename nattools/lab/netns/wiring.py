@@ -19,10 +19,11 @@ from nattools.lab.layout import Layout, Port, Segment
 from nattools.lab.linkqueue import is_queued
 from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
-from nattools.lab.scenario import LanSpec
+from nattools.lab.scenario import INTERNET, LanSpec
 
 WIRES = "(wires)"
 """The pseudo node in whose namespace the ends of impaired wires lie."""
+NOWHERE = "nowhere"
 DEFAULT_MTU = 1500
 
 
@@ -110,6 +111,7 @@ def wire_up(layout: Layout) -> Wiring:
     draft = _Draft()
     for segment in layout.segments:
         draft.join(segment)
+    draft.lead_nowhere()
     return draft.wiring
 
 
@@ -117,6 +119,13 @@ class _Draft:
     def __init__(self) -> None:
         self.wiring = Wiring()
         self._count = 0
+
+    def lead_nowhere(self) -> None:
+        """A bridge without ports: where the internet sends what is for nobody. It is passed on to there, so
+        that its TTL counts, and is lost."""
+        self._count += 1
+        mac = f"02:00:00:00:{self._count >> 8:02x}:{self._count & 255:02x}"
+        self.wiring.bridges.append(NetworkDevice(INTERNET, NOWHERE, mac))
 
     def join(self, segment: Segment) -> None:
         """Plug one segment together."""

@@ -9,10 +9,11 @@ from nattools.lab.nat.engine import Emitted, NatEngine, Side
 from nattools.lab.nat.ipv6 import Ipv6Engine, ipv6_engine
 from nattools.lab.nat.nat64translation import IPV6_HEADER_MORE, Translator
 from nattools.lab.nat.portalpage import engine_of
-from nattools.lab.scenario import NatSpec, RouterSpec, outside_network6, routers, ttl_beyond
+from nattools.lab.scenario import NatSpec, Passage, RouterSpec, outside_network6, routers, ttl_beyond
 from nattools.lab.sim.nodes import TIME_EXCEEDED, TOO_BIG, Entry, Node, too_big
 from nattools.lab.sim.topology import NextHop, NodePlan
 from nattools.model.endpoint import Family
+from nattools.model.packetform import PacketForm
 from nattools.protocols.nat64 import parse_prefix
 from nattools.protocols.packet import Packet
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 # so much payload fits every link: RFC 1122 3.3.3
 ALWAYS_FITS = 500
+
+
+def forms_dropped(spec: RouterSpec) -> tuple[PacketForm, ...]:
+    """The forms of packets that a router does not pass on."""
+    treated: dict[PacketForm, Passage] = {
+        "fragments": spec.fragments,
+        "destination-options": spec.extension_headers,
+    }
+    return tuple(form for form, passage in treated.items() if passage == "dropped")
 
 
 class NatRouter(Node):
@@ -110,7 +120,16 @@ class NatRouter(Node):
         return None if engine is None else engine.forwards
 
     def entry(self, port: int) -> Entry:
-        return self._from_inside if port == self._inside else self._from_outside
+        enters = self._from_inside if port == self._inside else self._from_outside
+        dropped = forms_dropped(self.spec)
+        if not dropped:
+            return enters
+
+        def enters_in_form(packet: Packet) -> None:
+            if packet.form not in dropped:
+                enters(packet)
+
+        return enters_in_form
 
     def _from_inside(self, packet: Packet) -> None:
         destination = packet.destination

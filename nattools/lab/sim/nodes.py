@@ -99,9 +99,9 @@ def fits(packet: Packet, wire: Wire) -> bool:
 
 
 def too_big(packet: Packet, wire: Wire) -> bool:
-    """Must a router refuse to send this packet down the wire? (Elsewhere it fragments: not modelled, the
-    packet passes whole.)"""
-    if fits(packet, wire):
+    """Must a router refuse to send this packet down the wire? Elsewhere it fragments; what is in fragments
+    already has small ones."""
+    if fits(packet, wire) or packet.form == "fragments":
         return False
     return packet.dont_fragment or ":" in packet.source
 

@@ -333,9 +333,14 @@ class SimNetwork:
         return self._stack.listen(**options)
 
     async def open_icmp(
-        self, *, family: Family, host: str | None = None, identifier: int | None = None
+        self,
+        *,
+        family: Family,
+        host: str | None = None,
+        identifier: int | None = None,
+        raw: bool = False,
     ) -> SimIcmpSocket:
-        return self._stack.open_icmp(family, host, identifier)
+        return self._stack.open_icmp(family, host, identifier, raw=raw)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         """Send one whole IP packet as it is; what the simulator cannot read (fragments, other protocols) is

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import BoundAddress, SocketOwner
 from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.model.packetform import PacketForm
 from nattools.net.base import (
     BatchHandler,
     DatagramHandler,
@@ -14,10 +15,13 @@ from nattools.net.base import (
     EchoReply,
     IcmpError,
     IcmpHandler,
+    QuotedError,
+    QuoteHandler,
     SendFailure,
     StreamHandler,
     TcpFailure,
 )
+from nattools.protocols import ip
 from nattools.protocols.icmp import ECHO_REQUEST, error_kind
 from nattools.protocols.packet import Packet
 
@@ -96,6 +100,22 @@ class SimUdpSocket(SimSocket):
             len(data) > LARGEST_DATAGRAM or (self._dont_fragment and packet.size > wire.mtu)
         ):
             return "too-big"
+        if len(data) > wire.room and packet.size > wire.mtu:
+            packet.form = "fragments"
+        self._stack.depart(hop, packet)
+        return None
+
+    def send_formed(self, data: bytes, to: Endpoint, form: PacketForm) -> SendFailure | None:
+        """See `MachineSocket.send_formed`."""
+        hop = self._table.get(to.host) or self._routes.find(to.host)
+        if self.closed or (":" in to.host) is not self._six or len(data) > LARGEST_DATAGRAM:
+            return "error"
+        packet = Packet("udp", self._source or hop.source, self.local.port, *to, data)
+        if hop.wire is None:
+            return self._stack.send_without_wire(packet, hop)
+        if form == "fragments" and packet.size <= hop.wire.mtu:
+            return "error"
+        packet.form = form
         self._stack.depart(hop, packet)
         return None
 
@@ -121,6 +141,7 @@ class SimIcmpSocket(SimSocket):
         self.key = (family, identifier)
         self.on_reply: EchoHandler | None = None
         self.on_icmp: IcmpHandler | None = None
+        self.on_quote: QuoteHandler | None = None
         self._routes = place.routes
         self._source = "" if place.host in ("0.0.0.0", "::") else place.host
 
@@ -150,6 +171,14 @@ class SimIcmpSocket(SimSocket):
                 replace(_icmp_error(error, about, Endpoint(about.destination, 0)), sequence=sequence)
             )
 
+    def quote(self, error: Packet, about: Packet) -> None:
+        """Any ICMP error that has reached the node, to a raw socket."""
+        if self.on_quote is not None and family_of(error.source) == self.family:
+            kind = error_kind(self.family, error.icmp_type, error.icmp_code)
+            self.on_quote(
+                QuotedError(kind, error.source, ip.build(about)[: about.quoted_size or QUOTED_BYTES + 28])
+            )
+
 
 def _icmp_error(error: Packet, about: Packet, destination: Endpoint) -> IcmpError:
     """An ICMP error as a socket reports it."""
@@ -160,7 +189,7 @@ def _icmp_error(error: Packet, about: Packet, destination: Endpoint) -> IcmpErro
         icmp_code=error.icmp_code,
         offender=error.source,
         destination=destination,
-        quoted=about.payload[:QUOTED_BYTES],
+        quoted=about.payload[: QUOTED_BYTES if about.quoted_size is None else about.quoted_size - 28],
         mtu=error.icmp_rest if kind == "too-big" and error.icmp_rest else None,
     )
 

@@ -45,6 +45,7 @@ class Stack:
         "_chosen",
         "_icmp",
         "_listeners",
+        "_raw",
         "_streams",
         "_tables",
         "_udp",
@@ -72,6 +73,7 @@ class Stack:
             SimIcmpSocket: self._icmp,
         }
         self._chosen: set[int] = set()
+        self._raw: list[SimIcmpSocket] = []
 
     # --- opening
 
@@ -97,7 +99,9 @@ class Stack:
         sock = self._udp[key] = SimUdpSocket(self, local, place, dont_fragment)
         return sock
 
-    def open_icmp(self, family: Family, host: str | None, chosen: int | None = None) -> SimIcmpSocket:
+    def open_icmp(
+        self, family: Family, host: str | None, chosen: int | None = None, *, raw: bool = False
+    ) -> SimIcmpSocket:
         """A socket for echo requests, with an identifier of its own, or the `chosen` one."""
         place = self.place(family, host, None)
         if chosen is not None and (family, chosen) in self._icmp:
@@ -106,6 +110,8 @@ class Stack:
         while (family, identifier) in self._icmp:
             identifier = (identifier + 1) & 0xFFFF
         sock = self._icmp[family, identifier] = SimIcmpSocket(self, place, family, identifier)
+        if raw:
+            self._raw.append(sock)
         return sock
 
     def listen(
@@ -222,6 +228,8 @@ class Stack:
         known, key = self._tables[type(socket)], socket.key
         if known.get(key) is socket:
             del known[key]
+        if socket in self._raw:
+            self._raw.remove(socket)
 
     # --- packets
 
@@ -302,6 +310,8 @@ class Stack:
         stream.answer(packet)
 
     def _icmp_error(self, error: Packet, about: Packet) -> None:
+        for each in self._raw:
+            each.quote(error, about)
         if about.source not in self.plan.owns:
             return
         if about.protocol == "udp":

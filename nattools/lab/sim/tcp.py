@@ -28,6 +28,8 @@ DUPLICATES = 3  # RFC 5681 3.2
 State = Literal["syn-sent", "syn-received", "connected", "time-wait", "closed"]
 Key = tuple[str, int, str, int]
 _HEADERS = (40, 60)  # of IPv4 and TCP, of IPv6 and TCP
+_FIT_EVERYWHERE = (1188, 1220)
+"""Segments of nattools' own connections over IPv4 and IPv6 are no larger (`net.hosttcp.fit_everywhere`)."""
 _OUTCOMES: dict[str, Literal["refused", "prohibited", "unreachable"]] = {
     "port-unreachable": "refused",
     "prohibited": "prohibited",
@@ -86,7 +88,8 @@ class SimStream:
         self._state: State = "syn-sent"
         self._routes = routes
         wire = (routes.table.get(remote[0]) or routes.find(remote[0])).wire
-        self._mss = (wire.mtu if wire else ETHERNET_MTU) - _HEADERS[":" in remote[0]]
+        six = ":" in remote[0]
+        self._mss = min((wire.mtu if wire else ETHERNET_MTU) - _HEADERS[six], _FIT_EVERYWHERE[six])
         self._readers, self._writers = Waiters(), Waiters()
         self._closing = self._lasting = self._armed = self._ack_due = self._opened = False
         self._duplicates = self._recover = self._tries = 0

@@ -6,7 +6,8 @@
     8   session, 12 random bytes
     20  when it was sent: milliseconds since 1970, UTC
     28  the caller's outside address, as IPv6 or IPv4-mapped (all zeros: take the packet's source); its port
-    46  the caller's NAT: mapping, filtering, allocation, flags; step, lowest and highest port
+    46  the caller's NAT: mapping, filtering, allocation, flags (two bits, then two of how the listener's
+        port moves and four of its step, as the caller was told); step, lowest and highest port
     56  HMAC-SHA256 over all before, by the knock key
 
 88 bytes, and whatever may follow is not looked at: errors may end with extensions (RFC 4884).
@@ -24,6 +25,8 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import FilteringBehaviour, MappingBehaviour, Nat, PortAllocation
+from nattools.model.pwnat import PortMoves
+from nattools.protocols.pwnat.outside import LARGEST_STEP, ListenerPorts
 
 MAGIC: Final = b"nPW\x01"
 SESSION_SIZE: Final = 12
@@ -35,6 +38,8 @@ _MAPPINGS: Final[tuple[MappingBehaviour, ...]] = get_args(MappingBehaviour)
 _FILTERINGS: Final[tuple[FilteringBehaviour, ...]] = get_args(FilteringBehaviour)
 _ALLOCATIONS: Final[tuple[PortAllocation, ...]] = get_args(PortAllocation)
 _LOW_PORTS, _BLOCK = 1, 2
+_MOVES: Final[tuple[PortMoves, ...]] = get_args(PortMoves)
+_MOVES_AT, _MOVES_MASK, _STEP_AT = 2, 3, 4
 
 
 class CallerNat(msgspec.Struct, frozen=True):
@@ -85,7 +90,8 @@ class CallerNat(msgspec.Struct, frozen=True):
 class Knock(msgspec.Struct, frozen=True, kw_only=True):
     """`caller` None: it does not know its outside address; its `port` is what it sends from, or is seen at
     from outside. `step` 0: no plan is needed; else the plan's step with that number, counted from 1, begins
-    now; the numbers go on when the plan is gone through again. `sent_ms`: milliseconds since 1970, UTC."""
+    now; the numbers go on when the plan is gone through again. `sent_ms`: milliseconds since 1970, UTC.
+    `listener`: how the listener's outside port changes, as the caller was told."""
 
     session: bytes
     number: int
@@ -95,6 +101,7 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     step: int = 0
     nat: CallerNat = CallerNat()
+    listener: ListenerPorts = ListenerPorts()
 
     def place(self, source: str | None) -> Endpoint | None:
         """Where the caller is: what it says, or else where the error came from. None: neither is known."""
@@ -129,7 +136,7 @@ def encode_knock(knock: Knock, key: bytes) -> bytes:
         _MAPPINGS.index(nat.mapping),
         _FILTERINGS.index(nat.filtering),
         _ALLOCATIONS.index(nat.allocation),
-        _LOW_PORTS * nat.low_ports | _BLOCK * nat.block,
+        _LOW_PORTS * nat.low_ports | _BLOCK * nat.block | _moves_flags(knock.listener),
         nat.step,
         *ports,
     )
@@ -184,7 +191,26 @@ def decode_knock(quoted: bytes, key: bytes) -> Knock:
         attempt=attempt,
         step=step,
         nat=nat,
+        listener=_moves_of(flags),
     )
+
+
+def _moves_flags(listener: ListenerPorts) -> int:
+    """ValueError: a step that has no room."""
+    if listener.moves == "not":
+        return 0
+    if not 0 <= listener.step <= LARGEST_STEP:
+        raise ValueError("the listener's step has 4 bits")
+    return _MOVES.index(listener.moves) << _MOVES_AT | listener.step << _STEP_AT
+
+
+def _moves_of(flags: int) -> ListenerPorts:
+    """ProtocolError: there is no such way to move."""
+    index = flags >> _MOVES_AT & _MOVES_MASK
+    if index >= len(_MOVES):
+        raise ProtocolError("a knock that tells of an unknown way to draw ports")
+    moves = _MOVES[index]
+    return ListenerPorts() if moves == "not" else ListenerPorts(moves, flags >> _STEP_AT)
 
 
 def _packed(host: str | None) -> bytes:

@@ -27,6 +27,7 @@ _NAMES = {
     "port_step": "step between ports",
     "port_block": "block of ports",
     "hairpinning": "hairpinning",
+    "quoted_checksum": "quoted checksums",
     "refreshed_by_inbound": "renewal by what comes in",
     "pooling": "choice of addresses",
     "cgnat": "provider's NAT",

@@ -56,9 +56,19 @@ def what_works(report: Report) -> str:
     unknown = sum(one.path == "unknown" for one in report.peers)
     if unknown > len(report.peers) // 2:
         return ""
+    return f"{_calls(direct, len(report.peers))}, {_joining(report)}; {_hosting(report)}"
+
+
+def _joining(report: Report) -> str:
+    """A game that is hosted in a program sends from its port all the time: a full cone lets all in there."""
     over_udp = [nat for nat in (report.nat.udp4, report.nat.udp6) if nat and nat.reachable is not False]
-    joining = "joining games" if over_udp else "joining games that use TCP"
-    return f"{_calls(direct, len(report.peers))}, {joining}; {_hosting(report)}"
+    over_tcp = [nat for nat in (report.nat.tcp4, report.nat.tcp6) if nat and nat.reachable]
+    if not over_udp and over_tcp and all(nat.blocked_ports for nat in over_tcp):
+        return "joining few games"
+    names = game_names(report.nat.udp4)
+    if names is not None and names.xbox == "Open" and not _hosts(report):
+        return "joining, hosting games"
+    return "joining games" if over_udp else "joining games that use TCP"
 
 
 def _calls(direct: int, kinds: int) -> str:
@@ -67,14 +77,22 @@ def _calls(direct: int, kinds: int) -> str:
     return "calls (some through a relay)" if direct else "calls through a relay"
 
 
+def _hosts(report: Report) -> bool:
+    """Can it host over IPv4 in any other way?"""
+    direct = any(one.id == "direct-ipv4" and one.verdict == "works" for one in report.techniques)
+    return direct or any(each.verified_inbound and each.family == 4 for each in report.mappings)
+
+
 def _hosting(report: Report) -> str:
     verdicts = {one.id: one.verdict for one in report.techniques}
+    games_too = "hosting" in _joining(report)
+    hosting = "a server" if games_too else "hosting"
     if verdicts.get("direct-ipv4") == "works":
         return "hosting too"
     if any(each.verified_inbound and each.family == 4 for each in report.mappings):
         return "hosting on a port that the router opens"
     if verdicts.get("direct-ipv6") == "works":
-        return "hosting over IPv6 alone"
+        return f"{hosting} over IPv6 alone"
     if any(each.verified_inbound for each in report.mappings):
-        return "hosting over IPv6, on a port that the router opens"
-    return "not hosting a server"
+        return f"{hosting} over IPv6, on a port that the router opens"
+    return "no server" if games_too else "not hosting a server"

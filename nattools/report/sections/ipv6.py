@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from nattools.model.ipv6 import Ipv6, Ipv6Address, PathMtu
 from nattools.model.nat import NatByTransport
+from nattools.model.packetform import FormPassage
 from nattools.model.report import Report
 from nattools.model.statement import Statement, statement
 from nattools.report.document import Block, Cell, Mood, Prose, Section, Table, View
@@ -79,8 +80,29 @@ def answers(found: Ipv6) -> Iterator[Statement]:
         yield statement(f"ipv6-nat64-{words[found.nat64.works]}")
     if found.path_mtu.ipv6 is not None and found.path_mtu.ipv6.black_hole:
         yield statement("ipv6-mtu-hole")
+    yield from _forms("fragments", found.fragments.ipv6)
+    yield from _forms("headers", found.extension_headers)
     if found.preferred is not None:
         yield statement(f"ipv6-preferred-{found.preferred}")
+
+
+_WAYS: dict[tuple[bool | None, bool | None], str] = {
+    (True, True): "open",
+    (False, False): "none",
+    (True, False): "out",
+    (False, True): "in",
+    (True, None): "out-alone",
+    (None, True): "in-alone",
+    (False, None): "not-out",
+    (None, False): "not-in",
+}
+"""By what passes out, and what passes in."""
+
+
+def _forms(kind: str, passage: FormPassage | None) -> Iterator[Statement]:
+    way = None if passage is None else _WAYS.get((passage.outbound, passage.inbound))
+    if way is not None:
+        yield statement(f"ipv6-{kind}-{way}")
 
 
 def answer(report: Report, view: View) -> list[Section]:
@@ -179,12 +201,32 @@ def figures(report: Report, view: View) -> list[Section]:
         rows.append((Cell("Round trip"), Cell(_ms(times.ipv4)), Cell(_ms(times.ipv6))))
     if mtus.ipv4 is not None or mtus.ipv6 is not None:
         rows.append((Cell("Largest packet"), Cell(_mtu(mtus.ipv4)), Cell(_mtu(mtus.ipv6))))
+    through = found.fragments
+    if through.ipv4 is not None or through.ipv6 is not None:
+        rows.append((Cell("Fragments"), Cell(_through(through.ipv4)), Cell(_through(through.ipv6))))
     if not rows:
         return []
     blocks: list[Block] = [Table(("", "IPv4", "IPv6"), tuple(rows), (0, 1, 1))]
     if found.nat64 is not None and found.nat64.prefix is not None:
         blocks.append(Prose(safe(f"NAT64: {found.nat64.prefix}")))
     return [Section("IPv4 and IPv6", tuple(blocks))]
+
+
+_THROUGH: dict[str | None, str] = {
+    "open": "pass",
+    "none": "dropped, out and in",
+    "out": "out, but not in",
+    "in": "in, but not out",
+    "out-alone": "out; in not known",
+    "in-alone": "in; out not known",
+    "not-out": "not out; in not known",
+    "not-in": "not in; out not known",
+    None: "not known",
+}
+
+
+def _through(passage: FormPassage | None) -> str:
+    return "" if passage is None else _THROUGH[_WAYS.get((passage.outbound, passage.inbound))]
 
 
 def _ms(value: float | None) -> str:

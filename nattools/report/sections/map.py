@@ -8,10 +8,11 @@ from nattools.model.mappingseen import MapOffer, MapTable
 from nattools.model.observation import Gap
 from nattools.model.portmapping import MappingProtocol, PortMapping
 from nattools.model.report import NOT_REACHED, Report
+from nattools.model.statement import statement
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
-from nattools.wording import terms
+from nattools.wording import sentence, terms
 
 _NOBODY = "No router here can be asked to open ports: none speaks UPnP, NAT-PMP or PCP."
 _NEEDLESS = "This machine has a public IPv4 address of its own: it needs no mapping."
@@ -19,6 +20,10 @@ _NO_LIST = "nattools has made no mapping here. What others have made is unknown:
 _ONE_ADDRESS = (
     "If both routers are yours, set one to bridge mode or forward the port on the outer one as well; else "
     "ask your provider for a public IPv4 address, or use IPv6."
+)
+_SAME_NUMBER = (
+    "What comes arrives at this machine's port of the same number as outside, and not at the one asked for: "
+    "let the program listen there."
 )
 _UNFINISHED = "Time ran out before the router had listed its mappings."
 _BLINDLY = "Any such mapping has been removed. The router does not say whether there was one."
@@ -105,6 +110,10 @@ def _deleted(report: Report) -> str:
 def _probed(report: Report, made: list[PortMapping]) -> str:
     if any(each.verified_inbound for each in made):
         return "Your router opens ports for this machine: verified from outside."
+    if any(each.arrives_at for each in made):
+        return f"The router opens ports. {_SAME_NUMBER}"
+    if any(each.dropped_at == "host" for each in made):
+        return "The router opens ports, but this machine's own firewall stops what comes by them."
     if any(each.verified_inbound is False for each in made):
         return "The router says that it opens ports, but nothing arrives through them."
     if made:
@@ -121,7 +130,11 @@ def _made(report: Report, made: list[PortMapping]) -> str:
     tail = tail if ended else ""
     if all(each.verified_inbound for each in made):
         return f"{count} made, verified from outside.{tail}"
+    if all(each.verified_inbound or each.arrives_at for each in made):
+        return f"{count} made. {_SAME_NUMBER}{tail}"
     closed = sum(each.verified_inbound is False for each in made)
+    if any(each.dropped_at == "host" for each in made):
+        return f"{count} made, but this machine's own firewall stops what comes.{tail}"
     if closed:
         return f"{count} made, but {closed} of them closed from outside.{tail}"
     tried = any(each.verified_inbound for each in made)
@@ -155,6 +168,8 @@ def to_do(report: Report) -> Iterator[str]:
         yield f"Enable UPnP, NAT-PMP or PCP in your router's settings{where}, or forward a port there."
         return
     told = [each.advice for each in report.techniques if each.verdict == "fails"]
+    if not told and any(each.dropped_at == "host" for each in report.mappings):
+        told = [sentence(statement("allow-in-own-firewall"))]
     if not told and report.noted(NOT_REACHED):
         told = [_ONE_ADDRESS]
     told = told or [each.error.advice for each in report.mappings if each.error is not None]
@@ -181,6 +196,10 @@ def mappings_made(report: Report, view: View) -> list[Section]:
 def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
     life = terms.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "permanent"
     proof, mood = _PROVEN[mapping.verified_inbound]
+    if mapping.arrives_at is not None:
+        proof, mood = f"arrives at own port {safe(mapping.arrives_at.rpartition(':')[2], 5)}", "unsure"
+    if mapping.dropped_at == "host":
+        proof = "closed by this machine"
     if mapping.error is not None:
         code = "" if mapping.error.code is None else f"{mapping.error.code} "
         proof, mood, life = f"no: {safe(code + mapping.error.name, 60)}", "bad", ""

@@ -24,6 +24,7 @@ FINDINGS = {
     "filtering": "filtering",
     "port_allocation": "ports",
     "hairpinning": "hairpinning",
+    "quoted_checksum": "quoted checksums",
     "binding_lifetime_s": "lifetime",
     "refreshed_by_inbound": "what keeps a mapping alive",
     "cgnat": "whether the provider shares the address",
@@ -272,6 +273,8 @@ def _figures(nat: Nat) -> list[Row]:
     if nat.distance_hops is not None:
         away = "1 hop away" if nat.distance_hops == 1 else f"{terms.number(nat.distance_hops)} hops away"
         rows.append(_row("Outermost NAT", away, "by TTL"))
+    if nat.quoted_checksum not in (None, "unknown"):
+        rows.append(_row("ICMP quotes", terms.QUOTED_CHECKSUMS[nat.quoted_checksum], "checksums in errors"))
     if nat.hairpinning_confidence is not None:
         share = terms.percent(nat.hairpinning_confidence)
         rows.append(_row("Hairpin tests", f"{share} of the repeated tests agree", "RFC 4787 REQ-9"))

@@ -9,7 +9,9 @@ from nattools.model import mappingseen
 from nattools.model import observation as seen
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial
+from nattools.model.packetform import FormTrial
 from nattools.model.portmapping import Refusal
+from nattools.model.quotedchecksumseen import QuotedAs, QuotedChecksum
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Report
 from nattools.report.document import Cell, Section, Table, View
@@ -86,7 +88,12 @@ def _opener(o: seen.Opener) -> str:
 
 def _dial_back(o: seen.DialBack) -> str:
     fresh = "" if o.fresh else " (had been written to before)"
-    return f"dial-back: {o.transport} from {o.origin}{fresh} to {o.target}: {o.outcome}{_detail(o.detail)}"
+    text = f"dial-back: {o.transport} from {o.origin}{fresh} to {o.target}: {o.outcome}"
+    card = "" if o.outcome == "arrived" else _CARD[o.reached_card]
+    return f"{text}{card}{_detail(o.detail)}"
+
+
+_CARD = {True: ", came to the interface", False: ", did not come to the interface", None: ""}
 
 
 def _punch_trial(o: seen.PunchTrial) -> str:
@@ -189,8 +196,15 @@ def _check(o: mappingseen.MapCheck) -> str:
     tried = f"{number(o.sent)} sent" if o.transport == "udp" else f"{number(o.sent)} tries"
     return (
         f"{o.protocol}: from outside {o.transport}{by} to {o.target}, behind it {o.internal}: {o.outcome}, "
-        f"{tried}, {seconds(o.waited_s)}{_detail(o.detail)}"
+        f"{tried}, {seconds(o.waited_s)}{_CARD[o.reached_card]}{_OPENED[o.opened_here]}{_detail(o.detail)}"
     )
+
+
+_OPENED = {
+    True: ", but got in once this machine's own firewall was opened for it",
+    False: ", also once this machine's own firewall was opened for it",
+    None: "",
+}
 
 
 def _entry(o: mappingseen.MapEntry) -> str:
@@ -224,9 +238,8 @@ def _relay_trial(o: RelayTrial) -> str:
 def _inbound(o: InboundCheck) -> str:
     text = f"inbound: {o.transport} from {o.origin or '?'} to {o.target}: {o.outcome}"
     text += f", as {o.offender} said" if o.offender else ""
-    card = {True: ", came to the interface", False: ", did not come to the interface", None: ""}
     stopped = o.outcome not in ("arrived", "denied", "error")
-    return f"{text}{card[o.reached_card] if stopped else ''}, {number(o.sent)} sent{_detail(o.detail)}"
+    return f"{text}{_CARD[o.reached_card] if stopped else ''}, {number(o.sent)} sent{_detail(o.detail)}"
 
 
 def _mtu(o: MtuTrial) -> str:
@@ -240,6 +253,13 @@ def _mtu(o: MtuTrial) -> str:
     return f"{text}, {number(o.sent)} sent"
 
 
+def _form(o: FormTrial) -> str:
+    way = "to" if o.outward else "from"
+    what = {"fragments": f"in fragments, {number(o.size)} bytes", "destination-options": "extension header"}
+    text = f"{what.get(o.form, o.form)}: {way} {o.asked}: {o.outcome}"
+    return f"{text}, {number(o.sent)} sent{_detail(o.detail)}"
+
+
 def _refused(refusal: Refusal | None) -> str:
     return "" if refusal is None else f", {number(refusal.code)} {refusal.name}"
 
@@ -251,12 +271,29 @@ def _quirks(quirks: tuple[str, ...]) -> str:
 def _error_trial(o: ErrorTrial) -> str:
     whose = f"from {o.asked}, about" if o.direction == "in" else f"to {o.asked}, about"
     what = "a beacon" if o.quotes == "beacon" else "what was sent there"
+    what += f" at the port that was read, {o.mapped}" if o.read else ""
     came = f", as from {o.source}" if o.source else ""
     echoed = {True: "; echo requests are answered", False: "; nor are echo requests answered", None: ""}[
         o.echoed
     ]
     text = f"crafted ICMP error {whose} {what}: {o.outcome}{came}, {number(o.sent)} sent"
     return text + (echoed if o.outcome == "missing" else "") + _detail(o.detail)
+
+
+def _quoted_checksum(o: QuotedChecksum) -> str:
+    where = f"{o.local} ({o.mapped} outside) to {o.asked}, TTL {number(o.ttl)}"
+    if not o.quoted:
+        return f"checksums quoted, {where}: nobody reported it, {number(o.sent)} sent"
+    told = ", ".join(_QUOTED[each] for each in o.quoted)
+    return f"checksums quoted, {where}: {told}, by {o.source}"
+
+
+_QUOTED: dict[QuotedAs, str] = {
+    "as-sent": "as sent",
+    "as-mapped": "as outside",
+    "none": "none",
+    "other": "another",
+}
 
 
 def _detail(text: str) -> str:
@@ -273,6 +310,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.PunchTrial: _punch_trial,
     seen.BirthdayTrial: _birthday_trial,
     ErrorTrial: _error_trial,
+    QuotedChecksum: _quoted_checksum,
     seen.Connection: _connection,
     seen.Resolution: _resolution,
     seen.Nat64: _nat64,
@@ -281,6 +319,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.Gap: _gap,
     InboundCheck: _inbound,
     MtuTrial: _mtu,
+    FormTrial: _form,
     mappingseen.MapOffer: _offer,
     mappingseen.MapAttempt: _attempt,
     mappingseen.MapCheck: _check,

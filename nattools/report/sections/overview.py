@@ -10,6 +10,7 @@ from nattools.report.document import Cell, Mood
 from nattools.report.safetext import safe, width
 from nattools.report.sections.nat import FINDINGS
 from nattools.wording import terms
+from nattools.wording.sentences import joined
 
 SLOW_MS = 150.0
 """A round trip of twice the one-way delay that ITU-T G.114 asks of a call would be 300 ms; players feel
@@ -75,14 +76,22 @@ def _transport(nat: Nat | None, room: int) -> Cell:
         return Cell("not measured", "unsure")
     if nat.reachable is False:
         return Cell("blocked: nothing came back", "bad")
-    only = f"gets out only to ports {_list(nat.open_ports)}" if nat.blocked_ports and nat.open_ports else ""
-    kept = f"kept from ports {_list(nat.blocked_ports)}" if nat.blocked_ports and not only else ""
-    mood: Mood = "unsure" if nat.present is None or only or kept else "plain"
-    return Cell(fitted([only, kept, *_behaviour(nat)], room), mood)
+    kept = _kept_from(nat)
+    mood: Mood = "unsure" if nat.present is None or kept else "plain"
+    return Cell(fitted([kept, *_behaviour(nat)], room), mood)
 
 
-def _list(ports: tuple[int, ...]) -> str:
-    return safe(", ".join(map(str, ports[:6])), 40)
+def _kept_from(nat: Nat) -> str:
+    """Of the ports that were tried, which get out and which do not; "" if all do."""
+    if not nat.blocked_ports:
+        return ""
+    if not nat.open_ports:
+        return f"does not get out to {_ports(nat.blocked_ports)}"
+    return f"gets out to {_ports(nat.open_ports)}, not to {_ports(nat.blocked_ports)}"
+
+
+def _ports(ports: tuple[int, ...]) -> str:
+    return f"port{'s' if len(ports) > 1 else ''} {safe(', '.join(map(str, ports[:4])), 30)}"
 
 
 def _behaviour(nat: Nat) -> list[str]:
@@ -155,7 +164,11 @@ def _why_none(verdict: Technique | None) -> str:
 
 def _router(report: Report, room: int) -> Cell:
     way = next((each for each in report.host.ways if each.family == 4), None)
-    known = [each.address for each in report.host.gateways if each.family == 4 and each.address]
+    there = way.interface if way is not None else report.host.measured_interface
+    beside = [each for each in report.host.gateways if there in (None, each.interface) and each.address]
+    of_ipv4 = [each.address for each in beside if each.family == 4]
+    # where IPv4 is translated, or is not there, IPv6's is the router
+    known = of_ipv4 or [each.address for each in beside]
     address = (way.gateway if way is not None else None) or next(iter(known), None)
     if address is None and not report.host.gateways:
         return Cell("none: there is no default route", "bad")
@@ -177,15 +190,19 @@ def _standing(report: Report) -> str:
 
 
 def opening(report: Report) -> str:
-    """Whether the router opens ports when it is asked."""
+    """Whether the router opens ports when it is asked; "" where it has none to open."""
     found = [one for one in report.techniques if one.id in _PORT_PROTOCOLS and one.verdict != "skipped"]
     working = [terms.TECHNIQUES[one.id] for one in found if one.verdict == "works"]
     if working:
-        return f"opens ports by {' and '.join(working)}"
+        return f"opens ports by {joined(working, 'and')}"
     unsure = [terms.TECHNIQUES[one.id] for one in found if one.verdict == "unknown"]
     if unsure:
-        return f"opens ports by {' and '.join(unsure)}, not verified"
-    return "opens no ports" if found else ""
+        return f"opens ports by {joined(unsure, 'and')}, not verified"
+    if any(one.dropped_at == "host" for one in report.mappings):
+        return "opens ports, which this machine closes"
+    nat = report.nat.over_ipv4()
+    lets_all_in = nat is not None and nat.present is False and nat.filtering == "endpoint-independent"
+    return "opens no ports" if found and not lets_all_in else ""
 
 
 def _latency(report: Report, room: int) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nattools.model.pwnat import Pwnat
+from nattools.model.pwnat import PortMoves, Pwnat
 from nattools.model.report import Report
 from nattools.model.statement import Statement
 from nattools.report.document import Cell, Prose, Section, Table, View
@@ -46,12 +46,21 @@ def _listener(found: Pwnat) -> list[tuple[str, str]]:
         ("Beacons sent", terms.number(found.beacons_sent)),
         ("ICMP errors", f"{terms.number(found.errors_seen)} arrived"),
     ]
+    if found.port_read is not None:
+        rows.append(("Outside port", f"read from what routers quote; {_MOVES[found.port_read]}"))
     refused = found.refused
     if refused.forged or refused.foreign:
         rows.append(("Refused", _refused(found)))
     if found.peer is not None:
         rows.append(("Caller", safe(found.peer, 80)))
     return rows
+
+
+_MOVES: dict[PortMoves, str] = {
+    "not": "one for every destination",
+    "predictably": "others in order for other destinations",
+    "at random": "any other one for other destinations",
+}
 
 
 def _refused(found: Pwnat) -> str:

@@ -75,6 +75,27 @@ TOPICS = (
         },
     ),
     Topic(
+        "ipv6-packet-forms",
+        "Fragments or extension headers are dropped",
+        (
+            "ipv6-problem-fragments-dropped", "ipv6-advice-fragments-dropped", "ipv6-fragments-*",
+            "ipv6-headers-*", "ipv6-form-*",
+        ),
+        "A datagram that is larger than a packet travels in fragments, of which only the first has ports. "
+        "Many firewalls drop what they cannot judge by ports: fragments, and packets with an extension "
+        "header (RFC 7872, RFC 8900). What needs them fails: large DNS answers, IKE, some tunnels.",
+        "A question to a server in that form, and what a nattools serve sent in that form to a port that "
+        "had just written to it.",
+        "Have the firewall pass fragments, or let it put them together before it judges (most can).",
+        {
+            "pfSense": "System > Advanced > Firewall & NAT: do not disable scrub, which reassembles.",
+            "OPNsense": "Firewall > Settings > Normalization: do not disable scrub, which reassembles.",
+            "OpenWrt": "Fragments pass, unless a rule of one's own drops them (nft list ruleset).",
+            "MikroTik": "/ipv6 firewall filter: no drop rule with headers=frag in chain=forward.",
+            "the provider": "Show them that small packets are answered and fragments are not.",
+        },
+    ),
+    Topic(
         "ipv6-translated",
         "Something translates IPv6",
         ("ipv6-problem-nat66", "ipv6-advice-nat66", "ipv6-translation-*", "ipv6-nat64-*"),

@@ -93,6 +93,27 @@ TOPICS = (
         "the way.",
     ),
     Topic(
+        "port-mapping-same-number",
+        "A mapping that arrives at the own port of the same number",
+        ("mapping-arrives-elsewhere", "listen-on-port"),
+        "VPN providers give a port by NAT-PMP and pass on what comes for it without changing the number: it "
+        "does not matter which inside port was asked for.",
+        "A server outside sent to the mapped port. Nothing arrived at the inside port asked for, but "
+        "at the one of the outside number.",
+        "Let the program listen on that port. The provider may give another one next time.",
+    ),
+    Topic(
+        "port-mapping-stopped",
+        "A port is open at the router, and what comes there is stopped",
+        ("mapping-stopped-*", "check-router", "allow-in-own-firewall", "direct-forwarded-stopped"),
+        "A mapping only leads to this machine. Its own firewall decides too, and drops what no rule lets in; "
+        "and some routers confirm a mapping whose packets their own firewall drops.",
+        "A server outside sent to the mapped port. Where it may, this machine looked at its interface before "
+        "its own firewall; else it tried whether a packet that passes no router opens the way.",
+        "Allow the program's port in this machine's firewall, or in the router's where the packets did not "
+        "come to this machine.",
+    ),
+    Topic(
         "port-mapping-left",
         "A mapping that may still be on the router",
         ("mapping-left*", "mapping-may-exist", "mapping-not-listed", "mapping-listed-*"),
@@ -298,6 +319,18 @@ TOPICS = (
         "What each server said of each own port, compared.",
         "With a pool, let the router pair each inside machine with one address (RFC 4787 REQ-2). With "
         "several ways out, choose one with --interface.",
+    ),
+    Topic(
+        "quoted-checksum",
+        "A NAT that gives its ports away",
+        ("quoted-checksum-*",),
+        "Routers quote a datagram that expired. The NAT puts the inside address and port back into the "
+        "quote, and should correct the checksum too (RFC 5508 REQ-4 a). Where it does not, the outside "
+        "port follows from that, also where ports are drawn at random.",
+        "Datagrams with two contents were let expire beyond the NAT, and the checksums in the errors about "
+        "them compared with those that they had inside and outside.",
+        "As root, nattools pwnat listen uses it: no server has to tell its port. It is no danger to what is "
+        "behind the NAT; the router's maker would have to correct it.",
     ),
     Topic(
         "requirements",

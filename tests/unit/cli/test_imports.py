@@ -17,8 +17,8 @@ RUN = (
 )
 NAT = {
     "nattools.engine": """analyse lookup measurement options plan registry run""",
-    "nattools.engine.analysis": """advice allocation connectivity direct_ipv6 directupgrade endings evidence
-        externals filtering findings mapping obstacles peer_kinds portmap_verdicts portmappings
+    "nattools.engine.analysis": """advice allocation areas connectivity direct_ipv6 directupgrade endings
+        evidence externals filtering findings mapping obstacles peer_kinds portmap_verdicts portmappings
         program_verdicts punching pwnat_verdicts relay_verdicts requirements servers tailscaleadvice
         tailscalepaths techniques translation""",
     "nattools.net": """addresses base eventloop exchange outsideview resolve translated""",

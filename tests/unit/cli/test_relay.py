@@ -9,7 +9,8 @@ import pytest
 
 from nattools.cli.app import run
 from nattools.cli.options import Servers
-from nattools.cli.relay import relay_request, relays_at_hand, searched
+from nattools.cli.relay import relay_request, searched
+from nattools.cli.relaysathand import relays_at_hand
 from nattools.engine.options import MeasureOptions
 from nattools.engine.relays import turn_asks
 from nattools.engine.relaysearch import RelaySearch

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nattools.errors import UsageError
-from nattools.lab.expect import check
+from nattools.lab.expect import check, check_pair
 from nattools.lab.scenariofiles import parse
 from nattools.model.host import Host, Interface
 from nattools.model.nat import Layer, Nat, NatByTransport
+from nattools.model.punch import Punch
+from nattools.model.punchmtu import OneWayMtu, PunchMtu
 from nattools.model.report import Advice, Report, Technique, Tool
 
 UDP4 = Nat(
@@ -128,3 +131,19 @@ def test_expectations_that_no_report_can_meet_are_refused_with_their_line(lines:
         parse(f'title = "x"\n[host.alice]\n[host.bob]\n{lines}\n', "x.toml")
     assert reason in str(caught.value)
     assert f"x.toml, line {3 + len(lines.splitlines())}: expect." in str(caught.value)
+
+
+def test_what_a_path_carries_is_as_the_first_of_a_pair_has_it() -> None:
+    narrow, wide = OneWayMtu(bytes=1280, black_hole=True), OneWayMtu(bytes=1500, black_hole=False)
+    alice = replace(REPORT, command="punch", punch=Punch(connected=True, mtu=PunchMtu(up=narrow, down=wide)))
+    told = replace(wide, too_big_from="11.2.0.1")
+    bob = replace(REPORT, command="punch", punch=Punch(connected=True, mtu=PunchMtu(up=told, down=narrow)))
+    wanted = {"mtu": {"up": {"bytes": 1280, "too_big_from": "null"}, "down": {"black_hole": False}}}
+    assert check_pair({"alice": alice, "bob": bob}, wanted) == []
+    assert check_pair({"bob": bob, "alice": alice}, wanted) == [
+        "bob: punch.mtu.up.bytes should be 1280, but is 1500",
+        'bob: punch.mtu.up.too_big_from should be "null", but is "11.2.0.1"',
+        "bob: punch.mtu.down.black_hole should be false, but is true",
+        "alice: punch.mtu.down.bytes should be 1280, but is 1500",
+        "alice: punch.mtu.up.black_hole should be false, but is true",
+    ]

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from nattools.model.droppedat import DroppedAt
 from nattools.model.ipv6 import (
     PROBLEMS,
-    DroppedAt,
     Inbound,
     InboundByTransport,
     Ipv6,
@@ -23,9 +23,11 @@ from nattools.model.ipv6 import (
     TriedPinhole,
     explained,
 )
+from nattools.model.packetform import FormPassage, FragmentsByFamily
 from nattools.model.supportcode import read_support_code, support_code
 
 TRUTHS = st.sampled_from([None, False, True])
+PASSAGES = st.none() | st.builds(FormPassage, outbound=TRUTHS, inbound=TRUTHS)
 
 
 def one_of(kind: object) -> st.SearchStrategy[str]:
@@ -47,9 +49,15 @@ def answers(draw: st.DrawFn) -> Ipv6:
         pinhole=draw(st.none() | st.just(TriedPinhole(protocol="pcp", verified_inbound=pinhole))),
         preferred=draw(st.sampled_from([None, 4, 6])),
         path_mtu=PathMtuByFamily(ipv6=draw(st.none() | st.just(PathMtu(black_hole=hole)))),
+        fragments=FragmentsByFamily(ipv6=draw(PASSAGES)),
+        extension_headers=draw(PASSAGES),
     )
     codes = draw(st.sets(st.sampled_from(PROBLEMS)))
     return replace(found, problems=tuple(explained(code, found) for code in PROBLEMS if code in codes))
+
+
+def passes(passage: FormPassage | None) -> tuple[bool | None, bool | None]:
+    return (None, None) if passage is None else (passage.outbound, passage.inbound)
 
 
 @given(answers())
@@ -61,6 +69,8 @@ def test_what_was_read_says_what_was_measured(found: Ipv6) -> None:
     assert again.inbound == found.inbound
     assert again.reachable.icmp == found.reachable.icmp
     assert again.problems == found.problems
+    assert passes(again.fragments.ipv6) == passes(found.fragments.ipv6)
+    assert passes(again.extension_headers) == passes(found.extension_headers)
     assert (again.translation, again.punched, again.preferred) == (
         found.translation,
         found.punched,
@@ -68,17 +78,17 @@ def test_what_was_read_says_what_was_measured(found: Ipv6) -> None:
     )
 
 
-@given(answers(), st.integers(0, 9), st.sampled_from("0123456789ABCDEFGHJKMNPQRSTVWXYZ"))
+@given(answers(), st.integers(0, 11), st.sampled_from("0123456789ABCDEFGHJKMNPQRSTVWXYZ"))
 def test_a_wrong_character_is_noticed(found: Ipv6, place: int, other: str) -> None:
     plain = support_code(found).replace("-", "")
     wrong = plain[:place] + other + plain[place + 1 :]
     if wrong == plain:
         return
-    with pytest.raises(ValueError, match=r"wrong|later|no nattools"):
+    with pytest.raises(ValueError, match=r"wrong|later|no nattools|10 letters"):
         read_support_code(wrong)
 
 
-@given(answers(), st.integers(1, 8))
+@given(answers(), st.integers(1, 10))
 def test_two_that_changed_places_are_noticed(found: Ipv6, place: int) -> None:
     plain = support_code(found).replace("-", "")
     wrong = plain[:place] + plain[place + 1] + plain[place] + plain[place + 2 :]
@@ -104,8 +114,23 @@ def test_letters_that_look_alike_are_read_alike() -> None:
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("", "10 letters"), ("153", "10 letters"), ("1UUUUUUUUU", "no U"), ("953A6R010S", "later nattools")],
+    [
+        ("", "12 letters"),
+        ("153", "10 letters"),
+        ("253", "12 letters"),
+        ("1UUUUUUUUU", "no U"),
+        ("953A6R010S00", "later nattools"),
+    ],
 )
 def test_what_is_no_code_is_told(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         read_support_code(text)
+
+
+def test_a_code_of_the_first_version_is_still_read() -> None:
+    found = read_support_code("153-A6S0-102")
+    assert (found.capable, found.works, found.dropped_at) == (True, True, "router")
+    assert (found.inbound.udp, found.inbound.tcp, found.punched) == ("filtered", "filtered", True)
+    assert [each.code for each in found.problems] == ["filtered"]
+    assert (found.fragments.ipv6, found.extension_headers) == (None, None)
+    assert read_support_code(found.code) == found

@@ -316,6 +316,30 @@ def test_dont_fragment_refuses_what_does_not_fit(family: Any, host: str) -> None
     asyncio.run(main())
 
 
+@needs_error_queue
+@pytest.mark.parametrize(("family", "host"), LOOPBACK)
+def test_what_would_leave_whole_is_not_sent_as_fragments(family: Any, host: str) -> None:
+    """Loopback's MTU is 65536 bytes, so that IPv4 has no datagram that does not fit."""
+
+    async def main() -> None:
+        network = HostNetwork()
+        peer = await network.open_udp(family=family, host=host)
+        inbox = Inbox(peer)
+        sock = await network.open_udp(family=family, host=host)
+        assert sock.send_formed(bytes(1600), peer.local, "fragments") == "error"
+        if family == 6:
+            assert sock.send_formed(bytes(65500), peer.local, "fragments") is None
+            data, source = await inbox.datagram()
+            assert (len(data), source) == (65500, sock.local)
+        assert sock.send(b"afterwards", peer.local) is None
+        assert (await inbox.datagram())[0] == b"afterwards"
+        sock.close()
+        assert sock.send_formed(bytes(1600), peer.local, "fragments") == "error"
+        peer.close()
+
+    asyncio.run(main())
+
+
 def wakeups_with(receive: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[bytes]]:
     """How often a socket that cannot receive is asked within 1000 turns of the loop, and what arrives after
     it could again."""

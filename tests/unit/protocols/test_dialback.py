@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
+from nattools.model.packetform import PacketForm
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Arrival, Ask, DialBackRequest, Result
 from nattools.protocols.provenrequest import NO_COOKIE
@@ -40,6 +41,38 @@ def test_a_request_reads_as_it_was_written(ask: Ask, cookie: bytes) -> None:
     data = dialback.encode_request(ID, ask, cookie)
     assert len(data) == 60
     assert dialback.decode_request(stun.decode(data)) == (ask, cookie)
+
+
+@pytest.mark.parametrize("form", get_args(PacketForm))
+def test_a_form_of_packets_is_asked_for_and_confirmed(form: PacketForm) -> None:
+    ask = Ask("udp", 5000, NONCE, copies=3, form=form)
+    assert dialback.decode_request(stun.decode(dialback.encode_request(ID, ask, COOKIE))) == (ask, COOKIE)
+    assert ask.packets == (6 if form == "fragments" else 3)
+    result = Result("sent", form=form)
+    assert dialback.decode_result(stun.decode(dialback.encode_result(ID, result))) == result
+
+
+@given(st.binary(max_size=8))
+def test_a_form_that_is_not_known_is_none(value: bytes) -> None:
+    message = stun.decode(dialback.encode_request(ID, Ask("udp", 5000, NONCE), COOKIE))
+    attributes = (*message.attributes, (dialback.DIAL_BACK_FORM, value))
+    odd = stun.decode(stun.encode(msgspec.structs.replace(message, attributes=attributes)))
+    ask, _ = dialback.decode_request(odd)
+    assert ask.form == (get_args(PacketForm)[value[0]] if value and value[0] < 3 else "whole")
+
+
+@pytest.mark.parametrize("change", [{"transport": "tcp"}, {"transport": "icmp"}, {"ports": (1, 2)}])
+def test_only_datagrams_to_one_port_have_a_form(change: dict[str, Any]) -> None:
+    good = {"transport": "udp", "port": 1, "nonce": NONCE, "form": "fragments"}
+    assert Ask(**good).datagrams == 1  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="form of packets"):
+        Ask(**(good | change))
+
+
+def test_an_indication_in_fragments_is_larger_than_a_packet_and_says_the_same() -> None:
+    data = dialback.encode_indication(NONCE, 3, padded_to=dialback.FRAGMENTED_SIZE)
+    assert dialback.FRAGMENTED_SIZE <= len(data) < dialback.FRAGMENTED_SIZE + 4
+    assert dialback.decode_indication(stun.decode(data)) == Arrival(NONCE, 3)
 
 
 lists = st.lists(st.integers(1, 65535), min_size=1, max_size=dialback.MAX_PORTS, unique=True)

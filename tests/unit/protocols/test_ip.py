@@ -56,7 +56,11 @@ def errors(draw: st.DrawFn) -> Packet:
 
 @given(st.one_of(transport_packets(), echoes(), errors()))
 def test_built_packets_are_read_back_alike(packet: Packet) -> None:
-    assert ip.parse(ip.build(packet)) == packet
+    read = ip.parse(ip.build(packet))
+    assert ip.build(read) == ip.build(packet)
+    if read.about is not None:
+        read.about.checksum = None  # the right one
+    assert read == packet
     assert len(ip.build(packet)) == packet.size
 
 

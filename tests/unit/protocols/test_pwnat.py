@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from nattools.model.nat import Nat
 from nattools.protocols import ip, pwnat
 from nattools.protocols.pwnat import original
 from nattools.protocols.pwnat.knock import CallerNat, Knock, decode_knock, encode_knock, looks_like_knock
+from nattools.protocols.pwnat.outside import ListenerPorts, Outside, parse_outside
 from nattools.protocols.pwnat.replay import KnockFilter
 from nattools.protocols.pwnat.secret import keys_of, new_secret
 
@@ -230,3 +232,45 @@ def test_scapy_says_nothing_while_it_is_imported(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+# --- what a listener has read of its outside ports
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [
+        Outside(0),
+        Outside(65534, ListenerPorts("at random")),
+        Outside(51234, ListenerPorts("predictably", 1)),
+        Outside(7, ListenerPorts("predictably", 15)),
+    ],
+)
+def test_the_word_for_outside_ports_is_read_back(outside: Outside) -> None:
+    assert parse_outside(str(outside)) == outside
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "65535", "-1", "1-", "1-step", "1-step0", "1-step16", "1-Random", "1-random-", "123456", "١٢", "a"],
+)
+def test_what_is_no_such_word(text: str) -> None:
+    with pytest.raises(ProtocolError):
+        parse_outside(text)
+
+
+@pytest.mark.parametrize(
+    "ports", [ListenerPorts(), ListenerPorts("at random"), ListenerPorts("predictably", 3)]
+)
+def test_a_knock_tells_how_the_listeners_port_moves(ports: ListenerPorts) -> None:
+    sent = Knock(session=b"s" * 12, number=1, sent_ms=5, caller=None, port=7, listener=ports)
+    assert decode_knock(encode_knock(sent, b"k"), b"k") == sent
+
+
+def test_a_knock_with_another_way_to_move_is_refused() -> None:
+    """Authentic, by a later version."""
+    sent = encode_knock(Knock(session=b"s" * 12, number=1, sent_ms=5, caller=None, port=7), b"k")
+    flags = bytearray(sent[:-32])
+    flags[49] |= 3 << 2
+    with pytest.raises(ProtocolError):
+        decode_knock(bytes(flags) + hmac.digest(b"k", bytes(flags), "sha256"), b"k")

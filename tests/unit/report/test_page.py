@@ -106,8 +106,11 @@ SYMMETRIC = Nat(
         (SYMMETRIC, "another port for each peer (random), open to it alone"),
         (replace(SYMMETRIC, port_block=True), "another port for each peer (from a block), open to it alone"),
         (replace(SYMMETRIC, port_allocation="sequential"), "(predictable)"),
-        (replace(SYMMETRIC, blocked_ports=(53,), open_ports=(443,)), "gets out only to ports 443"),
-        (replace(SYMMETRIC, blocked_ports=(53,)), "kept from ports 53"),
+        (
+            replace(SYMMETRIC, blocked_ports=(53,), open_ports=(443,)),
+            "gets out to port 443, not to port 53",
+        ),
+        (replace(SYMMETRIC, blocked_ports=(53,)), "does not get out to port 53"),
     ],
 )
 def test_the_line_of_udp(nat: Nat | None, says: str) -> None:
@@ -263,6 +266,16 @@ def test_what_works_for_people() -> None:
     )
     blocked = replace(report, nat=NatByTransport(udp4=Nat(reachable=False)))
     assert "joining games that use TCP" in what_works(blocked)
+    web = Nat(reachable=True, blocked_ports=(3478,), open_ports=(443,))
+    web_alone = replace(blocked, nat=replace(blocked.nat, tcp4=web))
+    assert "joining few games; not hosting a server" in what_works(web_alone)
+    cone = replace(port_restricted(), filtering="endpoint-independent")
+    open_to_all = replace(report, nat=NatByTransport(udp4=cone))
+    assert what_works(open_to_all) == "calls, joining, hosting games; no server"
+    assert what_works(replace(open_to_all, techniques=(six,))).endswith(
+        "hosting games; a server over IPv6 alone"
+    )
+    assert what_works(replace(open_to_all, techniques=(direct,))) == "calls, joining games; hosting too"
     six = replace(blocked, nat=replace(blocked.nat, udp6=Nat(reachable=True)))
     assert "joining games;" in what_works(six)
 

@@ -322,3 +322,24 @@ def test_arbitrary_bytes_never_raise(data: bytes) -> None:
     head = bytes.fromhex("029b") + len(data).to_bytes(2, "big") + bytes.fromhex("2112a442") + bytes(12)
     with contextlib.suppress(ProtocolError):
         server().receive(stun.decode(head + data), ALICE, HERE, 0.0)
+
+
+def test_fragments_are_padded_confirmed_and_count_as_two_packets() -> None:
+    limits = DialBackLimits(datagrams=RateLimit(rate=1, burst=7, total_rate=100, total_burst=100))
+    its_server = server(limits=limits)
+    ask = Ask("udp", 5000, NONCE, copies=3, form="fragments")
+    order = proven(its_server, ask)
+    assert isinstance(order, Order)
+    assert len(order.datagrams) == 3
+    assert all(len(each) >= dialback.FRAGMENTED_SIZE for each in order.datagrams)
+    told = dialback.decode_result(stun.decode(its_server.finish(order, "sent", SITE.at(HERE), 0.0)))
+    assert (told.outcome, told.form) == ("sent", "fragments")
+    assert reason(proven(its_server, ask, number=1)) == "too many requests"
+
+
+def test_a_form_in_which_nothing_was_sent_is_not_confirmed() -> None:
+    its_server = server()
+    order = proven(its_server, Ask("udp", 5000, NONCE, form="destination-options"))
+    assert isinstance(order, Order)
+    told = dialback.decode_result(stun.decode(its_server.finish(order, "error", SITE.at(HERE), 0.0)))
+    assert (told.outcome, told.form) == ("error", "whole")

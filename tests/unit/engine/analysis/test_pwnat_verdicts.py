@@ -39,6 +39,24 @@ BEACON, SERVER = {"quotes": "beacon"}, {"quotes": "server"}
         ([trial("in", "missing", **BEACON), trial("in", "arrived", **SERVER)], KEEPS, "quote-not-matched"),
         ([trial("in", "missing", **BEACON), trial("in", "arrived", **SERVER)], MOVES, "id-rewritten"),
         ([trial("in", "missing", **BEACON), trial("in", "denied", **SERVER)], KEEPS, "unknown"),
+        (
+            [
+                trial("in", "missing", **BEACON),
+                trial("in", "arrived", **SERVER),
+                trial("in", "arrived", read=True, **BEACON),
+            ],
+            MOVES,
+            "passes",
+        ),
+        (
+            [
+                trial("in", "missing", **BEACON),
+                trial("in", "arrived", **SERVER),
+                trial("in", "missing", read=True, **BEACON),
+            ],
+            MOVES,
+            "id-rewritten",
+        ),
         ([trial("in", "missing", **BEACON), trial("in", "missing", **SERVER)], KEEPS, "icmp-blocked"),
         (
             [hop(2, "11.1.0.1"), trial("in", "missing", **BEACON), trial("in", "missing", **SERVER)],

@@ -124,7 +124,7 @@ def test_every_sentence_is_made_from_codes_and_values(kinds: tuple[str, str]) ->
 
 def test_a_failure_is_told_by_codes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     unsecured(monkeypatch, 100)
-    monkeypatch.setattr("nattools.engine.punch.connection.MOST_FIRST_PATHS", 1)
+    monkeypatch.setattr("nattools.engine.punch.pathfinder.MOST_FIRST_PATHS", 1)
     for found in connected("full-cone"):
         assert not found.connected
         assert found.reasons[0] == Statement("not-secured", {})

@@ -91,6 +91,15 @@ def test_a_userspace_router_leaves_only_filtering_to_the_kernel() -> None:
     assert 'iifname "wan0" drop' in text
 
 
+def test_forms_are_dropped_before_fragments_are_put_together() -> None:
+    text = nft.ruleset(NatSpec(fragments="dropped"), translate=True)
+    assert rules(text, "formed") == ["exthdr frag exists drop", "ip frag-off & 0x3fff != 0 drop"]
+    assert "prerouting priority -450" in text
+    text = nft.ruleset(FirewallSpec(extension_headers="dropped"), translate=True)
+    assert rules(text, "formed") == ["exthdr dst exists drop"]
+    assert rules(nft.ruleset(NatSpec(), translate=True), "formed") == []
+
+
 def test_open_ipv6_is_let_in_before_the_drop() -> None:
     forwarded = rules(nft.ruleset(NatSpec(ipv6="open"), translate=True), "forwarded")
     assert forwarded.index('iifname "wan0" meta nfproto ipv6 accept') < len(forwarded) - 1
