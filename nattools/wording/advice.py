@@ -105,6 +105,7 @@ SENTENCES = {
     "try-other-server": ("If it does, name a server that is known to work: nattools diagnose --server HOST."),
     # where a measurement ended
     "ending-no-link": "No network interface is up ({interfaces:list}).",
+    "ending-no-interface": "There is no network interface but the loopback.",
     "ending-no-address": "No interface that is up ({interfaces:list}) has more than a link-local address.",
     "ending-no-route": "There is no {families:or} route to the internet.",
     "ending-other-family": "Only {families:or} leads to {servers:list}.",

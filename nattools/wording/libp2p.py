@@ -5,7 +5,18 @@ from __future__ import annotations
 SENTENCES = {
     # peers
     "peer-unresolved": "Its name cannot be looked up: {detail}.",
-    "peer-unsupported": "Addresses of this kind are not supported: only TCP is.",
+    "peer-name-blocked": (
+        "Its name leads to this machine itself ({address}): a name server here blocks it, as ad blockers do, "
+        "or the hosts file does."
+    ),
+    "peer-unsupported": (
+        "Addresses of this kind ({detail:or none that is known}) are not supported: only TCP is. Name its "
+        "TCP address to have it asked."
+    ),
+    "peer-web-socket-port": (
+        "{remote} accepts connections. Browsers connect there by WebSocket, which is not supported here: who "
+        "it is was not asked."
+    ),
     "peer-silent": "Nothing answers at {remote}: it is down, or TCP to that port is blocked.",
     "peer-port-closed": "Nothing listens at {remote}.",
     "peer-unreachable": "{remote} cannot be reached: {detail:or there is no route}.",

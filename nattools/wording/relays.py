@@ -19,6 +19,14 @@ SENTENCES = {
     "relay-not-tls": "TLS with {server} fails: {detail}.",
     "relay-check-tls-port": "Check the port: turns: uses 5349 unless one is named, and often 443.",
     "relay-certificate": "It cannot be trusted: {detail}.",
+    "relay-self-signed": (
+        "Its certificate is self-signed, and the map does not name it: Tailscale's clients do not relay "
+        "through it either, though netcheck shows how far away it is."
+    ),
+    "relay-pin-certificate": (
+        "Name it in the map (CertName: sha256-raw:..., as derper -certmode manual logs it), or give the "
+        "server a certificate of an authority."
+    ),
     "relay-check-certificate": (
         "Name the relay as its certificate does. If you do, its operator has to renew the certificate, or "
         "this network intercepts TLS."
@@ -86,7 +94,7 @@ SENTENCES = {
     ),
     "relay-derp-silent": "It lets this machine in but passes nothing on.",
     "relay-missing": "{detail}.",
-    "relay-install-derp": "Install it: pip install 'nattools[derp]'.",
+    "relay-install-derp": "Install PyNaCl where nattools is installed: pip install pynacl.",
     # verdicts
     "relay-works": "{uri} relays over {transport:upper}: a round trip through it takes {rtt_ms:ms}.",
     "relay-fails": "{uri} does not relay.",

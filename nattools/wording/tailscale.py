@@ -8,6 +8,10 @@ SENTENCES = {
     "ts-ways-unknown": "Which peers it reaches directly is not known: this NAT's behaviour was not measured.",
     "ts-ways-partly-unknown": "For the others it is not known: no server here could measure the filtering.",
     "ts-all-relayed": "UDP does not get out here, so Tailscale relays everything over HTTPS.",
+    "ts-services-alone": (
+        "UDP leaves this network only to well-known ports ({ports:list}): STUN works, and netcheck says so, "
+        "but no peer's port can be reached. Tailscale relays everything."
+    ),
     "ts-easy": "Everybody who can send UDP reaches this machine.",
     "ts-mapped": "The router opens a port for it, which everybody who can send UDP reaches.",
     "ts-hard": (
@@ -30,6 +34,14 @@ SENTENCES = {
     # control servers
     "ts-control-answers": "The control server {url} answers.",
     "ts-control-unresolved": "The control server {url} is not found: {detail}.",
+    "ts-control-here": (
+        "The name of the control server {url} leads to this machine itself ({address}): a name server here "
+        "blocks it, as ad blockers do, or the hosts file does."
+    ),
+    "ts-unblock-name": (
+        "Take the name off the block list (Pi-hole, AdGuard Home, NextDNS, the hosts file), or ask another "
+        "name server."
+    ),
     "ts-control-silent": "Nothing answers at the control server {url}: {detail}.",
     "ts-control-refused": "Nothing listens at the control server {url}.",
     "ts-control-unreachable": "The control server {url} cannot be reached: {detail}.",
@@ -174,7 +186,7 @@ SENTENCES = {
     ),
     "address-unreachable": "Nobody who tried it got in; the filtering here is {filtering}.",
     # several tailnets
-    "clash-addresses": "Both have {count} addresses in common, such as {address}.",
+    "clash-addresses": "Both have machines with the same address: {address}, {count} in all.",
     "clash-range": (
         "Both give their machines addresses of {network}. On Linux each client drops packets from there that "
         "come by another interface."
@@ -188,14 +200,17 @@ SENTENCES = {
         "(tailscaled --tun=userspace-networking)."
     ),
     "clash-routes": "Both have a route to {network}: which one is used is chance.",
+    "clash-routes-within": (
+        "{owner} has a route to {network}, which takes that part out of the other's route to {wider}."
+    ),
     "accept-one": "Accept the routes of only one of them (tailscale set --accept-routes=false on the other).",
     "clash-local": "It has a route to {network}, which includes this machine's own network ({address}).",
     "renumber": "Give one of the two networks other addresses, or do not accept that route here.",
     "clash-port": "Two clients are seen at {endpoint}: only one of them can have port {port}.",
     "choose-port": "Give one of them a port of its own: tailscaled --port=41642.",
     "clash-rules": (
-        "Both clients set this system's routes and firewall rules under the same names: the later one undoes "
-        "those of the other."
+        "Both clients set this system's routes, firewall rules and name servers, under the same names: the "
+        "later one undoes what the other has set."
     ),
     "run-in-userspace": (
         "Run one of them in userspace (tailscaled --tun=userspace-networking) or in a container of its own."

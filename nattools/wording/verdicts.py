@@ -261,6 +261,9 @@ SENTENCES = {
         "TCP was not measured. A server that speaks STUN over TCP would tell: nattools serve."
     ),
     "tcp-blocked": "TCP to other ports does not get out of this network.",
+    "udp-ports-restricted": (
+        "UDP leaves this network only to ports of services ({ports:list}), and peers use any port."
+    ),
     "tcp-ports-restricted": "TCP leaves this network only to certain ports, and peers use any port.",
     "use-relay-443": "Use a relay on port 443.",
     "tcp-open": "Anybody can connect to your external TCP port once it is open.",

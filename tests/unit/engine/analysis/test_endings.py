@@ -29,7 +29,7 @@ def interface(**other: object) -> Host:
 @pytest.mark.parametrize(
     ("host", "seen", "step", "says"),
     [
-        (Host(os="x", interfaces=(LOOPBACK,)), (), "link", "No network interface is up"),
+        (Host(os="x", interfaces=(LOOPBACK,)), (), "link", "There is no network interface"),
         (interface(up=False), (), "link", "is up (eth0)"),
         (
             interface(addresses=("fe80::1%eth0", "169.254.7.7")),
