@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from nattools.cli.outputs import check_writable, tell, write_text
+from nattools.cli.outputs import check_writable, tell, write_out, write_text
 from nattools.errors import UsageError
 from nattools.report.document import Document
 from nattools.report.fleet import Fleet, merged
 from nattools.report.fleet.fleetpage import fleet_page
+from nattools.report.savedreport import escaped_controls
 from nattools.report.terminal import is_live
 
 SUFFIXES = (".json", ".html", ".md", ".txt", ".parquet")
@@ -42,8 +43,9 @@ class MergeProgress:
             sys.stderr.write("\r\x1b[K")
 
 
-def merge_into(named: list[str], outputs: list[Path]) -> int:
-    """Merge and write; exit code 0. UsageError: an output that cannot be written, or no reports."""
+def merge_into(named: list[str], outputs: list[Path], *, as_json: bool) -> int:
+    """Merge and write, with `as_json` to standard output too; exit code 0. UsageError: an output that cannot
+    be written, or no reports."""
     parquet = _checked(outputs)
     progress = MergeProgress()
     try:
@@ -53,8 +55,11 @@ def merge_into(named: list[str], outputs: list[Path]) -> int:
     for path in dict.fromkeys(outputs):
         if path not in parquet:
             write_text(path, _rendered(fleet, path.suffix.lower()))
-    odd = f", {fleet.faulty:,} files are no reports" if fleet.faulty else ""
-    tell(f"nattools: {fleet.reports:,} reports merged{odd}")
+    if as_json:
+        write_out(_rendered(fleet, ".json"))
+    odd = f", {fleet.faulty:,} {'is' if fleet.faulty == 1 else 'are'} none" if fleet.faulty else ""
+    many = "1 report" if fleet.reports == 1 else f"{fleet.reports:,} reports"
+    tell(f"nattools: {many} merged{odd}")
     return 0
 
 
@@ -72,7 +77,7 @@ def _checked(outputs: list[Path]) -> list[Path]:
 
 def _rendered(fleet: Fleet, suffix: str) -> str:
     if suffix == ".json":
-        return msgspec.json.format(msgspec.json.encode(fleet), indent=2).decode() + "\n"
+        return escaped_controls(msgspec.json.format(msgspec.json.encode(fleet), indent=2).decode()) + "\n"
     return _drawn(fleet_page(fleet), suffix)
 
 

@@ -88,6 +88,7 @@ def show_report(
     code: Code = None,
     form: Form = "terminal",
     again: Again = False,
+    output: options.Output = None,
     as_json: options.Json = False,
     verbose: options.Verbose = 0,
 ) -> int:
@@ -98,7 +99,10 @@ def show_report(
             "give FILE, a report, or --code CODE, a support code of nattools ipv6\n"
             "See: nattools report show --help"
         )
+    files = checked_outputs(output or [])
     if file is None:
+        if files:
+            raise UsageError("-o writes a report: give FILE")
         if form not in ("terminal", "json", "txt"):
             raise UsageError(f"--code: a support code is shown as terminal, json or txt, not as {form}")
         return _show_code(code or "", as_json=as_json or form == "json")
@@ -108,6 +112,7 @@ def show_report(
         show(report, as_json=as_json, detail=detail)
     else:
         write_out(renderer(form, detail)(report))
+    write_files(report, files, detail)
     return 0
 
 
@@ -293,14 +298,17 @@ def merge(
         typer.Argument(metavar="FILES|FOLDER...", help="Reports: .json, .jsonl, .gz; folders; patterns."),
     ],
     output: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option("-o", "--output", metavar="FILE", help=".json, .html, .md or .parquet. Repeatable."),
-    ],
+    ] = None,
+    as_json: options.Json = False,
 ) -> int:
     """Many reports as one: which technique works for which share of them, by kind of NAT, provider and
     country, and which pairs of them would connect.
 
-    What is no report is listed, and stops nothing. Needs the extra nattools[fleet]."""
+    What is no report is listed, and stops nothing. Needs DuckDB: pip install duckdb."""
     from nattools.cli.mergefiles import merge_into
 
-    return merge_into(named, output)
+    if not output and not as_json:
+        raise UsageError("nowhere to write to: give -o FILE or --json\nSee: nattools report merge --help")
+    return merge_into(named, output or [], as_json=as_json)

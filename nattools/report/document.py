@@ -160,6 +160,25 @@ class Section(NamedTuple):
     collapsed: bool = False
 
 
+MOST_ROWS = 10_000
+
+
+def bounded(section: Section) -> Section:
+    """With tables of at most `MOST_ROWS` rows: a report from a stranger may have any number of anything."""
+    if not any(isinstance(block, Table) and len(block.rows) > MOST_ROWS for block in section.blocks):
+        return section
+    blocks: list[Block] = []
+    for block in section.blocks:
+        if isinstance(block, Table) and len(block.rows) > MOST_ROWS:
+            blocks += [
+                block._replace(rows=block.rows[:MOST_ROWS]),
+                Prose(f"and {len(block.rows) - MOST_ROWS:,} more: the JSON has them all."),
+            ]
+        else:
+            blocks.append(block)
+    return section._replace(blocks=tuple(blocks))
+
+
 class Document(NamedTuple):
     """A whole report. `title` is for formats that need one (HTML, Markdown), `facts` for a page that begins
     with what a helpdesk asks first, labels with what is known; `mood` is that of its first line."""

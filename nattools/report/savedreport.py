@@ -73,6 +73,8 @@ def _decoded(data: bytes, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise UsageError(f"not a nattools report: {safe(str(error), 300)}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if "recursion" in str(error):
+            raise UsageError("nested too deeply for a nattools report") from None
         raise UsageError(f"not JSON, or cut short: {safe(str(error), 300)}") from None
     except RecursionError:
         raise UsageError("nested too deeply for a nattools report") from None

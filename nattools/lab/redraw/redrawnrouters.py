@@ -20,6 +20,8 @@ HOST = "here"
 """How the machine is called."""
 _NOT_MEASURED = "not measured: the ordinary value"
 _BLOCK = 512
+_MOST_NATS = 16
+_MOST_ADDRESSES = 8
 
 
 class RouterPlan(msgspec.Struct, frozen=True):
@@ -148,7 +150,9 @@ def _is_no_hop(report: Report, uplink: Uplink, nat: Nat) -> bool:
 def _chain(drawing: Drawing, nat: Nat, *, hidden: bool) -> list[str]:
     """Names of the NATs, the nearest first. `hidden`: the first one is none of the hops."""
     translating = [layer for layer in nat.layers if layer.role in ("nat", "carrier-nat")]
-    many = max(len(translating), 2 if nat.double_nat else 1) + hidden
+    many = max(min(len(translating), _MOST_NATS), 2 if nat.double_nat else 1) + hidden
+    if len(translating) > _MOST_NATS:
+        drawing.note(f"Of {len(translating)} NATs on the way the nearest {_MOST_NATS} are drawn.")
     if nat.distance_hops is None and nat.double_nat is None and len(translating) < 2:
         drawing.note("Whether a second NAT stands behind the first is not known: there is one.")
     named = ["home", *(f"isp{'' if number == 0 else number + 1}" for number in range(many - 1))]
@@ -176,7 +180,7 @@ def _behaviour(drawing: Drawing, report: Report, place: Place, nat: Nat) -> None
     if nat.refreshed_by_inbound is False:
         table["refreshed_by"] = "outbound"
     if len(nat.external) > 1:
-        table["pool"] = max(2, len(nat.external))
+        table["pool"] = min(len(nat.external), _MOST_ADDRESSES)
         table["pooling"] = nat.pooling if nat.pooling in ("arbitrary", "per-destination") else "arbitrary"
     _blocks(drawing, place, report, table)
     _hops(report, table, nat)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import gzip
 import os
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from nattools.errors import UsageError
 from nattools.report.safetext import valid_text
 from nattools.report.savedreport import SIZE_LIMIT
 
+_MOST_BLANK = 100_000
 SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
 
 
@@ -48,14 +50,21 @@ def documents(path: str) -> Iterator[tuple[str, bytes | UsageError]]:
     be read is the error in its place. Names are text, though a file's may be any bytes."""
     name = valid_text(path)
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            yield name, UsageError("is no file")
+            return
         with _opened(path) as file:
             if not path.removesuffix(".gz").endswith(".jsonl"):
                 yield name, _bounded(file.read(SIZE_LIMIT + 1))
                 return
-            number = 0
+            number = blank = 0
             while line := file.readline(SIZE_LIMIT + 1):
                 number += 1
-                if line.strip():
+                blank = 0 if line.strip() else blank + 1
+                if blank > _MOST_BLANK:
+                    yield name, UsageError(f"more than {_MOST_BLANK:,} lines without anything: not read on")
+                    return
+                if not blank:
                     yield f"{name}:{number}", _bounded(line)
                 if len(line) > SIZE_LIMIT:
                     return  # what follows is the rest of it
@@ -69,5 +78,5 @@ def _opened(path: str) -> BinaryIO:
 
 def _bounded(data: bytes) -> bytes | UsageError:
     if len(data) <= SIZE_LIMIT:
-        return data
+        return data.strip()
     return UsageError(f"larger than {SIZE_LIMIT // 1024 // 1024} MiB: too large for a nattools report")

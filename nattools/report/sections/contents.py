@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from nattools.model.report import Report
-from nattools.report.document import Detail, Document, Section, View
+from nattools.report.document import Detail, Document, Section, View, bounded
 from nattools.report.sections import facts
 
 Make = Callable[[Report, View], Sequence[Section]]
@@ -196,6 +196,7 @@ def contents(report: Report, *, detail: Detail = 0, columns: int = 80) -> Docume
     """The whole report: `detail` and `columns` as in `View`."""
     view = View(detail, columns)
     entries = SECTIONS.get(report.command, GENERAL)
-    made = [section for each in entries if each.least <= detail for section in each.make(report, view)]
+    wanted = [each for each in entries if each.least <= detail]
+    made = [bounded(section) for each in wanted for section in each.make(report, view)]
     title = TITLES.get(report.command, f"nattools {report.command}")
     return Document(title, tuple(made), facts.facts(report), facts.mood(report))

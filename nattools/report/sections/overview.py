@@ -164,10 +164,12 @@ def _why_none(verdict: Technique | None) -> str:
 
 def _router(report: Report, room: int) -> Cell:
     way = next((each for each in report.host.ways if each.family == 4), None)
-    known = [each.address for each in report.host.gateways if each.address]
-    of_ipv4 = [each.address for each in report.host.gateways if each.family == 4 and each.address]
+    there = way.interface if way is not None else report.host.measured_interface
+    beside = [each for each in report.host.gateways if there in (None, each.interface) and each.address]
+    of_ipv4 = [each.address for each in beside if each.family == 4]
     # where IPv4 is translated, or is not there, IPv6's is the router
-    address = (way.gateway if way is not None else None) or next(iter(of_ipv4 or known), None)
+    known = of_ipv4 or [each.address for each in beside]
+    address = (way.gateway if way is not None else None) or next(iter(known), None)
     if address is None and not report.host.gateways:
         return Cell("none: there is no default route", "bad")
     where = safe(address, 60) if address else "no address of its own"

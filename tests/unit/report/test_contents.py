@@ -9,7 +9,7 @@ import pytest
 from report_samples import home_router
 
 from nattools.model.report import Command, Report
-from nattools.report.document import Cell, Section, Table, View
+from nattools.report.document import MOST_ROWS, Cell, Prose, Section, Table, View, bounded
 from nattools.report.html import render_html
 from nattools.report.markdown import render_markdown
 from nattools.report.sections import contents as module
@@ -45,3 +45,15 @@ def test_a_new_section_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "NEIGHBOUR  WHAT IT IS" in render_text(report, detail=1)
     assert "| fe80::1 | printer |" in render_markdown(report)
     assert '<td class="good" data-t="What it is">printer</td>' in render_html(report)
+
+
+def test_a_table_without_end_is_cut_and_says_so() -> None:
+    rows = tuple((Cell(str(number)),) for number in range(MOST_ROWS + 7))
+    whole = Section("Long", (Table(("number",), rows, (0,)), Prose("behind")))
+    table, more, behind = bounded(whole).blocks
+    assert isinstance(table, Table)
+    assert len(table.rows) == MOST_ROWS
+    assert more == Prose("and 7 more: the JSON has them all.")
+    assert behind == Prose("behind")
+    short = Section("Short", (Table(("number",), rows[:3], (0,)),))
+    assert bounded(short) is short

@@ -47,6 +47,41 @@ def report_of(kind: str, number: int, country: str | None = None) -> Report:
     )
 
 
+def test_of_junk_everything_is_named_and_nothing_waited_for(tmp_path: Path) -> None:
+    good = render_json(report_of("full cone", 1)).replace("\n", " ")
+    (tmp_path / "good.json").write_text(good, encoding="utf-8")
+    (tmp_path / "some.jsonl").write_text(f"{good}\n\nx\n{{}}\n", encoding="utf-8")
+    os.mkfifo(tmp_path / "fifo.json")
+    (tmp_path / "self.json").symlink_to("self.json")
+    (tmp_path / "dead.json").symlink_to("nowhere")
+    (tmp_path / "zeros.jsonl").symlink_to("/dev/zero")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "folder.json" / "again").symlink_to(tmp_path)
+    with gzip.open(tmp_path / "bomb.json.gz", "wb") as file:
+        file.writelines(bytes(1 << 20) for _ in range(64))
+    with gzip.open(tmp_path / "blank.jsonl.gz", "wb") as file:
+        file.writelines(b"\n" * (1 << 16) for _ in range(8))
+    (tmp_path / "cut.json.gz").write_bytes(gzip.compress(good.encode())[:200])
+    fleet = merge([str(tmp_path)])
+    assert (fleet.reports, fleet.duplicates) == (1, 1)
+    found = {Path(each.file).name: each.problem for each in fleet.faults}
+    assert {name: next(word for word in words if word in found[name]) for name, words in ODD.items()}
+    assert len(found) == len(ODD)
+
+
+ODD = {
+    "blank.jsonl.gz": ("lines without anything",),
+    "bomb.json.gz": ("too large",),
+    "cut.json.gz": ("end-of-stream",),
+    "dead.json": ("No such file",),
+    "fifo.json": ("is no file",),
+    "self.json": ("symbolic links",),
+    "some.jsonl:3": ("not JSON",),
+    "some.jsonl:4": ("schema",),
+    "zeros.jsonl": ("is no file",),
+}
+
+
 def written(folder: Path, reports: list[Report]) -> list[str]:
     for number, report in enumerate(reports):
         (folder / f"{number}.json").write_text(render_json(report), encoding="utf-8")
