@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from nattools.lab.redraw.drawing import Drawing
 from nattools.model.observation import Binding, Connection
@@ -21,7 +21,14 @@ _LIARS = {
 """What is wrong with a server, as a kind of server."""
 
 
-def draw_servers(drawing: Drawing, report: Report) -> None:
+class DrawnServers(NamedTuple):
+    """Where the servers stand: by their endpoints, and DERP servers by the code of their region."""
+
+    at: dict[str, tuple[str, str]]
+    regions: dict[str, tuple[str, str]]
+
+
+def draw_servers(drawing: Drawing, report: Report) -> DrawnServers:
     """Each once, by its URI; and the relays that are none of them."""
     by_uri: dict[str, list[Server]] = {}
     for server in report.servers:
@@ -32,10 +39,15 @@ def draw_servers(drawing: Drawing, report: Report) -> None:
         place = ("server", drawing.name(host, "server"))
         places[host] = place
         drawing.table(*place).update(_server(drawing, report, found, port, place))
+    regions = {}
     for relay in report.relays:
-        _relay(drawing, relay, places)
+        place = _relay(drawing, relay, places)
+        if relay.kind == "derp" and relay.region:
+            regions[relay.region] = place
     if not by_uri and not report.relays:
         drawing.note("The report names no server: there is one nattools serve.")
+    at = {each.address: places[_host_and_port(each.uri, 3478)[0]] for each in report.servers if each.address}
+    return DrawnServers(at, regions)
 
 
 def _host_and_port(uri: str, default: int) -> tuple[str, int]:
@@ -178,7 +190,7 @@ def _others_answer(report: Report) -> bool:
     return any(each.answered for each in report.servers)
 
 
-def _relay(drawing: Drawing, relay: Relay, places: dict[str, tuple[str, str]]) -> None:
+def _relay(drawing: Drawing, relay: Relay, places: dict[str, tuple[str, str]]) -> tuple[str, str]:
     host, port = _host_and_port(relay.uri, 443 if relay.kind == "derp" else 3478)
     place = places.get(host)
     if place is None:
@@ -194,7 +206,7 @@ def _relay(drawing: Drawing, relay: Relay, places: dict[str, tuple[str, str]]) -
         if port != 443:
             spec["port"] = port
         _derp_fault(spec, relay)
-        return
+        return place
     if relay.transport == "tls":
         spec["tls"] = True
     fault = _turn_fault(relay)
@@ -204,6 +216,7 @@ def _relay(drawing: Drawing, relay: Relay, places: dict[str, tuple[str, str]]) -
         drawing.table("options")["turn_user"] = "1700000000:user:c2VjcmV0"
         spec.pop("users", None)
         spec["secret"] = "secret"
+    return place
 
 
 def _turn_fault(relay: Relay) -> str | None:
