@@ -168,9 +168,11 @@ async def _regions(
     if home is None or derp.why_no_keys() is not None:
         return
     node = next((each for each in home.nodes if each.relays), None)
-    if node is not None:
+    region = home.name or home.code
+    if node is not None and (node.uri, region) not in context.relays:
+        context.relays.add((node.uri, region))
         run.emit(Event("started", f"relay {number}", f"does {node.uri} relay?"))
-        await try_derp(_relaying(run), DerpAsk(node, home.name or home.code), seconds)
+        await try_derp(_relaying(run), DerpAsk(node, region), seconds)
         run.emit(Event("finished", f"relay {number}"))
 
 

@@ -55,7 +55,8 @@ class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
     `external` is where others reach it. `lifetime_s` None: until it is deleted. `created`: the router has it,
     or had it while it was tried. `verified_inbound`: packets from outside arrived through it; False: they
     did not, though the router said yes, or answers would leave by another way; None: nobody tried.
-    `dropped_at`: who stops them, where they did not. `removed`: it has been taken away again.
+    `arrives_at`: the own endpoint at which they arrived instead; `dropped_at`: who stops them, where they did
+    not. `removed`: it has been taken away again.
     `evidence` are observation ids.
     """
 
@@ -71,4 +72,5 @@ class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
     error: PortMappingError | None = None
     removed: bool = False
     description: str = ""
+    arrives_at: str | None = None
     evidence: tuple[int, ...] = ()

@@ -247,7 +247,7 @@ def status_line(line: str) -> tuple[int, str]:
     version, _, rest = line.partition(" ")
     status, _, reason = rest.strip().partition(" ")
     plausible = len(status) == 3 and status.isascii() and status.isdigit() and status >= "100"
-    if not version.startswith("HTTP/1.") or not plausible:
+    if not version.upper().startswith("HTTP/1.") or not plausible:
         raise ProtocolError("not a response of HTTP/1")
     return int(status), reason.strip()[:200]
 

@@ -191,6 +191,10 @@ SENTENCES = {
         "The {protocol:protocol} mapping of {transport} {internal} was asked for with {lifetime_s:seconds}; "
         "by the router's table it has {listed_s:seconds}."
     ),
+    "mapping-listed-elsewhere": (
+        "The router made another external port for the {protocol:protocol} mapping of {transport} {internal} "
+        "than it said: by its table it is {port}."
+    ),
     "external-address-outvoted": (
         "The server {server} says that the external address is {address}; the others say {majority}. It was "
         "not believed."

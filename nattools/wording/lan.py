@@ -35,7 +35,18 @@ SENTENCES = {
         "its machines apart."
     ),
     "lan-nobody": "Nobody answers on {interface}.",
-    "lan-beyond": "{address} is on another network, behind a router.",
+    "lan-beyond-reached": (
+        "{address} is on another network: the router lets packets through to it, and neither multicast nor "
+        "broadcast, by which programs find each other."
+    ),
+    "lan-beyond-silent": (
+        "{address} is on another network and does not answer through the router: it is off or answers no "
+        "ping, or a firewall stands between the two networks."
+    ),
+    "lan-name-address": (
+        "Tell programs the other machine's address (Syncthing: tcp://ADDRESS:22000), and have one machine or "
+        "the router reflect multicast DNS for AirPlay and Chromecast (avahi: enable-reflector=yes)."
+    ),
     "lan-allow-clients": (
         "Switch off client isolation (AP isolation, guest network) in the access point, or use a network "
         "that is no guest's."

@@ -5,7 +5,18 @@ from __future__ import annotations
 SENTENCES = {
     # peers
     "peer-unresolved": "Its name cannot be looked up: {detail}.",
-    "peer-unsupported": "Its address is of a kind that is not spoken here: only TCP is.",
+    "peer-name-blocked": (
+        "Its name leads to this machine itself ({address}): a name server here blocks it, as those do that "
+        "block advertising, or the hosts file does."
+    ),
+    "peer-unsupported": (
+        "Its address is of a kind that is not spoken here ({detail:or none that is known}): only TCP is. "
+        "Name its TCP address to have it asked."
+    ),
+    "peer-web-socket-port": (
+        "{remote} takes connections. Browsers come there by WebSocket, which is not spoken here: who it is "
+        "was not asked."
+    ),
     "peer-silent": "Nothing answers at {remote}: it is down, or TCP to that port is blocked.",
     "peer-port-closed": "Nothing listens at {remote}.",
     "peer-unreachable": "{remote} cannot be reached: {detail:or there is no route}.",

@@ -34,6 +34,10 @@ SENTENCES = {
         "A knock with the right secret tells another time than this machine's clock, {apart_s:about} apart: "
         "it is an old one sent again, or one of the two clocks is wrong."
     ),
+    "pwnat-no-secret": (
+        "An ICMP error came that looks like a knock, by somebody without the secret: is it the same one on "
+        "the other machine?"
+    ),
     "pwnat-busy": "Another caller knocks; one at a time is let in.",
     "pwnat-next-caller": "The caller before has not got through; the next one is let in.",
     "pwnat-private-caller": (
@@ -56,6 +60,10 @@ SENTENCES = {
     "pwnat-no-answer": (
         "{knocks} knocks at {listener} were not answered: no listener with this secret is there, or a router "
         "on the way dropped them."
+    ),
+    "pwnat-private-listener": (
+        "{host} is no public address: unless both are in one network, it takes the public one of the "
+        "listener's network."
     ),
     "pwnat-behind-nat": (
         "This side is behind a NAT, and most of them do not pass a knock on: Linux routers drop it or send "

@@ -19,6 +19,14 @@ SENTENCES = {
     "relay-not-tls": "TLS with {server} fails: {detail}.",
     "relay-check-tls-port": "Check the port: turns: has 5349 unless one is named, and often 443.",
     "relay-certificate": "It cannot be trusted: {detail}.",
+    "relay-self-signed": (
+        "Its certificate is self-signed, and the map does not name it: Tailscale's clients do not relay "
+        "through it either, though netcheck shows how far away it is."
+    ),
+    "relay-pin-certificate": (
+        "Name it in the map (CertName: sha256-raw:..., as derper -certmode manual logs it), or give the "
+        "server a certificate of an authority."
+    ),
     "relay-check-certificate": (
         "Name the relay as its certificate does. If that is so, its operator has to renew the certificate, "
         "or this network intercepts TLS."

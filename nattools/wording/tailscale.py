@@ -8,6 +8,10 @@ SENTENCES = {
     "ts-ways-unknown": "Which peers it reaches directly is not known: this NAT's behaviour was not measured.",
     "ts-ways-partly-unknown": "Of the others it is not known: no server here could measure the filtering.",
     "ts-all-relayed": "UDP does not get out here, so Tailscale relays everything over HTTPS.",
+    "ts-services-alone": (
+        "UDP leaves this network only to ports of services ({ports:list}): STUN works, and netcheck says so, "
+        "but no peer's port is reached. Tailscale relays everything."
+    ),
     "ts-easy": "Everybody who can send UDP reaches this machine.",
     "ts-mapped": "The router opens a port for it, which everybody who can send UDP reaches.",
     "ts-hard": (
@@ -28,6 +32,14 @@ SENTENCES = {
     # control servers
     "ts-control-answers": "The control server {url} answers.",
     "ts-control-unresolved": "The control server {url} is not found: {detail}.",
+    "ts-control-here": (
+        "The name of the control server {url} leads to this machine itself ({address}): a name server here "
+        "blocks it, as those do that block advertising, or the hosts file does."
+    ),
+    "ts-unblock-name": (
+        "Take the name off the blocking list (Pi-hole, AdGuard Home, NextDNS, the hosts file), or ask "
+        "another name server."
+    ),
     "ts-control-silent": "Nothing answers at the control server {url}: {detail}.",
     "ts-control-refused": "Nothing listens at the control server {url}.",
     "ts-control-unreachable": "There is no way to the control server {url}: {detail}.",
@@ -174,7 +186,7 @@ SENTENCES = {
     ),
     "address-unreachable": "Nobody who tried it got in; the filtering here is {filtering}.",
     # several tailnets
-    "clash-addresses": "Both have {count} of their addresses in common, as {address}.",
+    "clash-addresses": "Both have machines with the same address: {address}, {count} in all.",
     "clash-range": (
         "Both give their machines addresses of {network}. On Linux each client drops what comes from there "
         "by another interface."
@@ -188,14 +200,17 @@ SENTENCES = {
         "(tailscaled --tun=userspace-networking)."
     ),
     "clash-routes": "Both have a route to {network}: which one is taken is chance.",
+    "clash-routes-within": (
+        "{owner} has a route to {network}, which takes that part of the other's route to {wider}."
+    ),
     "accept-one": "Accept routes of one of them alone (tailscale set --accept-routes=false on the other).",
     "clash-local": "It has a route to {network}, and this machine's own network ({address}) is within it.",
     "renumber": "Give one of the two networks other addresses, or do not accept that route here.",
     "clash-port": "Two clients are seen at {endpoint}: only one of them can have port {port}.",
     "choose-port": "Give one of them a port of its own: tailscaled --port=41642.",
     "clash-rules": (
-        "Both clients set the routes and firewall rules of this system, under the same names: the later one "
-        "undoes those of the other."
+        "Both clients set the routes, firewall rules and name servers of this system, under the same names: "
+        "the later one undoes what the other has set."
     ),
     "run-in-userspace": (
         "Run one of them in userspace (tailscaled --tun=userspace-networking) or in a container of its own."

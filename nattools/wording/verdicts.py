@@ -107,6 +107,11 @@ SENTENCES = {
     ),
     "mapping-without-effect": "The router confirmed the mapping, but nothing arrives from outside.",
     "mapping-false": "The router confirmed {external:or the port}, but nothing arrives there from outside.",
+    "mapping-arrives-elsewhere": (
+        "What comes for {external} arrives at this machine's port {port}, not at {internal}: the router gives"
+        " a port and does not change its number, as VPN providers do."
+    ),
+    "listen-on-port": "Let the program listen on port {port}.",
     "mapping-stopped-here": (
         "The router opened {external:or the port}, and what comes there reaches this machine, whose own "
         "firewall stops it."
@@ -255,6 +260,9 @@ SENTENCES = {
         "TCP was not measured. A server that speaks STUN over TCP would tell: nattools serve."
     ),
     "tcp-blocked": "TCP to other ports does not get out of this network.",
+    "udp-ports-restricted": (
+        "UDP leaves this network only to ports of services ({ports:list}), and peers use any port."
+    ),
     "tcp-ports-restricted": "TCP leaves this network only to certain ports, and peers use any port.",
     "use-relay-443": "Use a relay on port 443.",
     "tcp-open": "Anybody can connect to your external TCP port once it is open.",

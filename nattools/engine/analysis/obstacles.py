@@ -38,8 +38,10 @@ _WINDOWS = "192.168.137.1"
 _BRIDGES = ("10.88.", "10.0.2.", *(f"172.{second}." for second in range(16, 32)))
 """What Docker, WSL, Podman and slirp4netns give to those within."""
 _ADDRESS_MISMATCH = 12
-_NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)}
-"""What routers say that have no public address to map; some say it for other reasons too."""
+_NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3)}
+"""What routers say that have no public address to map."""
+_NO_ROOM = ("pcp", 8)
+"""They say this too, and so does a router that has no room: something else must tell then."""
 
 
 def obstacle(findings: Findings) -> Obstacle:
@@ -154,14 +156,24 @@ def nat_beyond(findings: Findings) -> Statement | None:
     said = findings.routers.refusals
     if ("pcp", _ADDRESS_MISMATCH) in said:
         return statement("nat-before-pcp-router")
-    if not findings.routers.claimed_addresses and not _NO_ADDRESS.isdisjoint(said):
+    if not findings.routers.claimed_addresses and _lacks_address(findings):
         return statement("router-without-public-address")
     return None
+
+
+def _lacks_address(findings: Findings) -> bool:
+    """Does the router behave as those do that have no public address?"""
+    said = findings.routers.refusals
+    offers = findings.routers.offers_of("upnp-igd") + findings.routers.offers_of("nat-pmp")
+    unaddressed = any(each.outcome == "answered" and each.family == 4 for each in offers)
+    return not _NO_ADDRESS.isdisjoint(said) or (_NO_ROOM in said and unaddressed)
 
 
 def router_notices(findings: Findings) -> list[Statement]:
     """What a reader should know about the routers that were asked for mappings."""
     beyond = nat_beyond(findings)
-    found = [] if beyond is None else [beyond, statement(NOT_REACHED)]
+    found = [] if beyond is None else [beyond]
+    if beyond is not None and not true_mappings(findings):
+        found.append(statement(NOT_REACHED))
     taken = sorted(set(findings.routers.astray.values()))
     return found + [statement("router-off-path", interface=name) for name in taken]

@@ -50,15 +50,17 @@ def mapping_notices(findings: Findings) -> list[Statement]:
 
 def _contradictions(findings: Findings) -> Iterator[Statement]:
     """Where a router's table said something else than its answer did."""
-    for granted, what, listed_s in findings.routers.contradictions:
+    for granted, what, listed in findings.routers.contradictions:
         which = {"protocol": granted.protocol, "transport": granted.transport, "internal": granted.internal}
         if what == "not listed":
             yield statement("mapping-not-listed", **which)
-        elif granted.lifetime_s is not None and listed_s is None:
+        elif what == "port":
+            yield statement("mapping-listed-elsewhere", **which, port=listed)
+        elif granted.lifetime_s is not None and listed is None:
             yield statement("mapping-listed-for-ever", **which, lifetime_s=granted.lifetime_s)
         elif granted.lifetime_s is not None:
             yield statement(
-                "mapping-listed-otherwise", **which, lifetime_s=granted.lifetime_s, listed_s=listed_s
+                "mapping-listed-otherwise", **which, lifetime_s=granted.lifetime_s, listed_s=listed
             )
 
 
@@ -142,6 +144,14 @@ def _tried(
     true = [each for each in made if each.verified_inbound]
     if true:
         return _proven(protocol, made, true, ids)
+    other = next((each for each in made if each.arrives_at is not None), None)
+    if other is not None and other.arrives_at is not None:
+        port = other.arrives_at.rpartition(":")[2]
+        why = statement(
+            "mapping-arrives-elsewhere", external=other.external, internal=other.internal, port=port
+        )
+        remedy = (statement("listen-on-port", port=port),)
+        return technique(protocol, "works", 0.95, why, remedy=remedy, evidence=ids)
     false = [each for each in made if each.verified_inbound is False]
     if false:
         return _false(findings, protocol, false, ids)
@@ -151,6 +161,8 @@ def _tried(
     error = next((each.error for each in made if each.error is not None), None)
     if error is None:
         return technique(protocol, "unknown", 0.0, statement("no-mapping-tried"), evidence=ids)
+    if error.name == "not asked" and any(offer.refusal is not None for offer in seen):
+        return _not_tried(protocol, seen)
     return _refused(findings, protocol, error, ids)
 
 

@@ -17,7 +17,7 @@ from nattools.model.portmapping import MappingProtocol, PortMapping, PortMapping
 from nattools.wording.noanswer import no_answer
 
 _Key = tuple[str, ...]
-Contradiction = Literal["not listed", "lifetime"]
+Contradiction = Literal["not listed", "port", "lifetime"]
 _ABSENT = (714, 730)
 """UPnP's NoSuchEntryInArray and PortMappingNotFound."""
 _ABOUT_ROUTERS = (MapOffer, MapAttempt, MapCheck, MapEntry)
@@ -42,6 +42,20 @@ class _Requests:
         last = self.last_granted
         since = [each for each in self.attempts if last is None or each.id > last.id]
         return next((each for each in reversed(since) if each.action == "read back"), None)
+
+    @property
+    def proven_host(self) -> str | None:
+        """The address at which somebody outside came in, whatever the router calls its own."""
+        proofs = (read_endpoint(each.target) for each in reversed(self.checks) if each.outcome == "arrived")
+        return next((proof.host for proof in proofs if proof is not None), None)
+
+    @property
+    def moved_to(self) -> str | None:
+        """`:PORT` where the router's table has it at another external port than it said."""
+        seen, last = self.read_back, self.last_granted
+        if seen is None or last is None or seen.outcome != "found" or not (seen.external and last.external):
+            return None
+        return None if _port(seen.external) == _port(last.external) else seen.external
 
     @property
     def doubt(self) -> Literal["not listed", "no lifetime"] | None:
@@ -122,7 +136,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def contradictions(self) -> tuple[tuple[MapAttempt, Contradiction, int | None], ...]:
         """Where a router's table says something else than its answer: what was granted, in what they differ,
-        and the lifetime by the table. The last one of each mapping."""
+        and the port or the lifetime by the table. The last one of each mapping."""
         found = []
         for each in self._requests.values():
             said = [at for at in map(_contradiction, each.attempts, each.attempts[1:]) if at is not None]
@@ -152,20 +166,33 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
             failed = deletions[-1]
         verified = _verified(asked_for.checks)
         doubt = asked_for.doubt if last is not None and not verified else None
+        external = asked_for.moved_to or (known.external if known else None)
+        elsewhere = None if verified or last is None else self._arrived_at(first, _port(external))
         return PortMapping(
             protocol=first.protocol,
             transport=first.transport,
             family=first.family,
             internal=first.internal,
-            external=self._in_full(known.external, known.protocol, known.family) if known else None,
+            external=self._in_full(external, first.protocol, first.family, asked_for.proven_host),
             lifetime_s=asked_for.lifetime_s,
             created=known is not None and doubt is None,
             verified_inbound=verified and not self.leads_astray(first.internal),
-            dropped_at=None if verified is not False else self._dropped_at(asked_for.checks),
+            dropped_at=None if verified is not False or elsewhere else self._dropped_at(asked_for.checks),
             error=no_answer(doubt) if doubt else None if failed is None else _error(failed),
             removed=bool(deletions) and deletions[-1].outcome == "deleted",
+            arrives_at=elsewhere,
             evidence=tuple(sorted(each.id for each in (*asked_for.attempts, *asked_for.checks))),
         )
+
+    def _arrived_at(self, asked: MapAttempt, port: int | None) -> str | None:
+        """Another own endpoint at which a packet for this outside port came in."""
+        same = (asked.protocol, asked.transport, port)
+        came = (
+            each
+            for each in self.checks
+            if (each.protocol, each.transport, _port(each.target)) == same and each.outcome == "arrived"
+        )
+        return next((each.internal for each in came if each.internal != asked.internal), None)
 
     def _dropped_at(self, checks: list[MapCheck]) -> DroppedAt:
         """Who stops what should come by a mapping. If it is not this machine: what came by another mapping
@@ -206,8 +233,14 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
             return str(Endpoint(host, row.external_port))
         return self._in_full(f":{row.external_port}", row.protocol, 4)
 
-    def _in_full(self, text: str | None, protocol: MappingProtocol, family: Family) -> str | None:
-        """An external endpoint in full, where some router has told its address (over IPv4 alone they do)."""
+    def _in_full(
+        self, text: str | None, protocol: MappingProtocol, family: Family, proven: str | None = None
+    ) -> str | None:
+        """An external endpoint in full: at the address that is `proven` to lead there, else at the one that
+        some router has told (over IPv4 alone they do)."""
+        port = _port(text)
+        if proven is not None and port is not None:
+            return str(Endpoint(proven, port))
         if text is None or not text.startswith(":") or family == 6:
             return text
         claims = [offer.external for offer in self.offers_of(protocol) if offer.external]
@@ -232,9 +265,16 @@ def _contradiction(
         return None
     if seen.refusal is not None and seen.refusal.code in _ABSENT:
         return granted, "not listed", None
+    if seen.outcome == "found" and _port(seen.external) != _port(granted.external):
+        return granted, "port", _port(seen.external)
     if seen.outcome == "found" and listed_lifetime(granted.lifetime_s, seen.lifetime_s) != granted.lifetime_s:
         return granted, "lifetime", seen.lifetime_s
     return None
+
+
+def _port(external: str | None) -> int | None:
+    text = (external or "").rpartition(":")[2]
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _key(seen: MapAttempt | MapCheck) -> _Key:
@@ -247,7 +287,7 @@ def _key_of(seen: MapAttempt, requests: dict[_Key, _Requests]) -> _Key:
     key = _key(seen)
     if seen.action != "delete" or seen.external is None or key not in requests:
         return key
-    known = any(each.external == seen.external for each in requests[key].attempts)
+    known = any(_port(each.external) == _port(seen.external) for each in requests[key].attempts)
     return key if known else (*key, seen.external)
 
 

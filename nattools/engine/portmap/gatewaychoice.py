@@ -5,6 +5,7 @@ from __future__ import annotations
 from nattools.engine.options import MeasureOptions
 from nattools.net.base import Network
 from nattools.probes.portmap import GatewayContext, gateway_contexts, gateways_of_host, named_gateway
+from nattools.probes.portmap.discover import Discovery
 
 
 def chosen_gateways(
@@ -24,3 +25,17 @@ def chosen_gateways(
         known = next((place for place, each in enumerate(of_family) if not each.guessed), len(of_family))
         chosen += of_family[: known + 1]
     return tuple(chosen)
+
+
+def without_guesses(gateways: tuple[GatewayContext, ...], discovery: Discovery) -> tuple[GatewayContext, ...]:
+    """A guess that answered is the router of its family; of one that did not nothing is said, which goes for
+    `discovery` too."""
+    guesses = [each for each in gateways if each.guessed]
+    found = [each for each in guesses if any(m.gateway == each for m in discovery.mappers)]
+    dropped = [each for each in guesses if each not in found]
+    families = {each.family for each in found}
+    dropped += [each for each in gateways if not each.guessed and each.family in families]
+    gone = {(each.interface, each.local) for each in dropped}
+    discovery.offers = [o for o in discovery.offers if (o.interface, o.local) not in gone]
+    discovery.mappers = [m for m in discovery.mappers if m.gateway not in dropped]
+    return tuple(each for each in gateways if each not in dropped)

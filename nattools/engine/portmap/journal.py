@@ -15,10 +15,7 @@ lost ends with its lifetime.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import stat
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -29,6 +26,7 @@ from uuid import uuid4
 
 import msgspec
 
+from nattools.engine.portmap.ownfiles import acquire_lock, locked, open_own
 from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, MappingRequest, TableEntry
@@ -56,7 +54,8 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping that was asked for. `gateway` and `interface` say of whom, `made` when. `stays`: it is meant
-    to outlive its maker. `granted` None: the answer was not seen."""
+    to outlive its maker. `granted` None: the answer was not seen. `asked`: external ports that were asked for
+    by UPnP, each when nothing of anybody else's was there."""
 
     id: str
     owner: str
@@ -68,6 +67,12 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     wanted: MappingRequest
     granted: Granted | None = None
     granted_at: Moment | None = None
+    asked: tuple[int, ...] = ()
+
+    @property
+    def own_ports(self) -> tuple[int, ...]:
+        """External ports from which what leads to the inside is this mapping."""
+        return self.asked if self.granted is None else (*self.asked, self.granted.external_port)
 
     def seems_over(self, now: Moment) -> bool:
         """Has its lifetime ended, as far as is known? Of an unanswered UPnP question nobody knows: the
@@ -93,6 +98,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str = ""
     granted: Granted | None = None
     at: Moment | None = None
+    asked: int | None = None
 
 
 def _now() -> Moment:
@@ -168,6 +174,10 @@ class Journal:
         """The router said yes, the first time or to a renewal."""
         self._append(_Line(id=note.id, granted=granted, at=self._clock()))
 
+    def asking(self, note: JournalEntry, port: int) -> None:
+        """An external port is about to be asked for, where nothing is or a mapping of ours."""
+        self._append(_Line(id=note.id, asked=port))
+
     def gone(self, note: JournalEntry) -> None:
         """There is no such mapping any more, or there never was one."""
         self._append(_Line(id=note.id))
@@ -233,6 +243,10 @@ class Journal:
         for line in self._lines():
             if line.note is not None:
                 found[line.note.id] = line.note
+            elif line.asked is not None:
+                known = found.get(line.id)
+                if known is not None and line.asked not in known.asked:
+                    found[line.id] = msgspec.structs.replace(known, asked=(*known.asked, line.asked))
             elif line.granted is None:
                 found.pop(line.id, None)
             elif line.id in found:
@@ -312,64 +326,6 @@ def state_folder() -> Path:
     from platformdirs import user_state_path
 
     return user_state_path("nattools", appauthor=False)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int, wait: bool) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(descriptor: int, wait: bool) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-
-
-def open_own(path: Path, flags: int) -> int:
-    """Open a file that only this user may read or write. OSError: also if it is a link. Whoever may write the
-    folder (with `sudo -E` it is a user's, and this is root) must not choose which file is written."""
-    more = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")  # of them a system has those that it needs
-    descriptor = os.open(path, flags | sum(getattr(os, name, 0) for name in more), 0o600)
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.ELOOP, "it is no file of its own, but a link or a device", str(path))
-
-
-def acquire_lock(path: Path, *, wait: bool = True, create: bool = True) -> int | None:
-    """Lock a file for this process alone; the descriptor that holds the lock, which closing it gives back.
-    None: somebody else has it (and `wait` is False), or there is no such file (and `create` is False)."""
-    try:
-        descriptor = open_own(path, os.O_RDWR | (os.O_CREAT if create else 0))
-    except FileNotFoundError:
-        if create:
-            raise
-        return None
-    try:
-        _lock(descriptor, wait)
-    except OSError:
-        os.close(descriptor)
-        if wait:
-            raise
-        return None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Nobody else is inside such a block with this file at the same time."""
-    descriptor = acquire_lock(path)
-    try:
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def shares_inside(note: JournalEntry, other: JournalEntry) -> bool:

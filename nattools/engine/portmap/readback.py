@@ -10,11 +10,17 @@ from nattools.probes.portmap import Granted, Refused, TableEntry
 
 
 def as_listed(granted: Granted, row: TableEntry | Refused | None) -> Granted:
-    """A mapping as the router's table has it. `row`: what was read back; None or a refusal that does not deny
-    it: nothing is known."""
+    """A mapping as the router's table has it, by its port too. `row`: what was read back; None or a refusal
+    that does not deny it: nothing is known."""
     if isinstance(row, TableEntry):
-        lifetime_s = listed_lifetime(granted.lifetime_s, row.lifetime_s)
-        return msgspec.structs.replace(granted, listed=True, lifetime_s=lifetime_s)
+        return msgspec.structs.replace(
+            granted,
+            listed=True,
+            lifetime_s=listed_lifetime(granted.lifetime_s, row.lifetime_s),
+            external_port=row.external_port,
+            named=row.description,
+            quirks=(*granted.quirks, *row.quirks),
+        )
     if row is not None and row.denied:
         return msgspec.structs.replace(granted, listed=False)
     return granted

@@ -58,6 +58,12 @@ def record_attempt(
     )
 
 
+def record_not_asked(recorder: Recorder, protocol: MappingProtocol, wanted: MappingRequest) -> None:
+    """The router has said by UPnP that it forbids the port (`policy.may_ask`)."""
+    left = Refused(protocol=protocol, failure="not asked", detail="UPnP calls the port forbidden")
+    record_attempt(recorder, "make", protocol, wanted, left, asyncio.get_running_loop().time())
+
+
 def _outcome(
     result: Granted | Refused | TableEntry | None,
 ) -> Literal["granted", "deleted", "found", "refused", "timeout", "unreachable", "malformed", "not asked"]:

@@ -15,9 +15,9 @@ import msgspec
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.options import Event
-from nattools.engine.portmap.gatewaychoice import chosen_gateways
+from nattools.engine.portmap.gatewaychoice import chosen_gateways, without_guesses
 from nattools.engine.portmap.journal import Journal, JournalEntry, is_of, is_same, shares_inside
-from nattools.engine.portmap.readback import as_listed, leads_to, runs_on
+from nattools.engine.portmap.readback import runs_on
 from nattools.engine.portmap.recording import (
     Action,
     record_attempt,
@@ -25,6 +25,7 @@ from nattools.engine.portmap.recording import (
     record_offer,
     record_table,
 )
+from nattools.engine.portmap.routertable import MOVED, RouterTable
 from nattools.model.endpoint import Family
 from nattools.model.observation import Gap
 from nattools.model.portmapping import MappingProtocol
@@ -37,13 +38,11 @@ from nattools.probes.portmap import (
     Mapper,
     MappingRequest,
     Refused,
-    TableEntry,
     policy,
     remove_mapping,
 )
 from nattools.probes.portmap.discover import Discovery, discover
-from nattools.probes.portmap.igdtable import no_such_entry
-from nattools.probes.portmap.mapper import suggesting
+from nattools.probes.portmap.mapper import as_granted, suggesting
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +83,7 @@ class PortmapSession:
     held: list[HeldMapping] = field(default_factory=list)
     removed: list[JournalEntry] = field(default_factory=list)
     elsewhere: dict[str, list[Mapper]] = field(default_factory=dict)
+    moving: set[str] = field(default_factory=set)
 
     async def discover(self) -> None:
         """Ask the routers what they offer."""
@@ -91,23 +91,10 @@ class PortmapSession:
         began = asyncio.get_running_loop().time()
         self.gateways = self.gateways or chosen_gateways(run.network, run.options, self.named, self.host)
         self.discovery = await discover(self.gateways)
-        self._drop_guesses()
+        self.gateways = without_guesses(self.gateways, self.discovery)
         for offer in self.discovery.offers:
             way = run.network.way(FAR_AWAY[offer.family], source=offer.local)
             record_offer(run.recorder, offer, began, None if way is None else way.interface)
-
-    def _drop_guesses(self) -> None:
-        """A guess that answered is the router of its family; of one that did not nothing is said."""
-        guesses = [each for each in self.gateways if each.guessed]
-        found = [each for each in guesses if any(m.gateway == each for m in self.discovery.mappers)]
-        dropped = [each for each in guesses if each not in found]
-        families = {each.family for each in found}
-        dropped += [each for each in self.gateways if not each.guessed and each.family in families]
-        self.gateways = tuple(each for each in self.gateways if each not in dropped)
-        gone = {(each.interface, each.local) for each in dropped}
-        found_here = self.discovery
-        found_here.offers = [o for o in found_here.offers if (o.interface, o.local) not in gone]
-        found_here.mappers = [m for m in found_here.mappers if m.gateway not in dropped]
 
     def gateway(self, family: Family) -> GatewayContext | None:
         """Where mappings of a family are asked for."""
@@ -175,6 +162,8 @@ class PortmapSession:
     async def renew(self, held: HeldMapping, wanted: MappingRequest) -> Granted | Refused:
         """Ask for a mapping again that is there already, or was. Where the router does not renew it, it is
         deleted and made anew, at once."""
+        if held.mapper.offer.server in self.moving:
+            wanted = held.wanted  # it does not make what it is asked for: the same again leads to the same
         before, passed_s = held.granted, asyncio.get_running_loop().time() - held.at
         held.remade = None
         result = await self._ask(held, wanted, "renew")
@@ -211,51 +200,56 @@ class PortmapSession:
         if isinstance(result, Refused):
             return result
         on_answer()
-        result = await self._as_listed(held, wanted, result)
+        table = RouterTable(held.mapper, self.run.recorder)
+
+        async def ask(changed: MappingRequest) -> Granted | Refused:
+            return await self._ask_once(held, changed, "make")
+
+        result = await table.settle(self._knowing(held.note, wanted), result, ask)
+        if wanted.exact and result.external_port != wanted.external_port:
+            return await self._give_back(held, result)
         held.granted, held.at = result, asyncio.get_running_loop().time()
         self.journal.granted(held.note, result)
         self._succeed(held.note, result)
+        await self._remove_second(held, result)
         return result
 
     async def _ask_once(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
         began = asyncio.get_running_loop().time()
         with self._told(f"asking the router for a {wanted.transport} mapping", wanted, held.mapper):
-            result = await held.mapper.make(wanted)
+            known = self._knowing(held.note, wanted)
+            result = await held.mapper.make(known, lambda port: self.journal.asking(held.note, port))
         record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
         return result
 
-    async def _as_listed(self, held: HeldMapping, wanted: MappingRequest, granted: Granted) -> Granted:
-        """What the router's table says of a mapping that it has granted. There are routers that end those
-        with a lifetime at once: then it is made without. If the table does not show that either, it tells
-        nothing, and the lifetime is asked for again."""
-        listed = as_listed(granted, await self.read_back(held.mapper, wanted, granted))
-        if listed.listed is not False or not granted.lifetime_s:
-            return listed
-        for_ever = msgspec.structs.replace(suggesting(wanted, granted), lifetime_s=0)
-        permanent = await self._ask_once(held, for_ever, "make")
-        if isinstance(permanent, Refused):
-            return listed
-        found = as_listed(permanent, await self.read_back(held.mapper, for_ever, permanent))
-        if found.listed is not False:
-            return found
-        again = await self._ask_once(held, wanted, "make")
-        if isinstance(again, Refused):
-            return found
-        return as_listed(again, await self.read_back(held.mapper, wanted, again))
+    async def _give_back(self, held: HeldMapping, granted: Granted) -> Refused:
+        """It is at another port than the only one wanted."""
+        left = await self._delete(dataclasses.replace(held, granted=granted))
+        return Refused(protocol=granted.protocol, failure="refused", detail=MOVED, unsettled=left is not None)
 
-    async def read_back(
-        self, mapper: Mapper, wanted: MappingRequest, granted: Granted
-    ) -> TableEntry | Refused | None:
-        """What the router has in its table now for this inside; None: it has no table to read."""
-        if mapper.offer.protocol != "upnp-igd":
-            return None
-        began = asyncio.get_running_loop().time()
-        result = await mapper.read_back(wanted, granted)
-        if isinstance(result, TableEntry) and not leads_to(result, wanted.internal):
-            result = no_such_entry(f"port {granted.external_port} leads to {result.internal}")
-        if result is not None:
-            record_attempt(self.run.recorder, "read back", mapper.offer.protocol, wanted, result, began)
-        return result
+    async def _remove_second(self, held: HeldMapping, granted: Granted) -> None:
+        """Where a question has failed before the one that was granted, or the router chooses ports without
+        telling, it may have made one more. It is removed if its table shows it."""
+        mapper, wanted = held.mapper, self._knowing(held.note, held.wanted)
+        if MOVED in granted.quirks:
+            self.moving.add(mapper.offer.server)
+        if not granted.maybe_twice and mapper.offer.server not in self.moving:
+            return
+        rows, table = await RouterTable(mapper, self.run.recorder).rows_of(wanted)
+        for row in (each for each in rows if each.external_port not in wanted.own_ports):
+            await self.remove_unnoted(mapper, wanted, as_granted(row))
+        if table.incomplete or not any(is_of(held.note, row) for row in table.entries):
+            self.record_gap(
+                f"Is there a second UPnP mapping to {wanted.transport} {wanted.internal}?",
+                "the router failed when it was asked for any port, and its list does not show everything",
+                "the router's own list of port mappings",
+            )
+
+    def _knowing(self, note: JournalEntry, wanted: MappingRequest) -> MappingRequest:
+        """The request with the external ports from which a mapping of ours leads to the same inside."""
+        notes = [each for each in self.journal.notes() if each.id == note.id or shares_inside(note, each)]
+        known = (port for each in notes if each.protocol == "upnp-igd" for port in each.own_ports)
+        return msgspec.structs.replace(wanted, own_ports=tuple(dict.fromkeys(known)))
 
     def note_proof(self, held: HeldMapping) -> None:
         """A test from outside has shown it."""
@@ -266,8 +260,9 @@ class PortmapSession:
     async def remove(self, held: HeldMapping) -> Refused | None:
         """Take a mapping away; None: it is gone."""
         result = await self._delete(held)
-        if result is None:
+        if result is None or result.replaced:
             self._forget(held)
+        if result is None:
             self.removed.append(msgspec.structs.replace(held.note, granted=held.granted))
         return result
 
@@ -278,7 +273,8 @@ class PortmapSession:
         shared = any(shares_inside(held.note, each) for each in self.journal.notes())
         others = [] if shared else [each for each in self.discovery.mappers if each is not held.mapper]
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
-            result = await remove_mapping([held.mapper, *others], held.wanted, protocol, held.granted)
+            wanted = self._knowing(held.note, held.wanted)
+            result = await remove_mapping([held.mapper, *others], wanted, protocol, held.granted)
         if result is not None and result.failure == "refused" and self._went_with_another(held):
             result = None
         known = held.granted

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+
+import msgspec
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.options import Event
 from nattools.engine.portmap import noted
 from nattools.engine.portmap.journal import Journal
+from nattools.engine.portmap.recording import record_not_asked
 from nattools.engine.portmap.routersession import PortmapSession
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Family, Transport
+from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener
 from nattools.probes.mappingcheck import verify
-from nattools.probes.portmap import Granted, Mapper, MappingRequest, Refused, policy
-from nattools.probes.probe import MachineContext, MachineProbe
-from nattools.probes.target import Lane
+from nattools.probes.portmap import GatewayContext, Granted, Mapper, MappingRequest, Refused, policy
+from nattools.probes.probe import MachineContext, MachineProbe, ProbeContext
+from nattools.probes.target import Lane, Target
 
 LIFETIME_S = 120
 """Long enough for a trial, short enough to expire soon if removing it fails."""
@@ -103,8 +107,12 @@ async def _make(session: PortmapSession, trials: list[MappingTrial], checks: asy
             await answered.wait()
         refusals = [each.granted for each in leading if isinstance(each.granted, Refused)]
         for trial in trials:
-            if trial not in leading and policy.may_ask(trial.mapper.offer.protocol, refusals):
+            if trial in leading:
+                continue
+            if policy.may_ask(trial.mapper.offer.protocol, refusals):
                 group.create_task(_make_one(session, trial, checks, answered))
+            else:
+                record_not_asked(session.run.recorder, trial.mapper.offer.protocol, trial.wanted)
     session.run.emit(Event("finished", "map"))
 
 
@@ -132,8 +140,27 @@ async def check_one(session: PortmapSession, granted: Granted, listener: Inbound
     run.emit(Event("started", name, "trying the mapping from outside"))
     context = run.context(Lane(transport, family), name)
     check = await verify(context, gateway, helper, granted, listener)
+    if check.outcome in ("silent", "refused"):
+        await _try_same_number(context, gateway, helper, granted)
     run.emit(Event("finished", name))
     return {"arrived": True, "silent": False, "refused": False, "unreachable": False}.get(check.outcome)
+
+
+async def _try_same_number(
+    context: ProbeContext, gateway: GatewayContext, helper: Target, granted: Granted
+) -> None:
+    """Providers of VPNs give a port and pass what comes for it on without changing the number: does it arrive
+    at the own port that is called as the outside one?"""
+    port = granted.external_port
+    if port == granted.internal.port or granted.internal.family == 6:
+        return
+    with suppress(CannotRun):  # somebody else listens there
+        listener = await open_inbound_listener(gateway, granted.transport, port)
+        try:
+            there = msgspec.structs.replace(granted, internal=Endpoint(granted.internal.host, port))
+            await verify(context, gateway, helper, there, listener)
+        finally:
+            listener.close()
 
 
 def _is_open(granted: Granted) -> str:

@@ -50,6 +50,7 @@ class FakeRouter:
         self._upnp = UpnpServer(behaviour, self.table, now - 1000)
         self._tasks = BackgroundTasks()
         self._open: list[UdpSocket | TcpListener] = []
+        self._serving = 0
         self._pmp_socket: UdpSocket | None = None
         self._search_socket: UdpSocket | None = None
 
@@ -126,9 +127,13 @@ class FakeRouter:
         asyncio.get_running_loop().call_later(self.behaviour.delay_s, socket.send, data, remote)
 
     def _on_stream(self, stream: TcpStream) -> None:
+        if self.behaviour.one_at_a_time and self._serving:
+            stream.abort()
+            return
         self._tasks.spawn(self._serve(stream))
 
     async def _serve(self, stream: TcpStream) -> None:
+        self._serving += 1
         try:
             async with asyncio.timeout(30):
                 request = await _request(stream)
@@ -141,12 +146,15 @@ class FakeRouter:
                     if not reply.status:
                         stream.abort()
                         return
+                    if self.behaviour.continues:
+                        stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                     await _send(stream, reply, self.behaviour.framing)
                     if self.behaviour.framing != "close":
                         await asyncio.sleep(_LEFT_OPEN_S)
         except (TimeoutError, ProtocolError):
             pass
         finally:
+            self._serving -= 1
             stream.close()
 
 

@@ -134,6 +134,8 @@ class PortControlServer:
 
     def _choose(self, transport: Transport, suggested: int, now: float) -> int:
         wanted = suggested + 1 if self._behaviour.other_port else suggested
+        if self._behaviour.to_own_number:
+            wanted = 40000 + suggested % 10000
         return self._table.free_port(transport, wanted, now)
 
     # --- PCP

@@ -10,7 +10,11 @@ Protocols = Literal["pcp", "nat-pmp", "upnp"]
 Xml = Literal[
     "good", "slow", "endless", "entities", "not xml", "not well-formed", "doctype", "gzip", "utf-16"
 ]
-Rows = Literal["good", "gaps", "foreign", "blank", "hidden", "unlisted", "repeated", "unreadable"]
+Rows = Literal[
+    "good", "gaps", "foreign", "blank", "hidden", "unlisted", "repeated", "unreadable", "first", "both"
+]
+Names = Literal["kept", "prefixed", "upper", "replaced"]
+Reserved = Literal["true", "asked", "none", "zero"]
 Framing = Literal["close", "left open", "too long"]
 Leases = Literal["good", "end", "run on"]
 Epoch = Literal["true", "back", "stuck", "ahead"]
@@ -31,7 +35,16 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     HTTP response is marked by closing, by nothing, or by a length that is too large.
     `rows`: the table has a row with an unknown protocol first ("foreign"), numbers with gaps, blank rows
     instead of errors, rows that GetSpecificPortMappingEntry never shows ("hidden"), or that the list does not
-    ("unlisted"), a first row for ever ("repeated") or a first one without numbers ("unreadable").
+    ("unlisted"), a first row for ever ("repeated") or a first one without numbers ("unreadable"); the first
+    one is shown whatever port is asked for ("first"), or each is said to be for "TCP/UDP" ("both").
+    `names`: what becomes of descriptions. `moves`: UPnP makes the external port that is asked for plus this,
+    and does not say so. `reserved`: what AddAnyPortMapping says that it made; `any_makes`: where it fails it
+    makes the port plus 100 all the same. `one_per_inside`: a new external port takes the place of the old
+    one. `deletes_both`: DeletePortMapping takes the other transport's mapping too. `most`: so many mappings
+    by UPnP, then 728. `fails_first`: AddPortMapping fails with 501 so many times.
+    `status`, `uptime`: what GetStatusInfo says. `fault_status`: the HTTP status of faults. `busy`: so many
+    calls are answered with 503. `one_at_a_time`: a second connection at once is reset. `continues`: 100
+    Continue comes before each response.
     `list_error`: the list is refused with this code. `row_s`: how long each row of it takes.
     `upnp_error`: AddPortMapping fails with this code. `upnp_status`: it answers with this HTTP status and no
     XML. `pcp_result`, `natpmp_result`: mappings fail with this result; `pcp_downgrade`: PCP is answered with
@@ -43,7 +56,9 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     `leases`: a mapping with a lifetime by UPnP ends at once ("end"), or is not renewed by asking again ("run
     on"). `lease_becomes`: every lifetime by UPnP becomes this (0: permanent). `renewal_result`: PCP and
     NAT-PMP refuse to renew what lives. `announce` False: PCP's ANNOUNCE is not answered. `told_lifetime_s`,
-    `told_port`: PCP and NAT-PMP say this of every mapping that they make. `noise`: before each answer by PCP
+    `told_port`: PCP and NAT-PMP say this of every mapping that they make. `to_own_number`: a mapping by PCP
+    or NAT-PMP leads to the inside port of the same number as the outside one, which is drawn ("P2P servers"
+    of VPN providers). `noise`: before each answer by PCP
     or NAT-PMP come some that are none. `lost`: the first so many answers of these are lost.
     `epoch`: each is less than the one before, all are the same, or they run at twice the speed.
     `wrong_nonce`: PCP answers have another nonce, before the right one if `then_right`.
@@ -104,6 +119,21 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     then_right: bool = False
     answer_port: int | None = None
     pmp_port: int | None = None
+    names: Names = "kept"
+    moves: int = 0
+    reserved: Reserved = "true"
+    any_makes: bool = False
+    one_per_inside: bool = False
+    deletes_both: bool = False
+    most: int | None = None
+    fails_first: int = 0
+    status: str | None = None
+    uptime: str | None = None
+    fault_status: int = 500
+    busy: int = 0
+    one_at_a_time: bool = False
+    continues: bool = False
+    to_own_number: bool = False
     copies: int = 1
     hears_multicast: bool = True
     only_target: str | None = None

@@ -95,7 +95,9 @@ class MappingTable:
             return row
         self._rows[transport, outside] = row
         if self._forwards is not None and not self._behaviour.lies:
-            self._forwards.open(transport, outside, inside, expires)
+            own_number = self._behaviour.to_own_number and nonce
+            to = Endpoint(inside.host, outside.port) if own_number else inside
+            self._forwards.open(transport, outside, to, expires)
         return row
 
     def remove(self, row: TableMapping) -> None:

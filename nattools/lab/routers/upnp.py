@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from xml.sax.saxutils import escape
 
@@ -41,6 +42,8 @@ class UpnpServer:
         self.device = IgdDevice(behaviour)
         self._behaviour = behaviour
         self._table = table
+        self._busy = behaviour.busy
+        self._to_fail = behaviour.fails_first
         self.up_since = up_since
 
     def respond(self, head: bytes, body: bytes, source: Endpoint, now: float) -> HttpReply:
@@ -53,6 +56,9 @@ class UpnpServer:
         how = self._behaviour
         if how.control_at is not None and not target.startswith(how.control_at):
             return HttpReply(404, b"", reason="Not Found")
+        if self._busy:
+            self._busy -= 1
+            return HttpReply(503, b"busy", reason="Service Unavailable")
         if how.call_status:
             return HttpReply(how.call_status, b"<html><body>sorry</body></html>", reason="Refused")
         if how.known_type not in (None, service.rpartition(":service:")[2]):
@@ -60,13 +66,16 @@ class UpnpServer:
         number = int(target.rpartition("/")[2]) if target.rpartition("/")[2].isdigit() else 0
         down = target.startswith("/old") or number < how.down_services
         reply = self._call(action, body, source, down=down, now=now)
-        return dataclasses.replace(reply, late_s=self._late_s(action))
+        status = how.fault_status if reply.status == 500 else reply.status
+        return dataclasses.replace(reply, status=status, late_s=self._late_s(action))
 
     def _call(self, action: str, body: bytes, source: Endpoint, *, down: bool, now: float) -> HttpReply:
         if self._behaviour.upnp_status and action.startswith("Add"):
             return HttpReply(self._behaviour.upnp_status, b"<html>no</html>", reason="Refused")
         if action == "AddAnyPortMapping" and self._behaviour.any_port_error is not None:
             code = self._behaviour.any_port_error
+            if self._behaviour.any_makes:
+                self._make_elsewhere(_arguments(body, action), source, now)
             return _fault(code) if code else HttpReply(0, b"")
         try:
             values = self._do(action, _arguments(body, action), source, down=down, now=now)
@@ -79,6 +88,11 @@ class UpnpServer:
         inside = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
         name = action if self._behaviour.repeats_call else f"{action}Response"
         return _envelope(200, f'<u:{name} xmlns:u="x">{inside}</u:{name}>')
+
+    def _make_elsewhere(self, values: dict[str, str], source: Endpoint, now: float) -> None:
+        elsewhere = str(int(values["NewExternalPort"]) + 100)
+        with contextlib.suppress(_Fault):
+            self._add({**values, "NewExternalPort": elsewhere}, source, now)
 
     def _late_s(self, action: str) -> float:
         if action == "GetGenericPortMappingEntry":
@@ -109,11 +123,13 @@ class UpnpServer:
                 return self._firewall(action, values, source, now)
 
     def _status(self, down: bool, now: float) -> dict[str, str]:
-        up = self._behaviour.connected and not down
+        behaviour = self._behaviour
+        up = behaviour.connected and not down
+        told, uptime = behaviour.status, behaviour.uptime
         return {
-            "NewConnectionStatus": "Connected" if up else "Disconnected",
+            "NewConnectionStatus": ("Connected" if up else "Disconnected") if told is None else told,
             "NewLastConnectionError": "ERROR_NONE",
-            "NewUptime": str(int(now - self.up_since)) if up else "0",
+            "NewUptime": (str(int(now - self.up_since)) if up else "0") if uptime is None else uptime,
         }
 
     def _add(self, values: dict[str, str], source: Endpoint, now: float) -> dict[str, str]:
@@ -132,10 +148,23 @@ class UpnpServer:
         known = self._table.find(transport, port, now)
         if known is not None and known.inside.host != source.host:
             raise _Fault(718)
+        if self._to_fail:
+            self._to_fail -= 1
+            raise _Fault(501)
+        if self._behaviour.most is not None and len(self._table.rows(now)) >= self._behaviour.most:
+            raise _Fault(728)
         inside = Endpoint(source.host, int(values["NewInternalPort"]))
-        description = values.get("NewPortMappingDescription", "")
-        self._store(transport, port, inside, lease_s, now, description)
+        description = self._named(values.get("NewPortMappingDescription", ""))
+        self._store(transport, port + self._behaviour.moves, inside, lease_s, now, description)
         return {}
+
+    def _named(self, description: str) -> str:
+        return {
+            "kept": description,
+            "prefixed": f"UPnP {description}",
+            "upper": description.upper(),
+            "replaced": "IGD mapping",
+        }[self._behaviour.names]
 
     def _store(
         self, transport: Transport, port: int, inside: Endpoint, lease_s: int, now: float, description: str
@@ -144,6 +173,10 @@ class UpnpServer:
         runs_on = behaviour.leases == "run on" and self._table.find(transport, port, now) is not None
         if lease_s and behaviour.lease_becomes is not None:
             lease_s = behaviour.lease_becomes
+        if behaviour.one_per_inside:
+            for row in self._table.rows(now):
+                if (row.transport, row.inside) == (transport, inside) and row.outside.port != port:
+                    self._table.remove(row)
         if not runs_on and not (lease_s and behaviour.leases == "end"):
             self._table.add(transport, port, inside, lease_s, now, description=description)
         if behaviour.then_fails is not None:
@@ -155,8 +188,11 @@ class UpnpServer:
         if known is not None and known.inside.host != source.host:
             port = self._table.free_port(transport, known.outside.port, now)
             values = {**values, "NewExternalPort": str(port)}
+        asked = values["NewExternalPort"]
         self._add(values, source, now)
-        return {"NewReservedPort": values["NewExternalPort"]}
+        moved = str(int(asked) + self._behaviour.moves)
+        told = {"true": moved, "asked": asked, "none": None, "zero": "0"}[self._behaviour.reserved]
+        return {} if told is None else {"NewReservedPort": told}
 
     def _lease(self, values: dict[str, str]) -> int:
         behaviour, lease_s = self._behaviour, int(values["NewLeaseDuration"])
@@ -183,12 +219,18 @@ class UpnpServer:
             raise _Fault(self._behaviour.delete_error)
         if not self._behaviour.keeps:
             self._table.remove(row)
+        other = self._table.find("tcp" if row.transport == "udp" else "udp", row.outside.port, now)
+        if other is not None and self._behaviour.deletes_both:
+            self._table.remove(other)
         return {}
 
     def _shown(self, values: dict[str, str], now: float) -> dict[str, str]:
         """What GetSpecificPortMappingEntry says."""
         if self._behaviour.rows == "hidden":
             raise _Fault(714)
+        rows = [row for row in self._table.rows(now) if ":" not in row.inside.host]
+        if self._behaviour.rows == "first" and rows:
+            return _row(rows[0], now)
         try:
             return _row(self._specific(values, now), now)
         except _Fault:
@@ -218,7 +260,8 @@ class UpnpServer:
                 return {**_BLANK, "NewExternalPort": "0", "NewProtocol": "TCP"}
             raise _Fault(713)
         row = rows[index]
-        which = {"NewExternalPort": str(row.outside.port), "NewProtocol": row.transport.upper()}
+        transport = "TCP/UDP" if self._behaviour.rows == "both" else row.transport.upper()
+        which = {"NewExternalPort": str(row.outside.port), "NewProtocol": transport}
         return {"NewRemoteHost": "", **which, **_row(row, now)}
 
     def _firewall(self, action: str, values: dict[str, str], source: Endpoint, now: float) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from nattools.errors import UsageError
 from nattools.model.endpoint import Family, family_of
 from nattools.model.host import Gateway
-from nattools.net.addresses import FAR_AWAY, AddressKind, kind_of
+from nattools.net.addresses import FAR_AWAY, AddressKind, carries_ipv4_over_ipv6, kind_of
 from nattools.net.base import Network
 from nattools.probes.ownaddress import OwnAddress
 from nattools.protocols.lan import LocalNetwork
@@ -38,6 +38,8 @@ class GatewayContext(OwnAddress):
         private address nor the router's on this network is outside."""
         kind = None if claimed is None else kind_of(claimed)
         inside = claimed == self.local or self.lan.is_gateway(claimed or "")
+        if claimed is not None and carries_ipv4_over_ipv6(claimed):
+            return claimed  # a DS-Lite tunnel's own end, which says what lies beyond
         return None if kind in _NOWHERE or (inside and kind != "public") else claimed
 
 

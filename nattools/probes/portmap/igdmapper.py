@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from typing import TypeVar
 
 import msgspec
 
 from nattools.model.endpoint import parse_address
-from nattools.model.portmapping import MAPPING_NAME, READ_BACK_WITHIN_S
+from nattools.model.portmapping import READ_BACK_WITHIN_S
 from nattools.probes.portmap.gateway import GatewayContext
+from nattools.probes.portmap.igdattempt import IgdAttempt, ports_to_try
 from nattools.probes.portmap.igdcall import call, is_broken
-from nattools.probes.portmap.igdtable import list_rows, look_up, row_at
+from nattools.probes.portmap.igdtable import list_rows, look_up, row_at, row_or_listed
 from nattools.probes.portmap.mapper import (
     Granted,
     Listing,
@@ -23,6 +23,7 @@ from nattools.probes.portmap.mapper import (
     Refused,
     RouterState,
     TableEntry,
+    is_named,
 )
 from nattools.protocols import igd
 from nattools.protocols.igd import ErrorCode
@@ -32,13 +33,7 @@ from nattools.wording.refusals import upnp_refusal
 T = TypeVar("T")
 
 _MAX_TRIES = 6
-_SHORT_LEASE_S = 3600
-_LOWEST_PORT = 1024
-_VALUES = (ErrorCode.INVALID_ARGS, ErrorCode.INVALID_VALUE, ErrorCode.OUT_OF_RANGE)
-# Another external port may do where these are said
-_TAKEN = (ErrorCode.CONFLICT, ErrorCode.NO_PORT_MAPS, ErrorCode.OTHER_MECHANISM, ErrorCode.ACTION_FAILED)
-
-
+OLDER = "its list has such a mapping, which may be an older one"
 STILL_THERE = "the router says that the mapping is gone, but its table still has it"
 
 
@@ -62,31 +57,41 @@ class IgdMapper:
         self._learn(uptime_s)
         self._external = offer.external
 
-    async def make(self, wanted: MappingRequest) -> Granted | Refused:
-        """Ask until the router is content (`_Attempt`), by one service after the other."""
-        refused = await self._make_by(self.service, wanted)
+    async def make(
+        self, wanted: MappingRequest, asking: Callable[[int], None] = lambda port: None
+    ) -> Granted | Refused:
+        """Ask until the router is content (`IgdAttempt`), by one service after the other."""
+        refused = await self._make_by(self.service, wanted, asking)
         for other in self._others:
             if not isinstance(refused, Refused) or not is_broken(refused):
                 break
-            result = await self._make_by(other, wanted)
+            result = await self._make_by(other, wanted, asking)
             if isinstance(result, Granted):
                 self.service = other
                 return result
         return refused
 
-    async def _make_by(self, service: igd.Service, wanted: MappingRequest) -> Granted | Refused:
+    async def _make_by(
+        self, service: igd.Service, wanted: MappingRequest, asking: Callable[[int], None]
+    ) -> Granted | Refused:
         """A port that is taken is another's, so the next one is tried unless `exact`. Where the answer makes
         no sense or does not come, the table has the last word."""
-        attempt = _Attempt(wanted, plain=service.version < 2 or wanted.exact)
+        # AddAnyPortMapping may choose another port for what is there already
+        renews = wanted.external_port in wanted.own_ports
+        attempt = IgdAttempt(wanted, plain=service.version < 2 or wanted.exact or renews)
         refused = Refused(protocol="upnp-igd", failure="malformed", detail="no attempt was made")
         for _ in range(_MAX_TRIES):
-            row = await row_at(self.gateway, service, wanted.transport, attempt.port)
+            row = await row_or_listed(
+                self.gateway, service, wanted.transport, attempt.port, lambda row: _same(row, wanted)
+            )
             there = isinstance(row, TableEntry) and _same(row, wanted)
             if there or isinstance(row, Refused):
+                asking(attempt.port)
                 answer = await call(self.gateway, service, attempt.action())
                 if not isinstance(answer, Refused):
                     return await self._granted(wanted, attempt, answer or attempt.port)
                 refused = answer
+                attempt.note_failure(refused)
                 before = row if isinstance(row, TableEntry) else None
                 if await self._made_after_all(service, wanted, attempt, refused, before):
                     return await self._granted(wanted, attempt, attempt.port)
@@ -102,7 +107,7 @@ class IgdMapper:
         self,
         service: igd.Service,
         wanted: MappingRequest,
-        attempt: _Attempt,
+        attempt: IgdAttempt,
         refused: Refused,
         before: TableEntry | None,
     ) -> bool:
@@ -119,20 +124,24 @@ class IgdMapper:
         return False
 
     async def _settled(
-        self, service: igd.Service, wanted: MappingRequest, attempt: _Attempt, refused: Refused
+        self, service: igd.Service, wanted: MappingRequest, attempt: IgdAttempt, refused: Refused
     ) -> Granted | Refused:
-        """Some routers show a row in the list alone: only if it is not there either nothing was made."""
+        """Some routers show a row in the list alone: only if it is not there either nothing was made. Whether
+        such a row is an older one nobody can know who has not seen it before, unless by what it is."""
         if refused.failure == "unreachable" and not attempt.unsettled:
             return refused
         if not attempt.failed:
             return msgspec.structs.replace(refused, unsettled=attempt.unsettled)
         table = await list_rows(self.gateway, service)
-        ports = [each.external_port for each in table.entries if _is_at(each, wanted, attempt.failed)]
-        for port in ports[1:]:
-            await self._delete_port(wanted, port, _same)
-        if ports:
+        there = [each for each in table.entries if _is_at(each, wanted, attempt.failed)]
+        made = [each for each in there if attempt.may_have_made(each)]
+        for each in made[1:]:
+            await self._delete_port(wanted, each.external_port, _same)
+        if made:
             attempt.quirks.append(_all_the_same(refused))
-            return await self._granted(wanted, attempt, ports[0])
+            return await self._granted(wanted, attempt, made[0].external_port)
+        if there:
+            return msgspec.structs.replace(refused, unsettled=True, detail=OLDER)
         # a web server that answers every call with a page of its own has passed none on
         unread = bool(table.incomplete) and not (table.refusal is not None and table.refusal.http)
         return msgspec.structs.replace(refused, unsettled=attempt.unsettled or unread)
@@ -142,11 +151,11 @@ class IgdMapper:
         table tells what came of the question, and the port that was asked for is tried in any case: no list
         proves that there is nothing."""
         if granted is not None:
-            return await self._delete_port(wanted, granted.external_port, _leads_to)
+            return await self._delete_port(wanted, granted.external_port, _leads_to, granted.named)
         there = [each for each in (await self.listing()).entries if each.transport == wanted.transport]
         ports = [each.external_port for each in there if _same(each, wanted)]
         listed = {each.external_port for each in there}
-        for port in islice(_ports(wanted), _MAX_TRIES):
+        for port in islice(ports_to_try(wanted), _MAX_TRIES):
             if port not in listed and (port == wanted.suggested_port or await self._has(wanted, port)):
                 ports.append(port)
         refusals = [await self._delete_port(wanted, port, _same) for port in ports]
@@ -174,7 +183,7 @@ class IgdMapper:
     def _learn(self, uptime_s: int | None) -> bool:
         return uptime_s is None or self._uptime.update(uptime_s, asyncio.get_running_loop().time())
 
-    async def _granted(self, wanted: MappingRequest, attempt: _Attempt, port: int) -> Granted:
+    async def _granted(self, wanted: MappingRequest, attempt: IgdAttempt, port: int) -> Granted:
         quirks = tuple(attempt.quirks)
         if wanted.external_port not in (None, port):
             quirks = (*quirks, f"asked for port {wanted.external_port}, got {port}")
@@ -185,6 +194,7 @@ class IgdMapper:
             external_host=await self._address(),
             external_port=port,
             lifetime_s=attempt.lease_s or None,
+            maybe_twice=attempt.maybe_twice,
             quirks=quirks,
         )
 
@@ -199,14 +209,28 @@ class IgdMapper:
         wanted: MappingRequest,
         external_port: int,
         is_ours: Callable[[TableEntry, MappingRequest], bool],
+        named: str | None = None,
     ) -> Refused | None:
-        row = await row_at(self.gateway, self.service, wanted.transport, external_port)
+        """`named`: what the table called it when it was made."""
+
+        async def look(believed: bool) -> TableEntry | Refused:
+            return await row_or_listed(
+                self.gateway,
+                self.service,
+                wanted.transport,
+                external_port,
+                lambda row: is_ours(row, wanted) is believed,
+            )
+
+        row = await look(True)
         if isinstance(row, TableEntry) and not is_ours(row, wanted):
             return None
+        if isinstance(row, TableEntry) and named not in (None, row.description) and not is_named(row, wanted):
+            return _replaced(row)
         # asked for in any case where the router shows none: some never show any
         refused = await self._call(igd.delete_port_mapping(wanted.transport, external_port))
         if refused is None or refused.absent:
-            row = await row_at(self.gateway, self.service, wanted.transport, external_port)
+            row = await look(False)
             there = isinstance(row, TableEntry) and is_ours(row, wanted)
             return Refused(protocol="upnp-igd", failure="malformed", detail=STILL_THERE) if there else None
         left = await look_up(self.gateway, self.service, wanted.transport, external_port)
@@ -216,96 +240,14 @@ class IgdMapper:
         return await call(self.gateway, self.service, action)
 
 
-class _Attempt:
-    """What to ask for next, given what the router said to the last question."""
-
-    def __init__(self, wanted: MappingRequest, *, plain: bool) -> None:
-        self._wanted = wanted
-        self._ports = _ports(wanted)
-        self._plain = plain
-        self._description = wanted.description
-        self.port = next(self._ports)
-        self.lease_s = min(wanted.lifetime_s, igd.actions.MAX_LEASE_S)
-        self.quirks: list[str] = []
-        self.failed: list[int] = []
-        self.unsettled = False
-        self._leases_tried = {self.lease_s}
-
-    def action(self) -> igd.Call[int | None]:
-        """AddPortMapping, or AddAnyPortMapping unless `plain`."""
-        return igd.add_port_mapping(
-            transport=self._wanted.transport,
-            external_port=self.port,
-            internal_host=self._wanted.internal.host,
-            internal_port=self._wanted.internal.port,
-            description=self._description,
-            lease_s=self.lease_s,
-            any_port=not self._plain,
-        )
-
-    def adapt(self, refused: Refused, *, elsewhere: bool) -> bool:
-        """Change what is asked for; False: nothing is left to try. `elsewhere`: another port will do."""
-        code = refused.code
-        if not self._plain and (is_broken(refused) or code == ErrorCode.NO_PORT_MAPS):
-            # which says nothing about AddPortMapping; 728 is also said where the port is not allowed at all
-            self._plain = True
-            return True
-        if code == ErrorCode.ONLY_PERMANENT_LEASES:
-            return self._lease(0, "the router makes permanent mappings only")
-        if code == ErrorCode.TOO_LONG and self._description != MAPPING_NAME:
-            self._description = MAPPING_NAME
-            return True
-        if code == ErrorCode.SAME_PORTS_REQUIRED and not self._wanted.exact:
-            return self._same_port()
-        if _may_mean_lease(refused) and self._other_lease(refused):
-            return True
-        if code in _TAKEN and elsewhere and not self._wanted.exact:
-            self.port = next(self._ports)
-            return True
-        return False
-
-    def _other_lease(self, refused: Refused) -> bool:
-        """Many routers that make permanent mappings alone, or none, do not say so by 725."""
-        name = "no valid answer" if refused.refusal is None else str(refused.refusal.code)
-        if self.lease_s:
-            return self._lease(0, f"the router refused a mapping with a lifetime ({name})")
-        return self._lease(_SHORT_LEASE_S, f"the router refused a permanent mapping ({name})")
-
-    def _lease(self, lease_s: int, quirk: str) -> bool:
-        if lease_s in self._leases_tried:
-            return False
-        self._leases_tried.add(lease_s)
-        self.lease_s = lease_s
-        self.quirks.append(quirk)
-        return True
-
-    def _same_port(self) -> bool:
-        if self.port == self._wanted.internal.port:
-            return False
-        self.port = self._wanted.internal.port
-        self.quirks.append("the router wants the external port to equal the internal one")
-        return True
-
-
-def _ports(wanted: MappingRequest) -> Iterator[int]:
-    """External ports to try: the wanted one, the internal one, then others; never 0, which means all ports,
-    and not below 1024 unless asked for. They are the same ones whenever the request is read again: a mapping
-    whose answer was never seen can be looked for."""
-    if wanted.suggested_port:
-        yield wanted.suggested_port
-    draw = random.Random(wanted.nonce)
-    while True:
-        yield draw.randint(_LOWEST_PORT, 65535)
-
-
-def _may_mean_lease(refused: Refused) -> bool:
-    """Might it be the lifetime that the router does not like? No standard has negative codes."""
-    return is_broken(refused) or refused.code in _VALUES or (refused.code or 0) < 0
-
-
 def _same(entry: TableEntry, wanted: MappingRequest) -> bool:
     """Is it the mapping that was asked for, made before?"""
-    return _leads_to(entry, wanted) and _is_named(entry, wanted)
+    return _leads_to(entry, wanted) and _is_known(entry, wanted)
+
+
+def _is_known(entry: TableEntry, wanted: MappingRequest) -> bool:
+    """By its name, or by its port where the router has given it a name of its own."""
+    return is_named(entry, wanted) or entry.external_port in wanted.own_ports
 
 
 def _made_over(before: TableEntry, now: TableEntry) -> bool:
@@ -334,13 +276,8 @@ def _leads_to(entry: TableEntry, wanted: MappingRequest) -> bool:
     if entry.internal.port != wanted.internal.port:
         return False
     return entry.internal == wanted.internal or (
-        not _is_address(entry.internal.host) and bool(entry.description) and _is_named(entry, wanted)
+        not _is_address(entry.internal.host) and bool(entry.description) and _is_known(entry, wanted)
     )
-
-
-def _is_named(entry: TableEntry, wanted: MappingRequest) -> bool:
-    """Has it the name that was asked for? Some routers shorten it or keep none, or have it too short."""
-    return wanted.description.startswith(entry.description) or entry.description == MAPPING_NAME
 
 
 def _is_address(host: str) -> bool:
@@ -349,6 +286,15 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _replaced(row: TableEntry) -> Refused:
+    return Refused(
+        protocol="upnp-igd",
+        failure="not asked",
+        detail=f"another program ({row.description[:40]}) has made its own in its place",
+        replaced=True,
+    )
 
 
 def _conflict(owner: TableEntry) -> Refused:

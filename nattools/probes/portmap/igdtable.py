@@ -46,6 +46,36 @@ async def row_at(
     return _entry(row)
 
 
+async def row_or_listed(
+    gateway: GatewayContext,
+    service: igd.Service,
+    transport: Transport,
+    external_port: int,
+    believed: Callable[[TableEntry], bool],
+) -> TableEntry | Refused:
+    """The row of an external port by itself; one that is not `believed` is held against the list, for some
+    routers show the same row whatever is asked for: it is another port's there then."""
+    row = await row_at(gateway, service, transport, external_port)
+    if isinstance(row, Refused) or believed(row):
+        return row
+    found, table = await _listed(gateway, service, transport, external_port)
+    what = (row.internal, row.description)
+    is_of_another = any((each.internal, each.description) == what for each in table.entries)
+    return found or (no_such_entry() if is_of_another and not table.incomplete else row)
+
+
+async def _listed(
+    gateway: GatewayContext, service: igd.Service, transport: Transport, external_port: int
+) -> tuple[TableEntry | None, Listing]:
+    """The row of an external port in the list, and the list as far as it was read for that."""
+
+    def is_it(entry: TableEntry) -> bool:
+        return (entry.transport, entry.external_port) == (transport, external_port)
+
+    table = await list_rows(gateway, service, until=is_it)
+    return next(filter(is_it, table.entries), None), table
+
+
 async def look_up(
     gateway: GatewayContext, service: igd.Service, transport: Transport, external_port: int
 ) -> TableEntry | Refused:
@@ -54,12 +84,7 @@ async def look_up(
     row = await row_at(gateway, service, transport, external_port)
     if isinstance(row, TableEntry):
         return row
-
-    def is_it(entry: TableEntry) -> bool:
-        return (entry.transport, entry.external_port) == (transport, external_port)
-
-    table = await list_rows(gateway, service, until=is_it)
-    found = next(filter(is_it, table.entries), None)
+    found, table = await _listed(gateway, service, transport, external_port)
     if found is not None:
         return msgspec.structs.replace(found, quirks=(UNLISTED,))
     if table.incomplete:
@@ -86,7 +111,7 @@ async def list_rows(
         ended = reader.take(index, await call(gateway, service, igd.get_generic_entry(index)))
         if ended is not None:
             return ended
-        if reader.entries and until(reader.entries[-1]):
+        if any(map(until, reader.entries[-2:])):
             return reader.listing("only read up to a row that was looked for")
     return reader.listing(f"it goes on after {_MAX_ENTRIES} rows")
 
@@ -105,20 +130,18 @@ class _TableReader:
         why = incomplete or self._unread
         return Listing(entries=tuple(self.entries), incomplete=why, refusal=refusal)
 
-    def take(self, index: int, row: igd.PortMappingEntry | Refused | None) -> Listing | None:
-        """None: go on. None for `row` is one of another protocol than ours, which is passed over."""
-        if isinstance(row, Refused):
-            return self._take_refusal(index, row)
-        if row is not None and row.is_blank:
+    def take(self, index: int, rows: tuple[igd.PortMappingEntry, ...] | Refused) -> Listing | None:
+        """None: go on. A row without any is of another protocol than ours, which is passed over."""
+        if isinstance(rows, Refused):
+            return self._take_refusal(index, rows)
+        if rows and rows[0].is_blank:
             return self._miss()
         self._missing = 0
-        if row is None:
-            return None
-        which = (row.remote_host, row.transport, row.external_port)
-        if which in self._seen:
+        which = {(row.remote_host, row.transport, row.external_port) for row in rows}
+        if not self._seen.isdisjoint(which):
             return self.listing(f"row {index} is one that was there before")
-        self._seen.add(which)
-        self.entries.append(_entry(row))
+        self._seen |= which
+        self.entries += map(_entry, rows)
         return None
 
     def _take_refusal(self, index: int, refused: Refused) -> Listing | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
@@ -30,6 +30,8 @@ class MappingRequest(msgspec.Struct, frozen=True, kw_only=True):
     `internal` is this machine's own address and port. `external_port` None leaves the choice to the router;
     with `exact` any other port counts as a refusal. A `lifetime_s` of 0 means permanent (UPnP only).
     `nonce` is PCP's proof that a later request comes from the same client (RFC 6887 11.2): 12 random bytes.
+    `own_ports` are external ports that were asked for when nothing stood in the way: what leads here from one
+    of them is ours, whatever the router calls it.
     """
 
     transport: Transport
@@ -39,6 +41,7 @@ class MappingRequest(msgspec.Struct, frozen=True, kw_only=True):
     exact: bool = False
     lifetime_s: int = 7200
     description: str = MAPPING_NAME
+    own_ports: tuple[int, ...] = ()
 
     @property
     def suggested_port(self) -> int:
@@ -59,7 +62,9 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
     `external_host` is None where the router does not know its address. `lifetime_s` None: until it is
     deleted. `unique_id` is a UPnP pinhole's. `listed`: the router's table has it (None: that is not known);
-    `proven`: a test from outside has shown it, whatever the table says. `quirks` say what is odd about the
+    `proven`: a test from outside has shown it, whatever the table says. `named`: what the table calls it
+    (None: that is not known). `maybe_twice`: the router was asked
+    in another way before, and failed; it may have made a second one then. `quirks` say what is odd about the
     answer, for people.
     """
 
@@ -73,6 +78,8 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     unique_id: int | None = None
     listed: bool | None = None
     proven: bool = False
+    named: str | None = None
+    maybe_twice: bool = False
     quirks: tuple[str, ...] = ()
 
     @property
@@ -89,13 +96,15 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """No mapping, no list, no deletion. `refusal` is None unless the router gave a code. `unsettled`: another
-    question about the same was not answered before, or not undone, so that there may be a mapping."""
+    question about the same was not answered before, or not undone, so that there may be a mapping.
+    `replaced`: the mapping is gone, for another program has made its own in its place."""
 
     protocol: MappingProtocol
     failure: FailureKind
     refusal: Refusal | None = None
     detail: str = ""
     unsettled: bool = False
+    replaced: bool = False
 
     @property
     def code(self) -> int | None:
@@ -142,6 +151,11 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
 
 
+def is_named(entry: TableEntry, wanted: MappingRequest) -> bool:
+    """Has it the name that was asked for? Some routers shorten it or keep none, or have it too short."""
+    return wanted.description.startswith(entry.description) or entry.description == MAPPING_NAME
+
+
 def as_entry(granted: Granted) -> TableEntry:
     """A mapping as the router's table would have it."""
     return TableEntry(
@@ -150,6 +164,19 @@ def as_entry(granted: Granted) -> TableEntry:
         external_port=granted.external_port,
         lifetime_s=granted.lifetime_s,
         external_host=granted.external_host,
+    )
+
+
+def as_granted(row: TableEntry) -> Granted:
+    """A row of the router's table as the mapping that it is."""
+    return Granted(
+        protocol="upnp-igd",
+        transport=row.transport,
+        internal=row.internal,
+        external_host=row.external_host,
+        external_port=row.external_port,
+        lifetime_s=row.lifetime_s,
+        named=row.description,
     )
 
 
@@ -210,8 +237,12 @@ class Mapper(Protocol):
     offer: Offer
     gateway: GatewayContext
 
-    async def make(self, wanted: MappingRequest) -> Granted | Refused:
-        """Make the mapping; or renew it, if it is there already."""
+    async def make(
+        self, wanted: MappingRequest, asking: Callable[[int], None] = lambda port: None
+    ) -> Granted | Refused:
+        """Make the mapping; or renew it, if it is there already. By UPnP, `asking` hears of each external
+        port before it is asked for: nothing stands in its way then, so that what leads here from there later
+        is ours."""
 
     async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """Remove what was made, or may have been made if no answer came; None: it is gone."""
@@ -267,15 +298,5 @@ async def _remove_shown(mapper: Mapper, wanted: MappingRequest) -> bool:
         return await mapper.delete(wanted) is None
     inside = (wanted.transport, wanted.internal)
     rows = [each for each in table.entries if (each.transport, each.internal) == inside]
-    made = [
-        Granted(
-            protocol="upnp-igd",
-            transport=row.transport,
-            internal=row.internal,
-            external_host=row.external_host,
-            external_port=row.external_port,
-            lifetime_s=row.lifetime_s,
-        )
-        for row in rows
-    ]
+    made = [as_granted(row) for row in rows]
     return bool(made) and all([await mapper.delete(wanted, each) is None for each in made])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from nattools.probes.portmap.gateway import GatewayContext
@@ -29,7 +31,9 @@ class PinholeMapper:
         self.service = service
         self.gateway = gateway
 
-    async def make(self, wanted: MappingRequest) -> Granted | Refused:
+    async def make(
+        self, wanted: MappingRequest, asking: Callable[[int], None] = lambda port: None
+    ) -> Granted | Refused:
         """AddPinhole, which renews one that is there. A pinhole has the inside port outside, too."""
         if wanted.exact and wanted.external_port != wanted.internal.port:
             detail = f"a pinhole has the same port on both sides, {wanted.internal.port}"

@@ -161,7 +161,9 @@ class UdpMapper(ABC, Generic[R]):
         if offer.epoch_s is not None:
             self._learn(offer.epoch_s)
 
-    async def make(self, wanted: MappingRequest) -> Granted | Refused:
+    async def make(
+        self, wanted: MappingRequest, asking: Callable[[int], None] = lambda port: None
+    ) -> Granted | Refused:
         """The router may assign another port than the one suggested. Where that is of no use it is left to
         the caller to delete it: this inside may have had it before."""
         request, answer = await self._ask(wanted, wanted.lifetime_s)

@@ -9,13 +9,9 @@ from nattools.protocols.igd.actions import (
     GET_EXTERNAL_ADDRESS,
     GET_FIREWALL_STATUS,
     GET_STATUS,
-    Answer,
     Call,
     ErrorCode,
     Fault,
-    FirewallStatus,
-    PortMappingEntry,
-    Status,
     add_pinhole,
     add_port_mapping,
     check_pinhole_working,
@@ -25,6 +21,13 @@ from nattools.protocols.igd.actions import (
     get_generic_entry,
     get_specific_entry,
     parse_answer,
+)
+from nattools.protocols.igd.description import Description, Service, parse_description
+from nattools.protocols.igd.results import (
+    Answer,
+    FirewallStatus,
+    PortMappingEntry,
+    Status,
     read_entry,
     read_external_address,
     read_firewall_status,
@@ -33,7 +36,6 @@ from nattools.protocols.igd.actions import (
     read_status,
     read_unique_id,
 )
-from nattools.protocols.igd.description import Description, Service, parse_description
 
 __all__ = [
     "GET_EXTERNAL_ADDRESS",

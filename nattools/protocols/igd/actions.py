@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import IPv4Address
 from typing import Generic, TypeVar
 from xml.etree.ElementTree import Element
 
@@ -22,6 +21,19 @@ from nattools.model.endpoint import Transport
 from nattools.protocols import http
 from nattools.protocols.igd import xml
 from nattools.protocols.igd.description import Service
+from nattools.protocols.igd.results import (
+    PROTOCOL_NAMES,
+    Answer,
+    PortMappingEntry,
+    read_entry,
+    read_external_address,
+    read_firewall_status,
+    read_is_working,
+    read_reserved_port,
+    read_rows,
+    read_status,
+    read_unique_id,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +70,6 @@ MAX_LEASE_S = 604_800
 """WANIPConnection:2, section 2.3.16: a week at most."""
 MAX_PINHOLE_LEASE_S = 86_400
 """WANIPv6FirewallControl:1, section 2.3.11."""
-_PROTOCOLS: dict[Transport, str] = {"udp": "UDP", "tcp": "TCP"}
 _PROTOCOL_NUMBERS: dict[Transport, str] = {"udp": "17", "tcp": "6"}
 _MAX_DESCRIPTION = 80
 _ENVELOPE = (
@@ -69,20 +80,7 @@ _ENVELOPE = (
 )
 _MAX_VALUES = 64
 _CHANGES = ("Add", "Delete")
-_PADDED = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 _CODE = re.compile(r"\s*(-?\d{1,5})\s*", re.ASCII)
-_BOOLEANS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What an action returned: names and values as the router wrote them. Names are matched by `get` without
-    regard to case."""
-
-    values: dict[str, str]
-
-    def get(self, name: str) -> str | None:
-        """The value of an output argument, None if the router left it out."""
-        return self.values.get(name.lower())
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -101,43 +99,6 @@ class Call(Generic[T_co]):
     action: str
     read: Callable[[Answer], T_co]
     arguments: tuple[tuple[str, str], ...] = ()
-
-
-class PortMappingEntry(msgspec.Struct, frozen=True):
-    """A row of the router's table. `lease_s` is what is left, 0: for ever; `remote_host` "": for all."""
-
-    transport: Transport
-    external_port: int
-    internal_host: str
-    internal_port: int
-    enabled: bool
-    description: str
-    lease_s: int
-    remote_host: str = ""
-
-    @property
-    def is_blank(self) -> bool:
-        """Does the row lead nowhere? Some routers give such a row instead of an error."""
-        return self.internal_port == 0 and self.internal_host in ("", "0.0.0.0")
-
-
-class Status(msgspec.Struct, frozen=True):
-    """`uptime_s` is the connection's: when it goes back, the router was restarted."""
-
-    connection: str
-    uptime_s: int | None
-
-    @property
-    def connected(self) -> bool:
-        """Is the router's own connection up? ("Up" is what some old routers say.)"""
-        return self.connection.lower() in ("connected", "up")
-
-
-class FirewallStatus(msgspec.Struct, frozen=True):
-    """`enabled`: IPv6 is filtered; `pinholes_allowed`: clients may open it."""
-
-    enabled: bool
-    pinholes_allowed: bool
 
 
 # --- what to ask
@@ -182,10 +143,10 @@ def get_specific_entry(transport: Transport, external_port: int) -> Call[PortMap
     )
 
 
-def get_generic_entry(index: int) -> Call[PortMappingEntry | None]:
+def get_generic_entry(index: int) -> Call[tuple[PortMappingEntry, ...]]:
     """GetGenericPortMappingEntry: the row number `index` of the table, from 0; error 713 behind the last.
-    None: a row of neither TCP nor UDP."""
-    return Call("GetGenericPortMappingEntry", _read_row, (("NewPortMappingIndex", str(index)),))
+    Two for a row of both TCP and UDP, none for one of neither."""
+    return Call("GetGenericPortMappingEntry", read_rows, (("NewPortMappingIndex", str(index)),))
 
 
 def add_pinhole(*, transport: Transport, internal_host: str, internal_port: int, lease_s: int) -> Call[int]:
@@ -216,7 +177,7 @@ def _which(transport: Transport, external_port: int) -> tuple[tuple[str, str], .
     return (
         ("NewRemoteHost", ""),
         ("NewExternalPort", str(external_port)),
-        ("NewProtocol", _PROTOCOLS[transport]),
+        ("NewProtocol", PROTOCOL_NAMES[transport]),
     )
 
 
@@ -284,115 +245,8 @@ def _escape(text: str) -> str:
     return printable
 
 
-# --- results
-
-
 def _nothing(values: Answer) -> None:
     """Success says all."""
-
-
-def read_external_address(values: Answer) -> str | None:
-    """The router's external IPv4 address; None where it has none: empty, 0.0.0.0, loopback or no address."""
-    try:
-        address = IPv4Address(_unpadded(values.get("NewExternalIPAddress") or ""))
-    except ValueError:
-        return None
-    usable = not (address.is_unspecified or address.is_loopback or address.is_multicast)
-    return str(address) if usable and int(address) >> 24 else None
-
-
-def read_reserved_port(values: Answer) -> int | None:
-    """The external port that AddAnyPortMapping assigned; None: the one asked for. ProtocolError."""
-    if values.get("NewReservedPort") is None:
-        return None
-    return _number(values, "NewReservedPort", 1, 65535)
-
-
-def read_entry(
-    values: Answer, transport: Transport | None = None, external_port: int = 0
-) -> PortMappingEntry:
-    """A row of the table; `transport` and `external_port` are what was asked for, since
-    GetSpecificPortMappingEntry does not repeat them. ProtocolError."""
-    return PortMappingEntry(
-        transport or _transport(values),
-        external_port or _number(values, "NewExternalPort", 0, 65535),
-        _host(values),
-        _number(values, "NewInternalPort", 0, 65535),
-        _boolean(values, "NewEnabled", default=True),
-        (values.get("NewPortMappingDescription") or "")[:200],
-        _optional(values, "NewLeaseDuration", 0xFFFFFFFF) or 0,
-        (values.get("NewRemoteHost") or "")[:100],
-    )
-
-
-def _read_row(values: Answer) -> PortMappingEntry | None:
-    blank = PortMappingEntry("tcp", 0, _host(values), 0, False, "", 0)
-    if blank.is_blank and not _optional(values, "NewInternalPort", 65535):
-        return blank
-    protocol = (values.get("NewProtocol") or "").strip()
-    if protocol and protocol.upper() not in _PROTOCOLS.values():
-        logger.debug("a row of the router's table with the protocol %.20r", protocol)
-        return None
-    return read_entry(values)
-
-
-def _host(values: Answer) -> str:
-    return _unpadded(values.get("NewInternalClient") or "")[:100]
-
-
-def _unpadded(text: str) -> str:
-    """An address as it is written everywhere else: some routers pad its numbers with zeros."""
-    text = text.strip()
-    return re.sub(r"(?<![^.])0+(?=\d)", "", text) if _PADDED.fullmatch(text) else text
-
-
-def read_status(values: Answer) -> Status:
-    """GetStatusInfo's result; a router that leaves something out has "" or None there."""
-    return Status(values.get("NewConnectionStatus") or "", _optional(values, "NewUptime", 0xFFFFFFFF))
-
-
-def read_firewall_status(values: Answer) -> FirewallStatus:
-    """GetFirewallStatus's result. ProtocolError."""
-    return FirewallStatus(_boolean(values, "FirewallEnabled"), _boolean(values, "InboundPinholeAllowed"))
-
-
-def read_unique_id(values: Answer) -> int:
-    """The number of a pinhole. ProtocolError."""
-    return _number(values, "UniqueID", 0, 65535)
-
-
-def read_is_working(values: Answer) -> bool:
-    """CheckPinholeWorking's result. ProtocolError."""
-    return _boolean(values, "IsWorking")
-
-
-def _transport(values: Answer) -> Transport:
-    name = (values.get("NewProtocol") or "").strip().upper()
-    found = next((each for each, known in _PROTOCOLS.items() if known == name), None)
-    if found is None:
-        raise ProtocolError(f"a mapping of the protocol {name[:20]!r}")
-    return found
-
-
-def _number(values: Answer, name: str, lowest: int, highest: int) -> int:
-    found = _optional(values, name, highest)
-    if found is None or found < lowest:
-        raise ProtocolError(f"{name} is no number from {lowest} to {highest}")
-    return found
-
-
-def _optional(values: Answer, name: str, highest: int) -> int | None:
-    text = (values.get(name) or "").strip()
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        return None
-    return int(text) if int(text) <= highest else None
-
-
-def _boolean(values: Answer, name: str, *, default: bool | None = None) -> bool:
-    found = _BOOLEANS.get((values.get(name) or "").strip().lower(), default)
-    if found is None:
-        raise ProtocolError(f"{name} is neither true nor false")
-    return found
 
 
 GET_STATUS = Call("GetStatusInfo", read_status)

@@ -21,6 +21,10 @@ _ONE_ADDRESS = (
     "If both routers are yours, set one to bridge mode or forward the port on the outer one as well; else "
     "ask your provider for a public IPv4 address, or use IPv6."
 )
+_SAME_NUMBER = (
+    "What comes arrives at this machine's port of the same number as outside, and not at the one asked for: "
+    "let the program listen there."
+)
 _UNFINISHED = "Time ran out before the router had listed its mappings."
 _BLINDLY = "Any such mapping has been removed. The router does not say whether there was one."
 _PROVEN: dict[bool | None, tuple[str, Mood]] = {
@@ -106,6 +110,8 @@ def _deleted(report: Report) -> str:
 def _probed(report: Report, made: list[PortMapping]) -> str:
     if any(each.verified_inbound for each in made):
         return "Your router opens ports for this machine: verified from outside."
+    if any(each.arrives_at for each in made):
+        return f"The router opens ports. {_SAME_NUMBER}"
     if any(each.dropped_at == "host" for each in made):
         return "The router opens ports, but this machine's own firewall stops what comes by them."
     if any(each.verified_inbound is False for each in made):
@@ -124,6 +130,8 @@ def _made(report: Report, made: list[PortMapping]) -> str:
     tail = tail if ended else ""
     if all(each.verified_inbound for each in made):
         return f"{count} made, verified from outside.{tail}"
+    if all(each.verified_inbound or each.arrives_at for each in made):
+        return f"{count} made. {_SAME_NUMBER}{tail}"
     closed = sum(each.verified_inbound is False for each in made)
     if any(each.dropped_at == "host" for each in made):
         return f"{count} made, but this machine's own firewall stops what comes.{tail}"
@@ -188,6 +196,8 @@ def mappings_made(report: Report, view: View) -> list[Section]:
 def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
     life = terms.seconds(mapping.lifetime_s) if mapping.lifetime_s is not None else "permanent"
     proof, mood = _PROVEN[mapping.verified_inbound]
+    if mapping.arrives_at is not None:
+        proof, mood = f"arrives at own port {safe(mapping.arrives_at.rpartition(':')[2], 5)}", "unsure"
     if mapping.dropped_at == "host":
         proof = "closed by this machine"
     if mapping.error is not None:

@@ -91,7 +91,7 @@ TOPICS = (
         "tcp-blocked",
         "TCP gets out only to certain ports, or not at all",
         (
-            "tcp-blocked", "tcp-ports-restricted", "use-relay-443", "peer-tcp-ports",
+            "tcp-blocked", "tcp-ports-restricted", "udp-ports-restricted", "use-relay-443", "peer-tcp-ports",
             "peer-nothing-passes", "relay-tcp-*", "ts-let-https-out",
         ),
         "Some networks let out only web pages. Peers use any port, so a direct connection is impossible; "

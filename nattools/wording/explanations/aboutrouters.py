@@ -93,6 +93,16 @@ TOPICS = (
         "the way.",
     ),
     Topic(
+        "port-mapping-same-number",
+        "A mapping that arrives at the own port of the same number",
+        ("mapping-arrives-elsewhere", "listen-on-port"),
+        "VPN providers give a port by NAT-PMP and pass on what comes for it without changing the number: it "
+        "does not matter which inside port was asked for.",
+        "A server outside sent to the mapped port. Nothing arrived at the inside port asked for, but "
+        "at the one of the outside number.",
+        "Let the program listen on that port. The provider may give another one next time.",
+    ),
+    Topic(
         "port-mapping-stopped",
         "A port is open at the router, and what comes there is stopped",
         ("mapping-stopped-*", "check-router", "allow-in-own-firewall", "direct-forwarded-stopped"),

@@ -127,7 +127,14 @@ def test_another_address_outside_than_the_router_claims() -> None:
     assert "router's external address is 11.9.9.9, but from outside you are 11.1.0.2" in found.summary
 
 
-@pytest.mark.parametrize(("protocol", "code"), [("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8)])
+def test_a_router_without_room_is_not_one_without_an_address() -> None:
+    failed = attempt("pcp", outcome="refused", external=None, lifetime_s=None, refusal=refusal(8))
+    found = verdict(offer("pcp"), failed, protocol="pcp")
+    assert found.summary == "No mapping (8 NAME): It does not want to."
+    assert "second NAT" in verdict(offer("pcp"), offer("upnp-igd"), failed, protocol="pcp").summary
+
+
+@pytest.mark.parametrize(("protocol", "code"), [("upnp-igd", 501), ("nat-pmp", 3)])
 def test_a_router_without_a_public_address(protocol: MappingProtocol, code: int) -> None:
     failed = attempt(protocol, outcome="refused", external=None, lifetime_s=None, refusal=refusal(code))
     found = verdict(offer(protocol), failed, protocol=protocol)

@@ -135,8 +135,11 @@ def test_a_forbidding_router_is_asked_no_further() -> None:
     """UPnP says 606; PCP would freeze some routers then."""
     mapper = MapperSpec(ports=(1024, 1025))
     report = at_home(lambda lab: call(lab, commands.probe), home(mapper))
-    asked = {seen.protocol for seen in report.observations if isinstance(seen, MapAttempt)}
-    assert asked == {"upnp-igd"}
+    tried = [seen for seen in report.observations if isinstance(seen, MapAttempt)]
+    assert {seen.protocol for seen in tried if seen.outcome != "not asked"} == {"upnp-igd"}
+    assert {seen.protocol for seen in tried if seen.outcome == "not asked"} == {"nat-pmp", "pcp"}
+    why = {each.id: each.summary for each in report.techniques}
+    assert "forbids the port over UPnP" in why["pcp"]
     verdicts = {each.id: each.verdict for each in report.techniques}
     assert verdicts["upnp-igd"] == "fails"
     error = report.mappings[0].error

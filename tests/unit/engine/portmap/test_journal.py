@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nattools.engine.portmap import journal as journal_module
-from nattools.engine.portmap.journal import Journal, JournalEntry, MemoryJournal, Moment, acquire_lock
+from nattools.engine.portmap.journal import Journal, JournalEntry, MemoryJournal, Moment
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.portmapping import MappingProtocol
@@ -341,38 +337,16 @@ def test_in_memory_it_is_the_same_while_it_lasts() -> None:
         assert journal.notes() == journal.left_behind() == []
 
 
-def test_a_lock_is_one_holders(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    assert acquire_lock(path, wait=False, create=False) is None
-    held = acquire_lock(path)
-    assert held is not None
-    assert acquire_lock(path, wait=False) is None
-    os.close(held)
-    again = acquire_lock(path, wait=False)
-    assert again is not None
-    os.close(again)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the real thing is there")
-def test_windows_locks_the_first_byte(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import fcntl
-
-    asked: list[tuple[int, int]] = []
-
-    def locking(descriptor: int, mode: int, size: int) -> None:
-        asked.append((mode, size))
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if mode == 2 else 0))
-
-    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(LK_LOCK=1, LK_NBLCK=2, locking=locking))
-    monkeypatch.setattr(sys, "platform", "win32")
-    spec = importlib.util.spec_from_file_location("journal_on_windows", journal_module.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    held = module.acquire_lock(tmp_path / "lock")
-    assert held is not None
-    assert module.acquire_lock(tmp_path / "lock", wait=False) is None
-    assert asked == [(1, 1), (2, 1)]
-    os.close(held)
+def test_ports_that_were_asked_for_are_ours_whatever_comes_of_them(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        note = noted(journal)
+        for port in (5000, 6000, 5000):
+            journal.asking(note, port)
+        (again,) = journal.notes()
+        assert again.own_ports == (5000, 6000)
+        journal.granted(note, granted())
+        (again,) = journal.notes()
+        assert again.own_ports == (5000, 6000, granted().external_port)
+        journal.gone(note)
+        journal.asking(note, 7000)
+        assert journal.notes() == []

@@ -72,3 +72,28 @@ def test_a_refusal_that_changes_nothing_leaves_a_mapping_to_who_made_it(
         assert refused(answer).certain
 
     at_home(main)
+
+
+@pytest.mark.parametrize("first", ["pcp", "nat-pmp"])
+def test_where_rows_cannot_be_compared_an_older_one_is_not_taken_for_a_new_one(
+    first: MappingProtocol,
+) -> None:
+    """The list shows one; whether it was there before the refusal nobody has seen."""
+
+    async def main(home: Home) -> None:
+        _, answer = await asked_twice(home, first, RouterBehaviour(upnp_error=501, rows="hidden"))
+        assert refused(answer).code == 501
+        assert not refused(answer).certain
+        assert "older" in refused(answer).detail
+
+    at_home(main)
+
+
+def test_a_hidden_row_that_is_what_was_asked_for_was_made() -> None:
+    async def main(home: Home) -> None:
+        await home.router(RouterBehaviour(then_fails=501, rows="hidden"))
+        upnp = (await home.discover()).mapper("upnp-igd")
+        assert upnp is not None
+        assert granted(await upnp.make(wanted())).quirks[-1] == "error 501, but it is in the table"
+
+    at_home(main)

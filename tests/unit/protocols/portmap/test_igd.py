@@ -451,3 +451,47 @@ def test_a_name_of_blanks_takes_no_longer_than_others() -> None:
     with pytest.raises(ProtocolError):
         xml.read_leniently("<" + "\u2000" * 100_000)
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("said", "connected"),
+    [("PendingDisconnect", True), (" CONNECTED", True), ("Down", False), ("", None), ("Verbunden", None)],
+)
+def test_a_status_that_says_nothing_is_not_offline(said: str, connected: bool | None) -> None:
+    assert igd.read_status(answered("GetStatusInfo", NewConnectionStatus=said)).connected is connected
+
+
+ROW = {
+    "NewExternalPort": "5000",
+    "NewInternalPort": "4000",
+    "NewInternalClient": "10.0.1.2",
+    "NewPortMappingDescription": "x",
+}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "transports"),
+    [
+        ("UDP", ["udp"]),
+        ("tcp", ["tcp"]),
+        ("TCP/UDP", ["udp", "tcp"]),
+        ("UDP & TCP", ["udp", "tcp"]),
+        ("both", ["udp", "tcp"]),
+        ("SCTP", []),
+    ],
+)
+def test_the_protocols_of_a_row(protocol: str, transports: list[str]) -> None:
+    rows = igd.get_generic_entry(0).read(answered("GetGenericPortMappingEntry", NewProtocol=protocol, **ROW))
+    assert [row.transport for row in rows] == transports
+
+
+def test_a_row_of_both_without_a_port_is_passed_over() -> None:
+    values = answered(
+        "GetGenericPortMappingEntry", **{**ROW, "NewProtocol": "BOTH", "NewExternalPort": "all"}
+    )
+    assert igd.get_generic_entry(0).read(values) == ()
+
+
+def test_a_lease_without_end() -> None:
+    values = answered("GetSpecificPortMappingEntry", NewLeaseDuration="4294967295", **ROW)
+    assert igd.read_entry(values, "udp", 5000).lease_s == 0
