@@ -61,6 +61,8 @@ def _host(drawing: Drawing, report: Report, uplinks: list[Uplink], plans: list[R
     if tunnels:
         host["vpn"] = tunnels
     host.update(_ended(drawing, report, behind))
+    if any(each.dropped_at == "host" for each in report.mappings):
+        host["firewall"] = "drop"
     if report.host.runs_in is not None:
         host["runs_in"] = report.host.runs_in
     return host | _path_quality(drawing, report)

@@ -78,7 +78,8 @@ def _server(
     table: dict[str, Any] = {}
     if port != 3478:
         table["port"] = port
-    kind = _kind(report, found)
+    heard = [seen for seen in report.observations if isinstance(seen, Binding) and _is_at(seen, found)]
+    kind = "rfc3489" if _is_old(heard, found) else _kind(report, found)
     if kind != "nattools":
         table["kind"] = kind
     if kind == "nattools":
@@ -89,7 +90,6 @@ def _server(
             drawing.note(f"The server {place[1]} did not answer: it is drawn as an ordinary one.")
     if all(":" not in (each.address or "").rpartition(":")[0] for each in found):
         table["ipv6"] = False
-    heard = [seen for seen in report.observations if isinstance(seen, Binding) and _is_at(seen, found)]
     over = {seen.transport for seen in heard if seen.received}
     if over == {"udp"} and any(seen.transport == "tcp" for seen in heard):
         table["tcp"] = False
@@ -102,6 +102,13 @@ def _server(
     if kind == "refuses" and errors:
         table["error"] = errors[0]
     return table
+
+
+def _is_old(heard: list[Binding], found: list[Server]) -> bool:
+    """Does it answer nothing but what RFC 3489 wrote? Then it names no XOR-MAPPED-ADDRESS."""
+    answered = [seen for seen in heard if seen.mapped is not None]
+    plain = all(seen.unmasked == seen.mapped and seen.transport == "udp" for seen in answered)
+    return bool(answered) and plain and any(each.rfc5780 for each in found)
 
 
 def _says(heard: list[Binding], found: list[Server]) -> dict[str, Any]:
