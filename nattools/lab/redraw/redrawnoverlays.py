@@ -69,7 +69,7 @@ def _machines(seen: list[LanNeighbour]) -> list[tuple[LanNeighbour, ...]]:
 
 
 def _draw_machine(drawing: Drawing, inner: str, machine: tuple[LanNeighbour, ...]) -> None:
-    name = drawing.name(machine[0].name.partition(".")[0] or "other", "other")
+    name = drawing.name("other", "other")
     table = drawing.table("host", name)
     table["behind"] = inner
     services = dict.fromkeys(service for each in machine for service in each.services)

@@ -191,7 +191,7 @@ def _behaviour(drawing: Drawing, report: Report, place: Place, nat: Nat) -> None
 def _errors(drawing: Drawing, report: Report, place: Place, nat: Nat) -> None:
     """What it does to ICMP errors, as the trials for pwnat have shown it."""
     table = drawing.table(*place)
-    quotes = {"translated": "translated", "removed": "zero"}.get(nat.quoted_checksum)
+    quotes = {"translated": "translated", "removed": "zero"}.get(nat.quoted_checksum or "unknown")
     if quotes is not None:
         table["quotes"] = quotes
     trick = next((each for each in report.techniques if each.id == "pwnat"), None)
