@@ -68,7 +68,8 @@ bench: setup lab-tools
 
 loss: setup
 	@NATTOOLS_LOSS_RUNS=1000 NATTOOLS_ROUTERS=10000 NATTOOLS_RANDOM_NETWORKS=20000 NATTOOLS_LOSSY_RUNS=200 \
-	  $(PYTHON) -m pytest tests/scenarios/test_lossy_overlays.py tests/scenarios/test_loss.py tests/properties/test_random_routers.py tests/scenarios/test_punch_trial.py \
+	  $(PYTHON) -m pytest tests/scenarios/test_lossy_overlays.py tests/scenarios/test_loss.py \
+	  tests/properties/test_random_routers.py tests/scenarios/test_punch_trial.py \
 	  tests/scenarios/test_random_networks.py tests/properties/test_ways.py tests/scenarios/test_ipv6_loss.py $(ARGS)
 
 fuzz: setup
