@@ -25,7 +25,7 @@ TOPICS = (
         ),
         "With IPv6 nothing has to be translated, but most routers let in only answers (RFC 6092). Others "
         "then cannot begin a connection, unless a port is opened: a pinhole.",
-        "A server outside sent to ports that had written to nobody; where it may, this machine looked at "
+        "A server outside sent to ports that had sent nothing; where it may, this machine looked at "
         "what came to its interface before its own firewall.",
         "Open the port for this machine where the packets are stopped. Hole punching needs nothing opened.",
         {
@@ -59,7 +59,7 @@ TOPICS = (
         "ipv6-packet-size",
         "Large IPv6 packets vanish",
         ("ipv6-problem-black-hole", "ipv6-advice-black-hole", "ipv6-mtu-*"),
-        "Routers do not cut IPv6 packets: they answer with Packet Too Big (RFC 8201). If that answer is "
+        "Routers do not fragment IPv6 packets: they answer with Packet Too Big (RFC 8201). If that answer is "
         "dropped, connections begin and then hang.",
         "Packets of several sizes were sent to a server, which told what arrived.",
         "Let ICMPv6 Packet Too Big pass everywhere, and give the uplink the size that passes.",
@@ -100,7 +100,7 @@ TOPICS = (
         "Something translates IPv6",
         ("ipv6-problem-nat66", "ipv6-advice-nat66", "ipv6-translation-*", "ipv6-nat64-*"),
         "NAT66 and NPTv6 (RFC 6296) change IPv6 addresses, which nothing needs; NAT64 leads to IPv4 from a "
-        "network that has IPv6 alone.",
+        "network that has only IPv6.",
         "The own address, beside the one that servers see.",
         "Have the router pass on a prefix of the provider's instead of translating.",
     ),
@@ -113,7 +113,7 @@ TOPICS = (
             "ipv6-problem-temporary-only", "ipv6-advice-temporary-only", "ipv6-problem-mac-shown",
             "ipv6-advice-mac-shown", "ipv6-preferred-*",
         ),
-        "A detour, a second router that announces itself, a tunnel that is given up, or addresses that "
+        "A detour, a second router that announces itself, an obsolete tunnel, or addresses that "
         "change every day or tell who made the card.",
         "Round trips over both families to the same server, the routers and addresses of this machine.",
         "Do what the sentence beside it says.",
