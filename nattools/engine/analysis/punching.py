@@ -18,7 +18,7 @@ from nattools.model.observation import BirthdayTrial, PunchTrial
 from nattools.model.report import Technique, TechniqueId
 from nattools.model.statement import Reason, Statement, statement
 from nattools.traversal.odds import RANDOM_POOL, odds, pool_size, shown
-from nattools.traversal.side import Side, moving, side_of
+from nattools.traversal.side import Side, moving, only_services, side_of
 from nattools.traversal.udp_strategies import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKETS
 
 PunchState = Literal["punched", "kept out", "missed", "undecided", "not tried"]
@@ -211,6 +211,11 @@ def _judged_over_udp(
         ids = nat.evidence.get("reachable", ())
         code, remedy = ("udp-forbidden", _ALLOW) if findings.forbids_udp else ("udp-blocked", _OVER_TCP)
         return technique(name, "fails", 0.99, statement(code), remedy=remedy, evidence=ids)
+    trial = _trial(findings, "udp")
+    if only_services(nat) and (trial is None or trial.state != "punched"):
+        restricted = statement("udp-ports-restricted", ports=tuple(map(str, nat.open_ports)))
+        ids = nat.evidence.get("reachable", ())
+        return technique(name, "fails", 0.8, restricted, remedy=_OVER_TCP, evidence=ids)
     side = side_of(nat)
     if side is None:
         why = nat.unknown_reasons.get("mapping") or (_SETTLE,)
