@@ -14,6 +14,7 @@ from attackplace import SERVER, SERVER6, source
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.protocols import dialback, errortrial, provenrequest, stun, turn
+from nattools.protocols.stun.authentication import LongTermAuthentication
 from nattools.protocols.turn import requests
 
 CUSTOMER: Final = ("mallory", "password")
@@ -77,9 +78,9 @@ async def _flood(port: int, kind: int, family: Family, *encode: Encode) -> None:
                 asker.transport.abort()
 
 
-def _errors(wish: errortrial.Wish) -> Encode:
+def _errors(kind: errortrial.TrialKind) -> Encode:
     def encode(identity: bytes, cookie: bytes) -> bytes:
-        ask = errortrial.TrialAsk(wish, 1 + int(identity) % 65_535, identity[-8:], errortrial.MAX_COPIES)
+        ask = errortrial.TrialAsk(kind, 1 + int(identity) % 65_535, identity[-8:], errortrial.MAX_COPIES)
         return errortrial.encode_request(identity, ask, cookie)
 
     return encode
@@ -132,7 +133,7 @@ class Spender:
 
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
-        self._login = stun.LongTermAuthentication(*CUSTOMER)
+        self._login = LongTermAuthentication(*CUSTOMER)
 
     async def ask(self, request: bytes) -> None:
         """TimeoutError, ProtocolError: there is no answer of any use."""
@@ -146,7 +147,7 @@ class Spender:
 
     async def spend(self, number: int) -> None:
         """All that an allocation can have, and packets through it."""
-        await self.ask(requests.allocate(turn.AllocationWish()))
+        await self.ask(requests.allocate(requests.AllocationSpec()))
         peers = [Endpoint(source(34, number + each), 4000 + each) for each in range(40)]
         for each in peers:
             await self.ask(requests.create_permission(each.host))
