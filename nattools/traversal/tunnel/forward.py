@@ -91,20 +91,20 @@ class Forwarding:
     # What the other side asks for.
 
     async def _on_target(self, stream: TunnelStream) -> None:
-        purpose = stream.purpose
-        assert isinstance(purpose, TcpTo | UdpTo)
-        transport: Transport = "tcp" if isinstance(purpose, TcpTo) else "udp"
-        place = written(transport, purpose.host, purpose.port)
-        if not self._allowed.target(transport, purpose.host, purpose.port):
+        asked = stream.purpose
+        assert isinstance(asked, TcpTo | UdpTo)
+        transport: Transport = "tcp" if isinstance(asked, TcpTo) else "udp"
+        place = written(transport, asked.host, asked.port)
+        if not self._allowed.target(transport, asked.host, asked.port):
             said = f"the other side asked for {place}"
             self._refuse(stream, f"{place} is not allowed", said, allowing=place)
             return
-        await self._join(stream, transport, purpose.host, purpose.port)
+        await self._join(stream, transport, asked.host, asked.port)
 
     async def _on_accepted(self, stream: TunnelStream) -> None:
-        purpose = stream.purpose
-        assert isinstance(purpose, Accepted)
-        reverse = self._reverses.get(purpose.listener)
+        asked = stream.purpose
+        assert isinstance(asked, Accepted)
+        reverse = self._reverses.get(asked.listener)
         if reverse is None:
             stream.reset("no such listener was asked for")
             return
@@ -116,10 +116,10 @@ class Forwarding:
             self._report(f"{written(transport, host, port)}: {failed}")
 
     async def _on_listen(self, stream: TunnelStream) -> None:
-        purpose = stream.purpose
-        assert isinstance(purpose, Listen)
-        place = written(purpose.transport, purpose.host, purpose.port)
-        if not self._allowed.listen(purpose.transport, purpose.host, purpose.port):
+        asked = stream.purpose
+        assert isinstance(asked, Listen)
+        place = written(asked.transport, asked.host, asked.port)
+        if not self._allowed.listen(asked.transport, asked.host, asked.port):
             reason = f"listening at {place} is not allowed"
             said = f"the other side asked to listen at {place}"
             self._refuse(stream, reason, said, allowing=f"listen:{place}")
@@ -129,7 +129,7 @@ class Forwarding:
             return Accepted(stream.id, str(source))
 
         clients = Clients(purpose, f"{place} for the other side", self._report, self._tunnel)
-        listening = await clients.listen(self._network, purpose.transport, purpose.host, purpose.port)
+        listening = await clients.listen(self._network, asked.transport, asked.host, asked.port)
         try:
             self._report(f"{listening} is forwarded to the other side")
             stream.write(f"{listening}\n".encode())
