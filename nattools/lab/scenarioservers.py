@@ -74,7 +74,7 @@ def _peer(spec: Libp2pSpec, addresses: tuple[str, ...]) -> PeerServiceConfig:
     from nattools.server.peerrelay import PeerRelayLimits
     from nattools.server.peerservice import PeerServiceConfig
 
-    limits = PeerRelayLimits(places_per_source=spec.places) if spec.relay else None
+    limits = PeerRelayLimits(reservations_per_source=spec.places) if spec.relay else None
     return PeerServiceConfig(seed=seed_at(addresses), relay=limits)
 
 

@@ -42,7 +42,7 @@ class Forwarding:
         self._network = network
         self._allowed = allowed or Allowed()
         self._say = say
-        self._report = SparingVoice(say).say
+        self._report = ThrottledSay(say).say
         self._bound = list(bound)
         self._reverses: dict[int, Forward] = {}
         tunnel.serve(TcpTo, self._on_target)
@@ -162,7 +162,7 @@ _LINE_EVERY_S: Final = 10.0
 Say = Callable[[str], None]
 
 
-class SparingVoice:
+class ThrottledSay:
     """Says what the other side brings about, as often as it likes: some lines at once, then one now and then
     with the number of those left out."""
 
