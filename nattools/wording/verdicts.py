@@ -159,6 +159,9 @@ SENTENCES = {
     # udp-punch
     "udp-not-measured": "UDP was not measured.",
     "udp-blocked": "UDP does not get out of this network.",
+    "udp-ports-restricted": (
+        "UDP leaves this network only to certain ports, and peers use any port. Trying it came to nothing."
+    ),
     "udp-forbidden": "This machine's own firewall lets no UDP out: the system refuses to send it.",
     "use-tcp-relay": "Use a relay over TCP or TLS, or another network.",
     "settle-two-addresses": (

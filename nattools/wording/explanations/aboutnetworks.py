@@ -66,7 +66,8 @@ TOPICS = (
         "udp-blocked",
         "UDP does not get out",
         (
-            "udp-blocked", "udp-forbidden", "udp-not-measured", "let-udp-out", "allow-udp-here",
+            "udp-blocked", "udp-ports-restricted", "udp-forbidden", "udp-not-measured", "let-udp-out",
+            "allow-udp-here",
             "use-tcp-relay", "peer-udp-blocked", "network-blocks-udp", "relay-udp-blocked",
             "ts-let-udp-out", "ts-nothing-passes", "own-udp-blocked",
         ),
