@@ -107,6 +107,10 @@ SENTENCES = {
     ),
     "mapping-without-effect": "The router confirmed the mapping, but nothing arrives from outside.",
     "mapping-false": "The router confirmed {external:or the port}, but nothing arrives there from outside.",
+    "gateway-off-path": (
+        "{hosts:list} answers as an internet gateway, but is not the router that packets leave by: a mapping "
+        "there has no effect."
+    ),
     "mapping-arrives-elsewhere": (
         "What comes for {external} arrives at this machine's port {port}, not at {internal}: the router gives"
         " a port and does not change its number, as VPN providers do."

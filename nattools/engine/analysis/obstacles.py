@@ -175,5 +175,7 @@ def router_notices(findings: Findings) -> list[Statement]:
     found = [] if beyond is None else [beyond]
     if beyond is not None and not true_mappings(findings):
         found.append(statement(NOT_REACHED))
+    if findings.routers.others and not true_mappings(findings):
+        found.append(statement("gateway-off-path", hosts=tuple(findings.routers.others)))
     taken = sorted(set(findings.routers.astray.values()))
     return found + [statement("router-off-path", interface=name) for name in taken]
