@@ -3,6 +3,20 @@
 A network failure (a timeout, a refusal) is data and becomes an observation; these are for everything else.
 """
 
+from __future__ import annotations
+
+
+def how_to_install(package: str) -> str:
+    """The command that puts a package of the index where nattools runs: as a remedy. What a tool's installer
+    has made may have no pip in it."""
+    import shlex
+    import sys
+    from importlib.util import find_spec
+
+    python = shlex.quote(sys.executable)
+    installer = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
+    return f"Install it where nattools is: {installer} {package}"
+
 
 class NattoolsError(Exception):
     """Base of all errors that the command line turns into one message and an exit code."""

@@ -40,9 +40,11 @@ fi
 
 if ! python=$(python_with_venv); then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        say "Installing Python from Debian's packages ..."
-        apt-get update -q >&2
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -q python3 python3-venv >&2
+        say "Installing Debian's packages python3 and python3-venv ..."
+        said=$({
+            apt-get update -q
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3 python3-venv
+        } 2>&1) || say "$said"
     fi
     if ! python=$(python_with_venv); then
         say "nattools needs Python 3.11 or later with its venv module."

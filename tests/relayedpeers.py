@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from nattools.engine.analysis.directupgrade import way_between
 from nattools.lab.backend import Lab
 from nattools.lab.labpeers import peers_of
 from nattools.lab.scenario import FirewallSpec, HostSpec, Libp2pSpec, NatSpec, Scenario, ServerSpec
+from nattools.model.nat import NAT_KINDS
 from nattools.model.peertrial import UpgradeTried
 from nattools.probes.libp2p.peervisits import PeerContext
 from nattools.probes.libp2p.upgradetrials import call_through, wait_for_calls
@@ -22,6 +24,14 @@ KINDS: dict[str, NatSpec | FirewallSpec | None] = {
     "port-restricted": NatSpec(),
     "symmetric": NatSpec(mapping="address-and-port-dependent", allocation="random"),
 }
+
+NAMES = {"open": "open internet", "symmetric": "symmetric random"}
+
+
+def is_direct(one: str, other: str) -> bool:
+    """What a report of `one`'s network says of peers behind `other`."""
+    own, peer = (NAT_KINDS[NAMES.get(kind, kind)] for kind in (one, other))
+    return way_between(own, own, peer)[0] == "direct"
 
 
 def drawn(one: str, other: str) -> Scenario:

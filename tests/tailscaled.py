@@ -83,7 +83,7 @@ def map_of(layout: Layout) -> dict[str, Any]:
 
 
 @contextmanager
-def servers(lab: NetnsLab, folder: Path) -> Iterator[Path]:
+def servers(lab: NetnsLab, folder: Path, controls: Sequence[str] = ("control",)) -> Iterator[Path]:
     """Those of the drawing; the file with their map."""
     path = folder / "map.json"
     path.write_text(json.dumps(map_of(lab.layout)))
@@ -102,8 +102,9 @@ def servers(lab: NetnsLab, folder: Path) -> Iterator[Path]:
                 host,
             ]
             start(lab, stack, name, "derper", *command, "-certmode", "manual", *files, port=DERP_PORT)
-        at = f"{address(lab.layout, 'control')}:{CONTROL_PORT}"
-        start(lab, stack, "control", "tailcontrol", "-a", at, "-derpmap", str(path), port=CONTROL_PORT)
+        for name in controls:
+            at = f"{address(lab.layout, name)}:{CONTROL_PORT}"
+            start(lab, stack, name, "tailcontrol", "-a", at, "-derpmap", str(path), port=CONTROL_PORT)
         yield path
 
 
@@ -121,12 +122,13 @@ def _end(process: subprocess.Popen[Any]) -> None:
 
 
 class Client:
-    """tailscaled on a machine of the lab, once it is up."""
+    """tailscaled on a machine of the lab, once it is up. `name`: of one of several there."""
 
-    def __init__(self, lab: NetnsLab, host: str, folder: Path) -> None:
+    def __init__(self, lab: NetnsLab, host: str, folder: Path, name: str = "") -> None:
         self.host = host
+        self.name = name or host
         self._lab = lab
-        self._state = folder / host
+        self._state = folder / self.name
         self._state.mkdir()
 
     def start(self) -> subprocess.Popen[Any]:
@@ -136,7 +138,7 @@ class Client:
 
     def up(self, control: str) -> subprocess.Popen[Any]:
         """Log in, under the machine's name."""
-        names = [f"--login-server={control}", f"--hostname={self.host}", "--accept-dns=false"]
+        names = [f"--login-server={control}", f"--hostname={self.name}", "--accept-dns=false"]
         return self._popen("tailscale", "up", *names, f"--timeout={UP_S:.0f}s")
 
     def ping(self, peer: str, count: int) -> subprocess.Popen[Any]:
@@ -167,15 +169,18 @@ class Client:
 
 
 @contextmanager
-def clients(lab: NetnsLab, hosts: Sequence[str], folder: Path) -> Iterator[dict[str, Client]]:
-    """A tailnet of these machines, all logged in."""
-    control = f"http://{address(lab.layout, 'control')}:{CONTROL_PORT}"
-    found = {host: Client(lab, host, folder) for host in hosts}
+def clients(
+    lab: NetnsLab, hosts: Sequence[str], folder: Path, server: str = "control"
+) -> Iterator[dict[str, Client]]:
+    """A tailnet of these machines, all logged in at that control server. Machines are named with it, as
+    `alice.control`, where they are in several tailnets."""
+    control = f"http://{address(lab.layout, server)}:{CONTROL_PORT}"
+    found = {host: Client(lab, host.partition(".")[0], folder, host) for host in hosts}
     with ExitStack() as stack:
         for each in found.values():
             stack.callback(_end, each.start())
         for each in found.values():
-            _await_socket(folder / each.host / "s.sock")
+            _await_socket(folder / each.name / "s.sock")
         coming = {host: each.up(control) for host, each in found.items()}
         for host, process in coming.items():
             out, _ = process.communicate(timeout=UP_S)

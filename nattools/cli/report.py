@@ -306,7 +306,7 @@ def merge(
     """Many reports as one: which technique works for which share of them, by kind of NAT, provider and
     country, and which pairs of them would connect.
 
-    What is no report is listed, and stops nothing. Needs the extra nattools[fleet]."""
+    What is no report is listed, and stops nothing. Needs DuckDB: pip install duckdb."""
     from nattools.cli.mergefiles import merge_into
 
     if not output and not as_json:

@@ -15,7 +15,6 @@ from nattools.engine.analysis.obstacles import true_mappings
 from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.portmap_verdicts import mapping_notices
 from nattools.engine.analysis.portmappings import router_evidence
-from nattools.engine.analysis.punching import udp_restricted
 from nattools.engine.analysis.pwnat_verdicts import tested
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
@@ -120,10 +119,7 @@ def _all_paths(
 
 def _peers(findings: Findings) -> tuple[PeerKind, ...]:
     main = findings.main
-    udp = findings.nat("udp", main)
-    if udp is not None and udp_restricted(findings):
-        udp = msgspec.structs.replace(udp, reachable=False)
-    rows = peer_kinds(udp, findings.nat("tcp", main), true_mappings(findings))
+    rows = peer_kinds(findings.nat("udp", main), findings.nat("tcp", main), true_mappings(findings))
     best = next((row.rtt_ms for row in findings.relays if row.works and row.rtt_ms is not None), None)
     if best is None:
         return rows

@@ -12,6 +12,7 @@ from nattools.engine.run import new_run, observe
 from nattools.engine.tailnetsearch import TailnetAsk, TailnetSearch
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
+from nattools.model.observation import Gap
 from nattools.model.report import Report
 from nattools.model.tailnetseen import (
     ClientPort,
@@ -165,12 +166,18 @@ async def _regions(
     await try_regions(context, number, regions)
     run.emit(Event("finished", name))
     home, seconds = _nearest(run, number, regions)
-    if home is None or derp.why_no_keys() is not None:
+    if home is None:
+        return
+    if (missing := derp.why_no_keys()) is not None:
+        question = f"Does the home region of {tailnet} relay?"
+        run.recorder.add(Gap(probe="relay", question=question, reason=str(missing), settle=missing.remedy))
         return
     node = next((each for each in home.nodes if each.relays), None)
-    if node is not None:
+    region = home.name or home.code
+    if node is not None and (node.uri, region) not in context.relays:
+        context.relays.add((node.uri, region))
         run.emit(Event("started", f"relay {number}", f"does {node.uri} relay?"))
-        await try_derp(_relaying(run), DerpAsk(node, home.name or home.code), seconds)
+        await try_derp(_relaying(run), DerpAsk(node, region), seconds)
         run.emit(Event("finished", f"relay {number}"))
 
 

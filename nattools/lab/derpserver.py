@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.lab.labidentity import fingerprint_at
 from nattools.lab.labwebserver import LabWebServer, WebRequest, page
@@ -68,7 +69,7 @@ class LabDerpServer:
         self._own = own
         self._web = LabWebServer(network, self._answer, silent=own.fault == "silent")
         self._sockets: list[UdpSocket] = []
-        self._keys = derp.KeyPair()
+        self._private = random_bytes(f.KEY_SIZE)
         self._clients: dict[bytes, _Client] = {}
         self._restarts = own.fault == "restarts"
 
@@ -117,14 +118,15 @@ class LabDerpServer:
     # --- DERP
 
     async def _converse(self, stream: TcpStream) -> None:
-        stream.write(f.encode(f.SERVER_KEY, f.MAGIC, self._keys.public))
+        keys = derp.KeyPair(self._private)
+        stream.write(f.encode(f.SERVER_KEY, f.MAGIC, keys.public))
         deframer = derp.DerpFrameReader()
         client: _Client | None = None
         try:
             while data := await stream.read():
                 for frame in deframer.feed(data):
                     if client is None:
-                        client = self._admit(stream, frame)
+                        client = self._admit(stream, keys, frame)
                         if client is None:
                             return
                     else:
@@ -133,15 +135,15 @@ class LabDerpServer:
             if client is not None:
                 self._leave(client)
 
-    def _admit(self, stream: TcpStream, frame: derp.Frame) -> _Client | None:
+    def _admit(self, stream: TcpStream, keys: derp.KeyPair, frame: derp.Frame) -> _Client | None:
         """None: it is not let in."""
         if frame.kind != f.CLIENT_INFO:
             raise ProtocolError("no introduction")
         key = frame.body[: f.KEY_SIZE]
-        self._keys.open(frame.body[f.KEY_SIZE :], key)
+        keys.open(frame.body[f.KEY_SIZE :], key)
         if self._own.verifies:
             return None
-        stream.write(f.encode(f.SERVER_INFO, self._keys.seal(b'{"version":2}', key)))
+        stream.write(f.encode(f.SERVER_INFO, keys.seal(b'{"version":2}', key)))
         if self._own.fault == "lies":
             stream.write(f.encode(f.RECEIVED, key, b"from nobody") + b"\xff\xff\xff\xff\xff")
         client = self._clients[key] = _Client(key, stream)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from nattools.lab.labidentity import fingerprint_at
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import Scenario
@@ -14,17 +16,19 @@ if TYPE_CHECKING:
 
 
 class LabTailnet(NamedTuple):
-    """`controls`: the URLs of its control servers, in the order of the file; `map`: its DERP servers, a
+    """`controls`: the URLs of its control servers, in the order of the file; `statuses`: what the clients of
+    each say, b"" where there is none; `map`: its DERP servers, a
     region for each; `pinned`: the SHA-256 of the control servers' certificates by name."""
 
     controls: tuple[str, ...]
+    statuses: tuple[bytes, ...]
     map: DerpMap | None
     pinned: dict[str, str]
 
 
 def tailnet_of(scenario: Scenario, layout: Layout) -> LabTailnet:
     """Empty where a scenario has no such servers."""
-    controls, pinned, derp = [], {}, {}
+    controls, statuses, pinned, derp = [], [], {}, {}
     for name, spec in scenario.server.items():
         addresses = addresses_by_family(layout, name)
         if spec.derp is not None:
@@ -33,9 +37,10 @@ def tailnet_of(scenario: Scenario, layout: Layout) -> LabTailnet:
             own = spec.control
             usual = own.port == (443 if own.tls else 80)
             controls.append(f"{'https' if own.tls else 'http'}://{name}" + ("" if usual else f":{own.port}"))
+            statuses.append(msgspec.json.encode(own.status) if own.status else b"")
             if own.tls:
                 pinned[name] = fingerprint_at(addresses)
-    return LabTailnet(tuple(controls), derp_map_of(scenario, derp), pinned)
+    return LabTailnet(tuple(controls), tuple(statuses), derp_map_of(scenario, derp), pinned)
 
 
 def derp_map_of(scenario: Scenario, addresses: dict[str, tuple[str, ...]]) -> DerpMap | None:

@@ -12,6 +12,7 @@ from nattools.protocols.nat64 import NAME, NAMED, parse_prefix
 
 PORTAL: Final = "172.31.255.254"
 """What a captive portal answers to all questions for names."""
+BLOCKED: Final = ("0.0.0.0",)
 NO_IPV6: Final = {NAME: tuple(sorted(map(str, NAMED)))}
 
 
@@ -22,6 +23,8 @@ def names_at(
     if node in scenario.host and scenario.host[node].lacks == "names":
         return {}
     names = {name.lower(): found for name, found in addresses.items()} | NO_IPV6
+    if node in scenario.host:
+        names |= dict.fromkeys(map(str.lower, scenario.host[node].blocked_names), BLOCKED)
     if any(scenario.nat[each].portal == "names" for each in _nats(scenario, node)):
         return dict.fromkeys(names, (PORTAL,))
     spec = nat64_of(scenario, node)

@@ -67,11 +67,13 @@ class Nat64Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class LanSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the inside of a router lets through between its hosts. `isolated`: nothing; each reaches the
     router alone, as with an access point's client isolation. `multicast`: "flooded" to all, or "dropped", as
-    where a switch passes nothing on to a group that it has not heard of. "forgotten", in the simulator alone:
-    a socket hears its groups for 260 s (RFC 3376 8.4) and no longer, as where nobody asks who listens."""
+    where a switch passes nothing on to a group that it has not heard of. "forgotten": a switch remembers who
+    has joined a group for `remembered_s` (RFC 3376 8.4) and no longer, as where nobody asks who listens;
+    groups of 224.0.0.0/24 pass always (RFC 4541 2.1.2)."""
 
     isolated: bool = False
     multicast: Literal["flooded", "dropped", "forgotten"] = "flooded"
+    remembered_s: float = 260.0
 
 
 class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -182,7 +184,8 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     gave it one), or "names" (its name servers know none). `firewall`: its own one, which lets in answers
     alone and drops, resets or refuses, or says of the rest that it is prohibited (None: it has none).
     `services`: it announces these by multicast DNS, as "_http._tcp"; `nattools_lan`: it runs `nattools lan`
-    all the time."""
+    all the time. `blocked_names`: servers for whose names its name server says 0.0.0.0, as one does that
+    blocks advertising."""
 
     behind: str | tuple[str, ...] | None = None
     ipv6: bool = False
@@ -196,6 +199,7 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     lacks: Literal["link", "address", "names"] | None = None
     services: tuple[str, ...] = ()
     nattools_lan: bool = False
+    blocked_names: tuple[str, ...] = ()
 
     @property
     def addressed(self) -> bool:
@@ -223,11 +227,13 @@ class ControlSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A control server of a tailnet, at `port` and at port 80: it gives its key, and hears of clients that
     want to leave HTTP. `fault`: "silent" (takes connections and says nothing), "inspected" (a proxy on the
     way answers with a certificate of its own), "proxied" (a reverse proxy before it takes the Upgrade header
-    away), "another" (is another web server)."""
+    away), "another" (is another web server). `status`: what its client on the measuring machine prints, by
+    the names of `tailscale status --json`."""
 
     port: int = 443
     tls: bool = True
     fault: Literal["silent", "inspected", "proxied", "another"] | None = None
+    status: dict[str, Any] = {}
 
 
 class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

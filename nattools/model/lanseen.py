@@ -69,7 +69,8 @@ class BeaconPeer(Observation, frozen=True, kw_only=True, tag="beacon-peer"):
 class LanEcho(Observation, frozen=True, kw_only=True, tag="lan-echo"):
     """Echo requests to a machine on the local network. `named`: the user says that it is there. `refused`: it
     is alive all the same, for it refused a connection. `beyond`: it is on another network, for a router would
-    have passed the request on. `router`: it has a router's hardware address."""
+    have passed the request on; `through`: it answered through that one. `router`: it has a router's hardware
+    address."""
 
     address: str
     role: Literal["gateway", "neighbour", "named"]
@@ -77,6 +78,7 @@ class LanEcho(Observation, frozen=True, kw_only=True, tag="lan-echo"):
     received: int = 0
     refused: bool = False
     beyond: bool = False
+    through: bool = False
     router: bool = False
 
 

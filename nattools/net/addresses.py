@@ -116,6 +116,11 @@ def leaves_link(address: str) -> bool:
     return kind_of(address) not in ("loopback", "link-local", "unspecified")
 
 
+def is_this_machine(address: str) -> bool:
+    """Does whoever sends there send to itself? Name servers that block a name answer so."""
+    return kind_of(address) in ("loopback", "unspecified")
+
+
 def is_shared(address: str) -> bool:
     """Is it of 100.64.0.0/10 (RFC 6598), which stands between a provider's NAT and its customers?"""
     return kind_of(address) == "shared"

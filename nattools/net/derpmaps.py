@@ -37,11 +37,13 @@ def is_page(source: str) -> bool:
 
 
 def kept_age_s(source: str, folder: Path | None) -> float | None:
-    """How many seconds ago this page was fetched and kept; None: it is not there."""
+    """How many seconds ago this page was fetched and kept; None: it is not there. What a clock that has been
+    set back since then calls tomorrow's is as old as what is fetched again."""
     if folder is None:
         return None
     with contextlib.suppress(OSError):
-        return max(0.0, time.time() - _place(source, folder).stat().st_mtime)
+        age_s = time.time() - _place(source, folder).stat().st_mtime
+        return age_s if age_s > -1 else KEPT_S
     return None
 
 

@@ -12,6 +12,9 @@ from nattools.model.endpoint import Family, family_of, parse_address
 from nattools.net.eventloop import TimeLimit
 
 TIMEOUT_S = 5.0
+MOST_OF_FAMILY = 16
+"""All addresses of a name may be tried, and an answer holds thousands: who answers is not to choose whom this
+machine sends to."""
 
 _FAMILIES: dict[Family | None, socket.AddressFamily] = {
     None: socket.AF_UNSPEC,
@@ -32,8 +35,12 @@ def numeric(name: str) -> str | None:
 
 
 def of_family(name: str, addresses: tuple[str, ...], family: Family | None) -> tuple[str, ...] | str:
-    """Those of the family asked for, or a text that says that there are none."""
-    wanted = tuple(address for address in addresses if family in (None, family_of(address)))
+    """Those of the family asked for, the first `MOST_OF_FAMILY` of each, or a text that says that there are
+    none."""
+    of_each = {each: [one for one in addresses if family_of(one) == each][:MOST_OF_FAMILY] for each in (4, 6)}
+    wanted = tuple(
+        one for one in addresses if family in (None, family_of(one)) and one in of_each[family_of(one)]
+    )
     if wanted:
         return wanted
     return f"{name} has no IPv{family} address" if addresses else f"{name} has no address"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from nattools.errors import how_to_install
 from nattools.model.observation import Gap, SecondOpinion
 from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
@@ -72,7 +73,7 @@ async def _second_opinion(
     try:
         version = metadata.version(tool)
     except metadata.PackageNotFoundError:
-        _gap(recorder, tool, f"{tool} is not installed", f"{sys.executable} -m pip install {tool}")
+        _gap(recorder, tool, f"{tool} is not installed", how_to_install(tool))
         return
     loop = asyncio.get_running_loop()
     began = loop.time()

@@ -15,6 +15,8 @@ LONGEST_S = 4.0
 """Longer round trips are taken for this one."""
 LARGEST_BLOCK = 4096
 """A block larger than this is as good as random."""
+SERVICES = frozenset({53, 80, 123, 443, 500, 3478, 4500, 19302})
+"""UDP ports that firewalls open one by one: DNS, HTTP/3, NTP, IKE, STUN."""
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +96,14 @@ def side_of(nat: Nat | None, *, low_ports: bool = False) -> Side | None:
         rtt_s=min(LONGEST_S, max(0.0, nat.rtt_ms / 1000)) if nat.rtt_ms is not None else 0.1,
         addresses=max(2, len(nat.external)) if moves and nat.pooling == "arbitrary" else 1,
     )
+
+
+def only_services(nat: Nat | None) -> bool:
+    """Does UDP get out to ports of well-known services alone, as where a firewall has opened those? Then STUN
+    is answered, and no port of a peer's is reached."""
+    if nat is None or not nat.open_ports or not nat.blocked_ports:
+        return False
+    return SERVICES.issuperset(nat.open_ports) and not SERVICES.issuperset(nat.blocked_ports)
 
 
 def _moves(nat: Nat) -> Moves:

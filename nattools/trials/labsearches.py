@@ -53,12 +53,14 @@ def tailnets_of_lab(lab: Lab) -> TailnetSearch:
     from nattools.engine.tailnetsearch import TailnetAsk, TailnetSearch
     from nattools.lab.labtailnet import tailnet_of
     from nattools.model.controlurl import parse_control
+    from nattools.protocols.overlays import parse_status
 
     found = tailnet_of(lab.scenario, lab.layout)
-    asks = [
-        TailnetAsk(name=control.host, control=control, regions=found.map)
-        for control in map(parse_control, found.controls)
-    ]
+    asks = []
+    for url, data in zip(found.controls, found.statuses, strict=True):
+        control, status = parse_control(url), parse_status(data) if data else None
+        name = (status.name if status is not None else "") or control.host
+        asks.append(TailnetAsk(name=name, control=control, regions=found.map, status=status, source=url))
     if not asks and found.map is not None:
         asks = [TailnetAsk(name="lab", regions=found.map)]
     return TailnetSearch(tailnets=tuple(asks), pinned=found.pinned)

@@ -180,7 +180,7 @@ def test_interrupted(command: str, moment: str, end: Callable[[Started], None], 
     before = machines_own()
     with started(command, tmp_path) as run:
         MOMENTS[moment](run)
-        assert run.namespaces()
+        await_that(lambda: bool(run.namespaces()))  # while it is being built it may be between two
         end(run)
         out, complaints = run.process.communicate(timeout=LIMIT_S)
         assert (run.process.returncode, out) == (130, ""), complaints
@@ -201,7 +201,7 @@ def test_killed(command: str, moment: str, number: signal.Signals, tmp_path: Pat
     before = machines_own()
     with started(command, tmp_path) as run:
         MOMENTS[moment](run)
-        assert run.namespaces()
+        await_that(lambda: bool(run.namespaces()))  # while it is being built it may be between two
         run.process.send_signal(number)
         run.process.wait(LIMIT_S)
         next_lab = [*NATTOOLS, "lab", "exec", "open", "alice", "--", "true"]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from relayedpeers import KINDS, drawn, met
+from relayedpeers import KINDS, drawn, is_direct, met
 
-from nattools.engine.analysis.directupgrade import way_between
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.sim.simlab import SimLab
-from nattools.model.nat import NAT_KINDS
 from nattools.model.peertrial import UpgradeTried
 
 PAIRS = list(itertools.product(KINDS, repeat=2))
@@ -19,13 +17,6 @@ REAL = [
     ("port-restricted", "port-restricted"), ("address-restricted", "full cone"), ("symmetric", "full cone"),
     ("port-restricted", "symmetric"),
 ]  # fmt: skip
-NAMES = {"open": "open internet", "symmetric": "symmetric random"}
-
-
-def is_direct(one: str, other: str) -> bool:
-    """What a report of `one`'s network says of peers behind `other`."""
-    own, peer = (NAT_KINDS[NAMES.get(kind, kind)] for kind in (one, other))
-    return way_between(own, own, peer)[0] == "direct"
 
 
 def check(pair: tuple[str, str], seen: tuple[UpgradeTried, UpgradeTried]) -> None:

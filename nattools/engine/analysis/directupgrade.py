@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from nattools.engine.analysis.findings import Findings
 from nattools.model.libp2p import Dcutr, DcutrKind
 from nattools.model.nat import NAT_KINDS, Nat
 from nattools.model.statement import Statement, statement
+from nattools.traversal.side import only_services
 
 _ONE_PORT = ("none", "endpoint-independent")
 
@@ -24,6 +27,8 @@ class Upgrade(NamedTuple):
 def upgrades(findings: Findings) -> Upgrade | None:
     """None: nothing is known of the network."""
     udp, tcp = findings.nat("udp", findings.main), findings.nat("tcp", findings.main)
+    if udp is not None and only_services(udp):
+        udp = replace(udp, reachable=False)
     if udp is None and tcp is None:
         return None
     kinds = tuple(_with(kind, udp, tcp, peer) for kind, peer in NAT_KINDS.items())

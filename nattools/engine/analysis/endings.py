@@ -45,6 +45,8 @@ def ending(
     outside = [each for each in host.interfaces if each.kind != "loopback"]
     up = [each for each in outside if each.up]
     named = tuple(each.name for each in outside)
+    if not named:
+        return _at("link", statement("ending-no-interface"))
     if not up:
         return _at("link", statement("ending-no-link", interfaces=named))
     if not any(leaves_link(address) for each in up for address in each.addresses):

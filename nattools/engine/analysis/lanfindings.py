@@ -73,9 +73,9 @@ class _Evidence:
         return [address for address in silent if address not in heard]
 
     @property
-    def beyond(self) -> list[str]:
-        """Those that the user says are there, and that are on another network."""
-        return [one.address for one in self.echoes if one.role == "named" and one.beyond]
+    def beyond(self) -> list[LanEcho]:
+        """Of those that the user says are there, those on another network."""
+        return [one for one in self.echoes if one.role == "named" and one.beyond]
 
     def passes(self, way: str) -> bool | None:
         """Did beacons pass by a way, in either direction? None came and none arrived: that says something
@@ -90,9 +90,7 @@ class _Evidence:
     @property
     def lasts(self) -> bool | None:
         """Does multicast go on after minutes? A switch that has heard of a group forgets it after 260 s (RFC
-        3376 8.4) where no querier asks again; what is sent to one machine goes on."""
-        if self.sent.listened_s < LONG_S:
-            return None
+        3376 8.4) where no querier asks again, some after less; what is sent to one machine goes on."""
         found = None
         for peer in self.peers:
             times = [at for way, at in peer.last_s.items() if way.startswith("multicast")]
@@ -101,7 +99,7 @@ class _Evidence:
                 continue
             if max(times) < self.sent.listened_s - _STALE_S:
                 return False
-            found = True
+            found = True if self.sent.listened_s >= LONG_S else None
         return found
 
     def multicasters(self, family: int | None = None) -> list[str]:
@@ -222,10 +220,15 @@ def _with_programs(found: Lan, seen: _Evidence) -> Lan:
         casting=_by_mdns(found, "lan-casting"),
         reason=(
             *_reason(found, seen),
-            *(statement("lan-beyond", address=address) for address in seen.beyond[:1]),
+            *map(_about_beyond, seen.beyond[:2]),
         ),
         actions=_actions(found, seen),
     )
+
+
+def _about_beyond(seen: LanEcho) -> Statement:
+    """A machine behind a router: is it reached through that?"""
+    return statement("lan-beyond-reached" if seen.through else "lan-beyond-silent", address=seen.address)
 
 
 def _readiness(ready: bool | None, *reason: Statement) -> LanReadiness:
@@ -313,6 +316,8 @@ def _actions(found: Lan, seen: _Evidence) -> Reason:
     if seen.glance:
         return () if found.unicast else (statement("settle-lan"),)
     wanted: list[Statement] = []
+    if any(one.through for one in seen.beyond):
+        wanted.append(statement("lan-name-address"))
     if found.multicast is False or found.multicast4 is False:
         wanted.append(statement("lan-allow-multicast"))
     if found.multicast_lasts is False:

@@ -12,6 +12,7 @@ from nattools.model.endpoint import host_of
 from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
 from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
 from nattools.model.statement import Reason, Statement, statement
+from nattools.net.addresses import is_this_machine
 
 AUTONAT = "/libp2p/autonat/2/dial-request"
 RELAY = "/libp2p/circuit/relay/0.2.0/hop"
@@ -116,6 +117,11 @@ def _peer(address: str, visits: Sequence[PeerVisit], quic: Sequence[QuicAsked]) 
 
 
 def _why_not(visit: PeerVisit) -> Statement:
+    host = host_of(visit.remote) if visit.address.startswith("/dns") else None
+    if host is not None and is_this_machine(host):
+        return statement("peer-name-blocked", address=host)
+    if visit.outcome == "unsupported" and visit.detail in ("ws", "wss") and visit.remote is not None:
+        return statement("peer-web-socket-port", remote=visit.remote)
     code = _VISITS.get(visit.outcome, "peer-says-nothing")
     return statement(code, remote=visit.remote, detail=visit.detail)
 

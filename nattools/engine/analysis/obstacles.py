@@ -158,6 +158,8 @@ def nat_beyond(findings: Findings) -> Statement | None:
         return statement("nat-before-pcp-router")
     if not findings.routers.claimed_addresses and _lacks_address(findings):
         return statement("router-without-public-address")
+    if nat is not None and nat.double_nat and findings.routers.attempts and not true_mappings(findings):
+        return statement("second-nat-on-path")
     return None
 
 

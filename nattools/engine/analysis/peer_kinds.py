@@ -12,7 +12,7 @@ from nattools.model.endpoint import Transport
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.portmapping import PortMapping
 from nattools.model.statement import Statement, statement
-from nattools.traversal.side import KINDS, Side, side_of
+from nattools.traversal.side import KINDS, Side, only_services, side_of
 from nattools.traversal.steps import Step
 from nattools.traversal.tcp_strategies import restricted, tcp_steps
 from nattools.traversal.udp_strategies import udp_steps
@@ -24,7 +24,7 @@ def peer_kinds(
     udp: Nat | None, tcp: Nat | None, mapped: Mapping[Transport, PortMapping] | None = None
 ) -> tuple[PeerKind, ...]:
     """A row for each kind of peer. `mapped`: port mappings that are verified from outside, by transport."""
-    own = side_of(udp)
+    own = Side(reachable=False) if only_services(udp) else side_of(udp)
     rows = (_row(kind, own, peer, tcp) for kind, peer in KINDS.items())
     return tuple(_through(row, KINDS[row.kind], mapped or {}) for row in rows)
 

@@ -18,7 +18,7 @@ from nattools.model.observation import BirthdayTrial, PunchTrial
 from nattools.model.report import Technique, TechniqueId
 from nattools.model.statement import Reason, Statement, statement
 from nattools.traversal.odds import RANDOM_POOL, odds, pool_size, shown
-from nattools.traversal.side import Side, moving, side_of
+from nattools.traversal.side import Side, moving, only_services, side_of
 from nattools.traversal.udp_strategies import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKETS
 
 PunchState = Literal["punched", "kept out", "missed", "undecided", "not tried"]
@@ -211,23 +211,16 @@ def _judged_over_udp(
         ids = nat.evidence.get("reachable", ())
         code, remedy = ("udp-forbidden", _ALLOW) if findings.forbids_udp else ("udp-blocked", _OVER_TCP)
         return technique(name, "fails", 0.99, statement(code), remedy=remedy, evidence=ids)
-    if udp_restricted(findings):
-        ids, remedy = nat.evidence.get("reachable", ()), (statement("use-relay-443"),)
-        return technique(name, "fails", 0.8, statement("udp-ports-restricted"), remedy=remedy, evidence=ids)
+    trial = _trial(findings, "udp")
+    if only_services(nat) and (trial is None or trial.state != "punched"):
+        restricted = statement("udp-ports-restricted", ports=tuple(map(str, nat.open_ports)))
+        ids = nat.evidence.get("reachable", ())
+        return technique(name, "fails", 0.8, restricted, remedy=_OVER_TCP, evidence=ids)
     side = side_of(nat)
     if side is None:
         why = nat.unknown_reasons.get("mapping") or (_SETTLE,)
         return technique(name, "unknown", 0.0, statement("udp-mapping-unknown"), *why, evidence=ids)
     return judge(findings, nat, side, ids)
-
-
-def udp_restricted(findings: Findings) -> bool:
-    """Does UDP leave this network only to certain ports, so that peers' are out of reach? A port at which the
-    server is silent may be shut on its side: then a punch gets through."""
-    nat = findings.nat("udp", findings.main)
-    trial = _trial(findings, "udp")
-    tried = trial is not None and trial.state not in ("punched", "not tried")
-    return nat is not None and bool(nat.blocked_ports) and tried
 
 
 def _udp_punch(findings: Findings, nat: Nat, side: Side, ids: Ids) -> Technique:

@@ -147,6 +147,8 @@ def _case(trial: RelayTrial, failure: RelayFailure) -> tuple[str, str, str]:
         return _CODES.get(failure.code or 0, ("error", "relay-error-other", _ASK))
     if failure.cause == "timeout":
         return "no answer", *_silent(trial)
+    if failure.cause == "certificate" and trial.relay == "derp" and "self-signed" in failure.detail:
+        return "certificate", "relay-self-signed", "relay-pin-certificate"
     if failure.cause == "nothing-relayed" and trial.relay == "derp":
         return "relays nothing", "relay-derp-silent", _ASK
     return _CASES.get(failure.cause, ("failed", "relay-no-answer", _ASK))

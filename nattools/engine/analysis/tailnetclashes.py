@@ -52,12 +52,15 @@ def _between(one: JoinedTailnet, other: JoinedTailnet) -> Iterator[TailnetClash]
             reason=(statement("clash-range", network=_SHARED),),
             remedy=(statement("give-other-range"),),
         )
-    for network in _common(_routes(one.status), _routes(other.status)):
+    for network, wider, side in _common(_routes(one.status), _routes(other.status)):
+        told = statement("clash-routes", network=network)
+        if network != wider:
+            told = statement("clash-routes-within", owner=names[side], network=network, wider=wider)
         yield TailnetClash(
             kind="routes",
             tailnets=names,
             addresses=(network,),
-            reason=(statement("clash-routes", network=network),),
+            reason=(told,),
             remedy=(statement("accept-one"),),
         )
 
@@ -172,17 +175,19 @@ def _holds(network: IPv4Network | IPv6Network, address: str) -> bool:
         return False
 
 
-def _common(one: Iterable[str], other: Iterable[str]) -> list[str]:
-    """The narrower of two networks that overlap, each once, in the order of their addresses. Sorted so, each
-    network follows those that hold it: statuses may name very many."""
+def _common(one: Iterable[str], other: Iterable[str]) -> list[tuple[str, str, int]]:
+    """(narrower, wider, whose the narrower one is) of two networks that overlap, each narrower one once, in
+    the order of their addresses. Sorted so, each network follows those that hold it: statuses may name very
+    many."""
     sides = [(network, side) for side, texts in enumerate((one, other)) for network in _networks(texts)]
     sides.sort(key=lambda each: (each[0].version, int(each[0].network_address), each[0].prefixlen))
-    found: dict[str, None] = {}
+    found: dict[str, tuple[str, str, int]] = {}
     around: list[tuple[IPv4Network | IPv6Network, int]] = []
     for network, side in sides:
         while around and network.network_address not in around[-1][0]:
             around.pop()
-        if any(of != side for _, of in around):
-            found[str(network)] = None
+        wider = next((each for each, of in reversed(around) if of != side), None)
+        if wider is not None:
+            found[str(network)] = (str(network), str(wider), side)
         around.append((network, side))
-    return list(found)[:_MOST]
+    return list(found.values())[:_MOST]

@@ -12,6 +12,7 @@ from nattools.model.relay import Relay
 from nattools.model.statement import Reason, Statement, statement, unique
 from nattools.model.tailnetseen import ControlCause, ControlTrial, TailnetAsked, TailnetStatus
 from nattools.model.tailscale import DerpRegionRow, Tailnet, Tailscale, TailscaleWay
+from nattools.net.addresses import is_this_machine
 
 _CONTROL: dict[ControlCause, tuple[str, str]] = {
     "unresolved": ("ts-control-unresolved", "ts-check-dns"),
@@ -108,6 +109,9 @@ def _control(trial: ControlTrial | None) -> tuple[Reason, Reason]:
     if trial is None or trial.answers is None:
         return (), ()
     where = {"url": trial.url, "detail": trial.detail or "no reason given", "issuer": trial.issuer}
+    here = _leads_here(trial)
+    if trial.cause is not None and here:
+        return (statement("ts-control-here", url=trial.url, address=here),), (statement("ts-unblock-name"),)
     if trial.cause is not None:
         meaning, advice = _CONTROL[trial.cause]
         if trial.cause == "certificate" and trial.issuer:
@@ -116,6 +120,13 @@ def _control(trial: ControlTrial | None) -> tuple[Reason, Reason]:
     if trial.upgrade is False:
         return (statement("ts-upgrade-lost", url=trial.url),), (statement("ts-pass-upgrade"),)
     return (statement("ts-control-answers", url=trial.url),), ()
+
+
+def _leads_here(trial: ControlTrial) -> str:
+    """The address of this machine itself that the server's name has, and no other; "" if it has others."""
+    looked_up = next((step.detail for step in trial.steps if step.step == "resolve" and step.ok), "")
+    found = looked_up.split(", ")
+    return found[0] if looked_up and all(map(is_this_machine, found)) else ""
 
 
 def _home(rows: tuple[DerpRegionRow, ...], home: int, said: str, code: str | None) -> list[Statement]:

@@ -12,7 +12,7 @@ from nattools.model.nat import Nat
 from nattools.model.report import Technique, Verdict
 from nattools.model.statement import Reason, Statement, statement, unique
 from nattools.model.tailscale import Netcheck, Tailnet, TailscaleWay
-from nattools.traversal.side import moving
+from nattools.traversal.side import moving, only_services
 
 HEARTBEAT_S: Final = 3.0
 """So often a client sends over a direct path that is in use, so that mappings live on."""
@@ -29,6 +29,8 @@ def overall(findings: Findings, ways: Mapping[str, TailscaleWay]) -> Reason:
         return (_count(ways), statement("ts-ways-partly-unknown"))
     if nat.reachable is False:
         return (statement("ts-all-relayed"),)
+    if only_services(nat):
+        return (statement("ts-services-alone", ports=tuple(map(str, nat.open_ports))),)
     relayed = tuple(kind for kind, way in ways.items() if way == "relay")
     if relayed == ("udp blocked",):
         why = statement("ts-mapped" if "udp" in true_mappings(findings) else "ts-easy")
@@ -51,7 +53,7 @@ def actions(
     found: list[Statement] = [each for tailnet in tailnets for each in tailnet.remedy]
     nat = findings.nat("udp", findings.main)
     relayed = [kind for kind, way in ways.items() if way == "relay"]
-    if nat is not None and nat.reachable is False:
+    if nat is not None and (nat.reachable is False or only_services(nat)):
         found.append(statement("ts-let-udp-out"))
     elif nat is not None and len(relayed) > 1 and not _none_works(tailnets):
         found += _opening(findings, nat)
@@ -76,6 +78,8 @@ def verdict(findings: Findings, ways: Mapping[str, TailscaleWay], tailnets: Sequ
         return _verdict("fails", first.reason[:1], first.remedy[:1], first.evidence)
     nat = findings.nat("udp", findings.main)
     ids = () if nat is None else nat.evidence.get("mapping") or nat.evidence.get("reachable") or ()
+    if nat is not None and nat.reachable and only_services(nat):
+        return _verdict("works", overall(findings, ways)[:1], (statement("ts-let-udp-out"),), ids)
     if nat is not None and nat.reachable:
         why = overall(findings, ways)[:1]
         if all(way != "direct" for way in ways.values()) and "unknown" in ways.values():

@@ -14,7 +14,7 @@ from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.obstacles import true_mappings
 from nattools.model.nat import Nat
 from nattools.model.tailscale import TailscaleWay
-from nattools.traversal.side import KINDS, Side, side_of
+from nattools.traversal.side import KINDS, Side, only_services, side_of
 
 
 def connects_directly(one: Side, other: Side) -> bool:
@@ -50,7 +50,7 @@ def ways_with_kinds(nat: Nat | None, *, mapped: bool = False) -> dict[str, Tails
 
 
 def _way(nat: Nat | None, peer: Side, mapped: bool) -> TailscaleWay:
-    if not peer.reachable or (nat is not None and nat.reachable is False):
+    if not peer.reachable or (nat is not None and nat.reachable is False) or only_services(nat):
         return "relay"
     if mapped:
         return "direct"

@@ -9,11 +9,11 @@ from typing import Final
 
 from nattools.chance import chance, random_bytes
 from nattools.engine.punch.local_side import LocalSide
-from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import ORIGINAL_SESSION, PLAN_TIMES, KnockSession, planned
+from nattools.engine.pwnat.knockside import KnockSide
 from nattools.engine.pwnat.meeting import Meeting, reached_at
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.nat import Nat
@@ -33,8 +33,6 @@ LONG_PAUSE_S: Final = 2.0
 HURRIED: Final = 20
 """So many knocks come one after the short pause, the others after the long one."""
 JITTER: Final = 0.1
-LATER_S: Final = 30.0
-"""How long one attempt knocks when a connection was lost."""
 STEP_KNOCKS: Final = 2
 PLAIN: Final = 4
 """So many knocks before the plan, where nothing is known against this side's being open."""
@@ -44,7 +42,7 @@ opens nothing, and what reaches the listener's router before its own packet has 
 CHECKS: Final = 400
 
 
-class KnockCaller(PathFinder):
+class KnockCaller(KnockSide):
     """`close` at the end. `wall`: seconds of UTC."""
 
     def __init__(
@@ -55,11 +53,10 @@ class KnockCaller(PathFinder):
         counts: PwnatCounts,
         wall: Callable[[], float],
     ) -> None:
-        super().__init__(own, timeline)
+        super().__init__(own, options, timeline)
         assert options.listener is not None
         prepare()
         self._keys = keys_of(options.secret)
-        self._options = options
         self._listener = options.listener
         name = ORIGINAL_SESSION if options.compat else random_bytes(SESSION_SIZE)
         self._session = KnockSession(self._keys, name)
@@ -95,7 +92,6 @@ class KnockCaller(PathFinder):
         self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
     ) -> SelectedPath | NoPath:
         """Knock until the listener has reached this side."""
-        first = self._tries == 0
         self._session.attempt = min(self._tries, 0xFF)
         self._tries += 1
         run = self.own.run
@@ -112,7 +108,7 @@ class KnockCaller(PathFinder):
         self.budget.announce(sum(step.packets[1] for step in self._steps if step.packets), CHECKS)
         met = self._met = Meeting(self._session, "caller", self.budget, socket)
         met.place = self._listener
-        wait_s = self._options.wait_s if first else LATER_S
+        wait_s = self._wait_s()
         async with asyncio.TaskGroup() as group:
             knocking = group.create_task(self._knock_all(met, seen))
             connected = group.create_task(met.driver.connected(wait_s))
@@ -218,6 +214,8 @@ class KnockCaller(PathFinder):
             return NoPath((statement("pwnat-hole-only", listener=str(self._listener)),))
         reasons = [statement("pwnat-no-answer", listener=str(self._listener), knocks=self._counts.knocks)]
         remedies: list[Statement] = []
+        if not self.own.run.network.is_public(self._listener.host):
+            reasons.append(statement("pwnat-private-listener", host=self._listener.host))
         if seen is None:
             reasons.append(statement("pwnat-behind-nat"))
             remedies.append(statement("pwnat-name-server"))

@@ -82,6 +82,7 @@ class Hearing:
             knock = decode_knock(error.quoted, self._keys.knock)
         except ProtocolError:
             counts.forged += 1
+            self.tell(statement("pwnat-no-secret"))
             return
         doubt = self._filter.doubt(knock, self._wall())
         if doubt is not None:

@@ -9,7 +9,6 @@ from typing import Final
 
 from nattools.engine.punch.candidates import why_not_a_destination
 from nattools.engine.punch.local_side import LocalSide
-from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.beacons import Beacons, interval_s
@@ -17,6 +16,7 @@ from nattools.engine.pwnat.beaconsources import BeaconSource, EchoBeacons, UdpBe
 from nattools.engine.pwnat.hearing import Heard, Hearing
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import PLAN_TIMES, KnockSession, planned
+from nattools.engine.pwnat.knockside import KnockSide
 from nattools.engine.pwnat.meeting import Meeting
 from nattools.engine.pwnat.outsideports import OutsidePorts
 from nattools.model.endpoint import Endpoint, Transport
@@ -30,16 +30,11 @@ from nattools.traversal.path import SelectedPath
 
 QUIET_S: Final = 6.0
 """A caller that is still there knocks at least every 2 s."""
-LATER_S: Final = 30.0
-"""How long one attempt waits for the caller of a connection that was lost."""
-MOST_CALLERS: Final = 100
-CALLER_S: Final = 5.0
-"""So long a caller that has answered may take to secure the path, and keeps others out meanwhile."""
 CHECKS: Final = 400
 """Packets that go where knocks say that the caller is, beside what a plan takes."""
 
 
-class KnockListener(PathFinder):
+class KnockListener(KnockSide):
     """`open` first, `close` at the end. `wall`: seconds of UTC."""
 
     def __init__(
@@ -50,11 +45,10 @@ class KnockListener(PathFinder):
         counts: PwnatCounts,
         wall: Callable[[], float],
     ) -> None:
-        super().__init__(own, timeline)
+        super().__init__(own, options, timeline)
         keys = keys_of(options.secret)
-        self._options = options
         self._session = KnockSession(keys)
-        self._hearing = Hearing(keys, self._session, counts, wall, self._tell_refusal)
+        self._hearing = Hearing(keys, self._session, counts, wall, self._tell)
         nat = own.nat.udp4
         self._beacons = Beacons(counts, interval_s(None if nat is None else nat.binding_lifetime_s))
         self._source: BeaconSource = (EchoBeacons if options.compat else UdpBeacons)(self._hearing)
@@ -66,7 +60,6 @@ class KnockListener(PathFinder):
         self._counts = counts
         self._refusal: Statement | None = None
         self._loop = asyncio.get_running_loop()
-        self._until: float | None = None
 
     @property
     def signaling(self) -> KnockSession:
@@ -76,22 +69,9 @@ class KnockListener(PathFinder):
     def leads(self) -> bool:
         return True
 
-    @property
-    def first_paths(self) -> int:
-        """Whoever knows the secret may answer and then leave; the next one is waited for all the same."""
-        return MOST_CALLERS
-
-    @property
-    def secure_s(self) -> float:
-        return CALLER_S
-
     def secured(self) -> None:
+        super().secured()
         self._hearing.settled = True
-
-    @property
-    def settled(self) -> bool:
-        """Has there been a connection?"""
-        return self._hearing.settled
 
     @property
     def peer(self) -> Endpoint | None:
@@ -149,13 +129,6 @@ class KnockListener(PathFinder):
         self._close_meeting()
         return failed
 
-    def _wait_s(self) -> float:
-        """For all first callers together, then for each time that the one is lost."""
-        now = self._loop.time()
-        if self._until is None:
-            self._until = now + self._options.wait_s
-        return LATER_S if self._hearing.settled else max(0.0, self._until - now)
-
     def _why_nobody(self, wait_s: float) -> tuple[Statement, ...]:
         """Nobody was let in: did anybody try?"""
         if self._met is not None:
@@ -188,8 +161,9 @@ class KnockListener(PathFinder):
             self._met.close()
             self._met, self._socket = None, None
 
-    def _tell_refusal(self, why: Statement) -> None:
-        self._refusal = why
+    def _tell(self, why: Statement) -> None:
+        if why.code != "pwnat-no-secret":  # the end tells how many they were
+            self._refusal = why
         self.timeline.note("knock", why, ok=False)
 
     # --- following a caller

@@ -10,10 +10,9 @@ import errno
 import os
 import socket
 import struct
-import sys
 from typing import Any
 
-from nattools.errors import CannotRun
+from nattools.errors import CannotRun, how_to_install
 from nattools.lab.netns.namespaces import Namespace
 from nattools.net.namespace import entered
 
@@ -66,7 +65,7 @@ def _compiler() -> Any:
     except ImportError as error:
         raise CannotRun(
             f"network namespaces need pyroute2: {error}",
-            f"Install it where nattools is: {sys.executable} -m pip install pyroute2",
+            how_to_install("pyroute2"),
         ) from error
     return IPBatch()
 

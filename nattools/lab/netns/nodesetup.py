@@ -51,6 +51,8 @@ def set_up(
     for device in devices:
         if device.name not in unplugged:
             _bring_up(batch, device, index)
+        if device in wiring.bridges and device.lan.multicast == "forgotten":
+            _query_once(batch, device, index)
     for port in ports:
         _assign(batch, port, index[port.interface], without)
     for neighbour in wiring.neighbours:
@@ -150,6 +152,14 @@ def _bring_up(batch: NetlinkBatch, device: NetworkDevice, index: Mapping[str, in
         flags = {"isolated": int(device.lan.isolated), "mcast_flood": int(device.lan.multicast != "dropped")}
         what = f"limit what passes {device.name} of {device.node}"
         batch.append(what, "link", "set", index=index[device.name], kind="bridge_slave", **flags)
+
+
+def _query_once(batch: NetlinkBatch, device: NetworkDevice, index: Mapping[str, int]) -> None:
+    """Linux goes by who has joined a group only while there is a querier. This bridge is one, which asks
+    before anybody has joined anything, and not again within an hour; it waits for the time of a response
+    that it had when it became one, so that this comes last."""
+    what = f"have {device.name} of {device.node} ask once who listens"
+    batch.append(what, "link", "set", index=index[device.name], kind="bridge", br_mcast_querier=1)
 
 
 def _assign(batch: NetlinkBatch, port: Port, index: int, without: frozenset[tuple[str, int]]) -> None:

@@ -193,6 +193,20 @@ def _mtu(segment: Segment, port: Port | None) -> int:
     return min((limit.mtu or DEFAULT_MTU for limit in limits.values()), default=DEFAULT_MTU)
 
 
+def _snooping(lan: LanSpec) -> dict[str, int]:
+    """Does a bridge look who has joined a group? In hundredths of a second."""
+    if lan.multicast != "forgotten":
+        return {"br_mcast_snooping": 0}
+    return {
+        "br_mcast_snooping": 1,
+        "br_mcast_startup_query_cnt": 1,
+        "br_mcast_startup_query_intvl": 360_000,
+        "br_mcast_query_intvl": 360_000,
+        "br_mcast_query_response_intvl": 10,
+        "br_mcast_membership_intvl": round(100 * lan.remembered_s),
+    }
+
+
 def plug_in(
     batch: NetlinkBatch, wiring: Wiring, namespaces: Mapping[str, Namespace], through: Namespace
 ) -> None:
@@ -207,7 +221,7 @@ def plug_in(
 
     for bridge in wiring.bridges:
         # what plugs into it may be smaller: the bridge itself keeps an Ethernet's size
-        wanted = {**end(bridge), "mtu": DEFAULT_MTU, "br_mcast_snooping": 0, "br_stp_state": 0}
+        wanted = {**end(bridge), "mtu": DEFAULT_MTU, "br_stp_state": 0, **_snooping(bridge.lan)}
         batch.append(f"make the bridge {bridge.name} of {bridge.node}", "link", **wanted, kind="bridge")
     for cable in wiring.cables:
         what = f"make the cable between {cable.left.node} and {cable.right.node}"

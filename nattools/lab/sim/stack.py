@@ -18,8 +18,6 @@ from nattools.protocols.packet import ACK, ECHO_REPLIES, RST, SYN, Packet, answe
 EPHEMERAL = (32768, 60999)
 # so many ports are kept from being chosen again before those of closed sockets are forgotten
 REMEMBERED_PORTS = 20_000
-REMEMBERED_S = 260.0
-"""So long a switch knows who listens to a group (RFC 3376 8.4)."""
 ANY: dict[Family, str] = {4: "0.0.0.0", 6: "::"}
 LOOPBACK: dict[Family, str] = {4: "127.0.0.1", 6: "::1"}
 
@@ -285,9 +283,11 @@ class Stack:
 
     def _forgotten(self, sock: SimUdpSocket, destination: str) -> bool:
         """Has the switch forgotten who listens to this group?"""
-        if destination == BROADCAST or self.loop.now - sock.opened_at <= REMEMBERED_S:
+        if destination == BROADCAST or destination.startswith("224.0.0."):
             return False
-        return any(port.segment.lan.multicast == "forgotten" for port in self.plan.ports)
+        age_s = self.loop.now - sock.opened_at
+        lans = (port.segment.lan for port in self.plan.ports)
+        return any(each.multicast == "forgotten" and age_s > each.remembered_s for each in lans)
 
     def _udp_socket(self, host: str, port: int) -> SimUdpSocket | None:
         udp = self._udp

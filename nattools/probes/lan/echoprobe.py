@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.model.endpoint import Endpoint, family_of
 from nattools.model.lanseen import LanEcho, YggdrasilHeard
 from nattools.net.base import EchoReply, IcmpError, TcpFailure
 from nattools.net.eventloop import TimedEvent
@@ -26,51 +26,66 @@ Role = Literal["gateway", "neighbour", "named"]
 
 async def echo(context: LanContext, address: str, role: Role) -> None:
     """A few requests, one after the other, until one is answered; then, but for a glance, a connection to a
-    closed port. No router passes them on, and one that says so ends it."""
-    copies, wait_s = (GLANCE_COPIES, GLANCE_WAIT_S) if context.glance else (COPIES, WAIT_S)
-    sent = received = 0
-    beyond = False
-    family: Family = family_of(address)
-    try:
-        socket = await context.network.open_icmp(family=family)
-    except CannotRun:
-        socket = None
-    if socket is not None:
-        came = TimedEvent()
-
-        def on_reply(reply: EchoReply) -> None:
-            if reply.source.partition("%")[0] == address.partition("%")[0]:
-                came.set()
-
-        def on_icmp(error: IcmpError) -> None:
-            nonlocal beyond
-            if error.kind == "time-exceeded":
-                beyond = True
-                came.set()
-
-        socket.on_reply, socket.on_icmp = on_reply, on_icmp
-        try:
-            while sent < copies and not received and not beyond:
-                if socket.send_echo(address, sent + 1, ttl=1) is not None:
-                    break
-                sent += 1
-                received += await came.wait(wait_s) and not beyond
-        finally:
-            socket.close()
-    asks_on = not received and not beyond and not context.glance
+    closed port. No router passes them on, and one that says so ends it: then the same is asked once more, of
+    routers that do."""
+    seen = await _Echoes(context, address).ask(ttl=1)
+    asks_on = not seen.received and not seen.beyond and not context.glance
     refused = asks_on and await _refuses(context, address)
+    through = False
+    if seen.beyond:
+        far = await _Echoes(context, address).ask(ttl=None)
+        through = far.received > 0 or await _refuses(context, address)
     context.recorder.add(
         LanEcho(
             probe="lan",
             address=address,
             role=role,
-            sent=sent,
-            received=received,
+            sent=seen.sent,
+            received=seen.received,
             refused=refused,
-            beyond=beyond,
+            beyond=seen.beyond,
+            through=through,
             router=role == "neighbour" and context.is_router(address),
         )
     )
+
+
+class _Echoes:
+    """Requests to one machine. `beyond`: a router said that it does not pass them on."""
+
+    def __init__(self, context: LanContext, address: str) -> None:
+        self._context = context
+        self._address = address
+        self._came = TimedEvent()
+        self.sent = self.received = 0
+        self.beyond = False
+
+    async def ask(self, ttl: int | None) -> Self:
+        """Until one is answered."""
+        copies, wait_s = (GLANCE_COPIES, GLANCE_WAIT_S) if self._context.glance else (COPIES, WAIT_S)
+        try:
+            socket = await self._context.network.open_icmp(family=family_of(self._address))
+        except CannotRun:
+            return self
+        socket.on_reply, socket.on_icmp = self._on_reply, self._on_icmp
+        try:
+            while self.sent < copies and not self.received and not self.beyond:
+                if socket.send_echo(self._address, self.sent + 1, ttl=ttl) is not None:
+                    break
+                self.sent += 1
+                self.received += await self._came.wait(wait_s) and not self.beyond
+        finally:
+            socket.close()
+        return self
+
+    def _on_reply(self, reply: EchoReply) -> None:
+        if reply.source.partition("%")[0] == self._address.partition("%")[0]:
+            self._came.set()
+
+    def _on_icmp(self, error: IcmpError) -> None:
+        if error.kind == "time-exceeded":
+            self.beyond = True
+            self._came.set()
 
 
 async def _refuses(context: LanContext, address: str) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.peertrial import PeerVisit, VisitOutcome
-from nattools.net.base import Network, TcpFailure
+from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.net.libp2p.peerconnection import Libp2pConnection, PeerFailure
 from nattools.net.libp2p.peerhost import PeerHost
 from nattools.net.libp2p.peerquestions import identify, ping
@@ -24,6 +24,8 @@ from nattools.protocols.libp2p.multiaddr import Multiaddr
 
 PROBE: Final = "libp2p"
 VISIT_S: Final = 6.0
+WEB_SOCKETS: Final = ("ws", "wss")
+"""By which browsers come, over a port that can be connected to."""
 _MOST_PROTOCOLS: Final = 40
 _MOST_OF_FAMILY: Final = 2
 """Addresses of a name: all share the time of a visit."""
@@ -81,8 +83,8 @@ async def locate(context: PeerContext, address: Multiaddr) -> PeerPlace | None:
     problem: tuple[VisitOutcome, str] | None = None
     endpoints: tuple[Endpoint, ...] = ()
     kind, port = address.parts[0][0], address.port
-    if address.over != "tcp" or port is None or address.host is None:
-        problem = ("unsupported", "")
+    if address.over not in ("tcp", *WEB_SOCKETS) or port is None or address.host is None:
+        problem = ("unsupported", address.over)
     else:
         family: Family | None = {"dns4": 4, "dns6": 6}.get(kind)  # type: ignore[assignment]
         found = await context.network.resolve(address.host, family)
@@ -110,6 +112,9 @@ async def visit(
 ) -> Visited | None:
     """Connect to the first of a peer's endpoints that takes it, and ask who it is; None: it does not say.
     `port`: from this own port, which is `listening` too."""
+    if place.address.over in WEB_SOCKETS:
+        await _knock(context, place)
+        return None
     began = asyncio.get_running_loop().time()
     made: Libp2pConnection | PeerFailure | TcpFailure = TcpFailure("error", "no address")
     remote = place.endpoints[0]
@@ -149,6 +154,35 @@ async def visit(
         seen = _described(seen, description)
     context.recorder.add(seen, at=began)
     return None if description is None else Visited(place.address, made, description)
+
+
+async def _knock(context: PeerContext, place: PeerPlace) -> None:
+    """Does its port take connections? More is not asked."""
+    began, seen = (
+        asyncio.get_running_loop().time(),
+        PeerVisit(
+            probe=PROBE,
+            address=str(place.address),
+            outcome="unsupported",
+            stage="security",
+            detail=place.address.over,
+        ),
+    )
+    made: TcpStream | TcpFailure = TcpFailure("error", "no address")
+    for remote in place.endpoints:
+        seen = msgspec.structs.replace(seen, remote=str(remote))
+        try:
+            made = await context.network.connect_tcp(
+                remote, timeout_s=VISIT_S / len(place.endpoints), interface=context.interface
+            )
+        except CannotRun as error:
+            made = TcpFailure("error", str(error))
+        if not isinstance(made, TcpFailure):
+            made.abort()
+            context.recorder.add(seen, at=began)
+            return
+    if isinstance(made, TcpFailure):
+        context.recorder.add(_failed(seen, made), at=began)
 
 
 def _described(seen: PeerVisit, description: PeerDescription) -> PeerVisit:

@@ -12,7 +12,8 @@ from nattools.probes.relay.flight import Flight
 
 class TailnetContext(msgspec.Struct, frozen=True):
     """`families`: those with a route. `pinned`: the SHA-256 of a server's certificate, by its name, where no
-    authority vouches for it."""
+    authority vouches for it. `relays`: those that are being tried, each with its region's name, for several
+    tailnets may have the same."""
 
     network: Network
     recorder: Recorder
@@ -20,3 +21,4 @@ class TailnetContext(msgspec.Struct, frozen=True):
     families: tuple[Family, ...]
     interface: str | None = None
     pinned: dict[str, str] = {}
+    relays: set[tuple[str, str]] = msgspec.field(default_factory=set)

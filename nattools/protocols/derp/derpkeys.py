@@ -13,20 +13,19 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 from nattools.chance import random_bytes
-from nattools.errors import CannotRun, ProtocolError
+from nattools.errors import CannotRun, ProtocolError, how_to_install
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.derp.derpframes import KEY_SIZE, NONCE_SIZE
 
 _BY_KEY: Final = IPv6Network("100::/64")
 """Discard-only (RFC 6666): what is sent there by mistake, past the relay, is dropped by every router."""
-_REMEDY: Final = "Install it: pip install 'nattools[derp]'"
 
 
 def why_no_keys() -> CannotRun | None:
     """None if DERP can be spoken here, else what is missing and how to get it."""
     if find_spec("nacl") is not None:
         return None
-    return CannotRun("relaying by DERP needs PyNaCl, which is not installed here", _REMEDY)
+    return CannotRun("relaying by DERP needs PyNaCl, which is not installed here", how_to_install("pynacl"))
 
 
 class KeyPair:

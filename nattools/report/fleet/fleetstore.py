@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nattools.errors import CannotRun
+from nattools.errors import CannotRun, how_to_install
 from nattools.report.fleet.fleetrow import COLUMNS
 
 _MEMORY = "384MB"
@@ -63,7 +63,7 @@ def open_store() -> Iterator[FleetStore]:
     try:
         import duckdb
     except ImportError:
-        raise CannotRun("merging reports needs DuckDB", "pip install 'nattools[fleet]'") from None
+        raise CannotRun("merging reports needs DuckDB", how_to_install("duckdb")) from None
     with TemporaryDirectory(prefix="nattools-merge-") as folder:
         database = duckdb.connect(str(Path(folder, "reports.duckdb")))
         try:

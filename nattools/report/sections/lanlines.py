@@ -34,7 +34,8 @@ def _peer(o: seen.BeaconPeer) -> str:
 
 def _echo(o: seen.LanEcho) -> str:
     refused = ", refused a connection" if o.refused else ""
-    beyond = ", on another network" if o.beyond else ", which is the router" if o.router else ""
+    through = ", answers through the router" if o.through else ", silent through the router"
+    beyond = f", on another network{through}" if o.beyond else ", which is the router" if o.router else ""
     return f"echo to the {o.role} {o.address}: {number(o.received)} of {number(o.sent)}{refused}{beyond}"
 
 

@@ -121,7 +121,7 @@ def test_two_tailnets_on_one_machine_are_compared(capsys: pytest.CaptureFixture[
     found = json.loads(capsys.readouterr().out)["tailscale"]
     assert [each["kind"] for each in found["address_overlaps"]] == ["addresses", "routes"]
     assert [each["kind"] for each in found["conflicts"]] == ["port", "rules", "default-route"]
-    assert "7 of their addresses in common" in found["address_overlaps"][0]["why"]
+    assert "100.101.102.103, 7 in all" in found["address_overlaps"][0]["why"]
     assert "only one of them can have port 41641" in found["conflicts"][0]["why"]
 
 

@@ -12,15 +12,24 @@ from nattools.model.lanseen import LanEcho
 
 DRAWN = Scenario(
     title="a machine behind its router",
-    nat={"home": NatSpec()},
-    host={"alice": HostSpec(behind="home"), "bob": HostSpec(behind="home")},
+    nat={"home": NatSpec(), "other": NatSpec()},
+    host={
+        "alice": HostSpec(behind="home"),
+        "bob": HostSpec(behind="home"),
+        "carol": HostSpec(behind="other"),
+        "dave": HostSpec(firewall="reject"),
+        "erin": HostSpec(firewall="drop"),
+    },
     server={"stun": ServerSpec(addresses=1)},
 )
 
 
 @pytest.mark.parametrize(
     ("node", "beyond", "unicast", "said"),
-    [("stun", True, None, ["lan-router-alone", "lan-beyond"]), ("bob", False, True, ["lan-somebody"])],
+    [
+        ("stun", True, None, ["lan-router-alone", "lan-beyond-reached"]),
+        ("bob", False, True, ["lan-somebody"]),
+    ],
 )
 def test_only_the_local_network_is_asked(
     node: str, beyond: bool, unicast: bool | None, said: list[str]
@@ -36,3 +45,6 @@ def test_only_the_local_network_is_asked(
     assert report.lan is not None
     assert (report.lan.unicast, report.lan.isolated) == (unicast, None if unicast is None else False)
     assert [each.code for each in report.lan.reason] == said
+    reached = "lan-beyond-reached" in said
+    assert echo.through is reached
+    assert ("lan-name-address" in [each.code for each in report.lan.actions]) is reached

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+from msgspec.structs import replace
+
 from nattools.engine.libp2p import measure_libp2p
 from nattools.engine.options import MeasureOptions
 from nattools.engine.peersearch import MOST_PEERS, PeerSearch, bootstrap_peers
 from nattools.lab.labpeers import peers_of
 from nattools.lab.scenario import HostSpec, Libp2pSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
-from nattools.model.libp2p import Libp2p
+from nattools.model.libp2p import Libp2p, Libp2pPeer
 from nattools.model.serveruri import parse_server
 from nattools.model.statement import statement
 from nattools.protocols.libp2p.dnsaddr import name_of
@@ -54,3 +57,33 @@ def test_the_public_networks_peers_are_those_that_kubo_begins_with() -> None:
     assert len(named) == 5
     assert all(each.peer is not None for each in (*search.peers, *search.instead))
     assert len(search.peers) + len(search.instead) <= MOST_PEERS
+
+
+def visited(address: str, blocked: tuple[str, ...] = ()) -> Libp2pPeer:
+    drawn = replace(DRAWN, host={"alice": HostSpec(blocked_names=blocked)})
+    with SimLab(drawn) as lab:
+        search = PeerSearch((parse_multiaddr(address),), named=True)
+        options = MeasureOptions(command="libp2p", servers=(), libp2p=search)
+        report = lab.run(lambda: measure_libp2p(lab.network("alice"), options, lambda event: None))
+    assert report.libp2p is not None
+    (found,) = report.libp2p.peers
+    return found
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("/dns4/peer/tcp/3478/tls/ws", "peer-web-socket-port"),
+        ("/dns4/peer/tcp/3478/wss", "peer-web-socket-port"),
+        ("/dns4/peer/tcp/4444/ws", "peer-port-closed"),
+        ("/dns4/peer/udp/4001/webrtc-direct", "peer-unsupported"),
+    ],
+)
+def test_of_what_browsers_dial_the_port_is_asked_where_that_tells(address: str, says: str) -> None:
+    found = visited(address)
+    assert (found.identified, found.reason[0].code) == (False, says)
+
+
+def test_a_name_that_is_blocked_is_not_taken_for_a_closed_port() -> None:
+    found = visited("/dns4/peer/tcp/3478", blocked=("peer",))
+    assert found.reason == (statement("peer-name-blocked", address="0.0.0.0"),)

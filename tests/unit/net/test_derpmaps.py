@@ -64,6 +64,12 @@ def test_what_is_kept_serves_where_nothing_better_comes(tmp_path: Path, page: by
     assert kept.problem
 
 
+def test_what_a_wrong_clock_kept_for_years_is_fetched_again(tmp_path: Path) -> None:
+    loaded(tmp_path)
+    age(tmp_path, -10 * 365 * KEPT_S)
+    assert loaded(tmp_path)[1] == 1
+
+
 def test_what_is_kept_and_damaged_is_fetched_again(tmp_path: Path) -> None:
     loaded(tmp_path)
     next(tmp_path.iterdir()).write_bytes(b"{")

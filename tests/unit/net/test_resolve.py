@@ -97,3 +97,13 @@ def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -
     finally:
         release.set()
     assert says == "no name server answered for slow.example in 0.05 s"
+
+
+def test_an_answer_of_thousands_of_addresses_is_no_list_of_whom_to_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thousands = [f"11.9.{number // 250}.{number % 250}" for number in range(4000)]
+    answer(monkeypatch, "2a10::1", *thousands, "2a10::2")
+    network = HostNetwork()
+    assert ask(network, "server.example") == ("2a10::1", *thousands[:16], "2a10::2")
+    assert ask(network, "server.example", 6) == ("2a10::1", "2a10::2")

@@ -73,9 +73,10 @@ def test_a_machine_that_was_heard_is_not_kept_apart_though_it_answers_no_echo() 
 
 
 def test_a_machine_on_another_network_says_nothing_of_this_one() -> None:
-    found = lan(ROUTER, SENT, replace(GONE, beyond=True))
-    assert passes(found) == [None] * 5
-    assert [each.code for each in found.reason] == ["lan-router-alone", "lan-beyond"]
+    for through, says in ((False, "lan-beyond-silent"), (True, "lan-beyond-reached")):
+        found = lan(ROUTER, SENT, replace(GONE, beyond=True, through=through))
+        assert passes(found) == [None] * 5
+        assert [each.code for each in found.reason] == ["lan-router-alone", says]
 
 
 @pytest.mark.parametrize("answer", [{"received": 1}, {"refused": True}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from nattools.engine.analyse import analyse
 from nattools.engine.analysis.relays import relays
@@ -127,6 +128,23 @@ def test_every_cause_and_every_code_has_a_meaning_and_something_to_do() -> None:
         assert "None" not in error.meaning + error.advice, error
         said.append((error.code, error.meaning))
     assert len(set(said)) >= len(said) - 1  # error 500 and 699 are told apart by their number alone
+
+
+@pytest.mark.parametrize(
+    ("relay", "detail", "says"),
+    [
+        ("derp", "its certificate is not valid: self-signed certificate", "CertName"),
+        ("derp", "its certificate is not valid: certificate has expired", "renew"),
+        ("turn", "its certificate is not valid: self-signed certificate", "renew"),
+    ],
+)
+def test_a_derp_server_with_a_certificate_of_its_own_has_to_be_named_in_the_map(
+    relay: str, detail: str, says: str
+) -> None:
+    trial = failed("certificate", "tls", relay=relay, transport="tls")
+    error = only(replace(trial, failure=RelayFailure(cause="certificate", detail=detail))).error
+    assert error is not None
+    assert says in error.advice
 
 
 def test_the_step_that_failed_is_the_last_one() -> None:

@@ -130,7 +130,7 @@ def test_routes_that_overlap_are_named_by_the_narrower_one() -> None:
     two = joined("two", addresses=("10.2.0.1",), peers=(peer(routes=("10.8.3.0/24", "10.9.0.0/24")),))
     found = overlaps(findings_of(host=HOME), (one, two))
     assert [(each.reason[0].code, each.addresses) for each in found] == [
-        ("clash-routes", ("10.8.3.0/24",)),
+        ("clash-routes-within", ("10.8.3.0/24",)),
         ("clash-local", ("192.168.0.0/16",)),
     ]
 

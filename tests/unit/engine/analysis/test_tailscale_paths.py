@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.tailscalepaths import connects_directly, ways_with_kinds
 from nattools.model.nat import NAT_KINDS, Nat
-from nattools.traversal.side import Side
+from nattools.traversal.side import Side, only_services
 
 EASY = Side()
 SIDES = {
@@ -70,3 +71,32 @@ def test_a_port_mapping_is_open_to_all_who_send_udp() -> None:
     ways = ways_with_kinds(NAT_KINDS["symmetric random"], mapped=True)
     assert [kind for kind, way in ways.items() if way != "direct"] == ["udp blocked"]
     assert set(ways_with_kinds(NAT_KINDS["udp blocked"], mapped=True).values()) == {"relay"}
+
+
+@pytest.mark.parametrize(
+    ("opened", "blocked", "services"),
+    [
+        ((3478,), (3479,), True),
+        ((53, 443, 3478), (3479, 40000), True),
+        ((3478, 3479), (), False),
+        ((), (3478, 3479), False),
+        ((443, 444), (3478,), False),
+        ((19302,), (3478,), False),
+    ],
+)
+def test_where_udp_gets_out_to_services_alone_no_peer_is_reached(
+    opened: tuple[int, ...], blocked: tuple[int, ...], services: bool
+) -> None:
+    """STUN is answered there. One blocked port of a service says nothing of all others."""
+    nat = replace(NAT_KINDS["port-restricted"], open_ports=opened, blocked_ports=blocked)
+    assert only_services(nat) is services
+    ways = ways_with_kinds(nat)
+    assert (set(ways.values()) == {"relay"}) is services
+    mapped = ways_with_kinds(nat, mapped=True)
+    assert (mapped["open internet"] == "direct") is not services
+
+
+def test_no_kind_of_peer_is_said_to_be_met_there() -> None:
+    nat = replace(NAT_KINDS["port-restricted"], open_ports=(3478,), blocked_ports=(3479,))
+    rows = peer_kinds(nat, None)
+    assert not [row.kind for row in rows if row.path == "direct"]

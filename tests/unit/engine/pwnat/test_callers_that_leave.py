@@ -149,6 +149,28 @@ def test_somebody_who_knocks_on_and_on_and_answers_nothing() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("after_s", [0.005, 0.015, 0.025, 0.035, 0.045])
+def test_the_listener_is_started_again_while_the_caller_knocks(after_s: float) -> None:
+    """It ended at any moment before there was a connection: the caller knocks on, and meets the new one."""
+
+    async def main(lab: SimLab) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            other = group.create_task(calling(lab, "carol"))
+            await asyncio.sleep(0.48)
+            first = asyncio.ensure_future(listening(lab))
+            await asyncio.sleep(after_s)
+            first.cancel()
+            await asyncio.wait((first,))
+            began = loop.time()
+            one = group.create_task(listening(lab))
+        assert told(one.result()).connected
+        assert told(other.result()).connected
+        assert loop.time() - began < 8.0
+
+    run(main)
+
+
 def test_two_live_callers_do_not_keep_each_other_out() -> None:
     """One of them is let in, whichever it is, and the listener stays with it."""
 

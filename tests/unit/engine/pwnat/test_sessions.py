@@ -204,6 +204,7 @@ def test_forged_replayed_cut_short_and_from_another_time() -> None:
     assert found.refused.foreign == 0
     assert found.peer is None
     assert found.probes_sent == 0
+    assert sum("without the secret" in stage.text for stage in found.stages) == 1  # at once, and once
 
 
 def test_a_replayed_knock_brings_nothing_more() -> None:
@@ -336,8 +337,18 @@ def test_packets_are_bounded_while_nobody_answers() -> None:
 
     found: Pwnat = run(home(), main)
     assert not found.connected
+    assert "public address" not in found.why
     assert found.knocks_sent <= 2 * (20 + 25)
     assert found.probes_sent <= 45
+
+
+def test_a_private_address_is_remarked_on() -> None:
+    async def main(lab: SimLab) -> Pwnat:
+        to = Endpoint("10.0.1.2", 2222)
+        return told(await connect(*side(lab, "carol", listener=to, wait_s=3.0), wall=clock()))
+
+    found: Pwnat = run(home(), main)
+    assert "10.0.1.2 is no public address" in found.why
 
 
 # --- lost paths

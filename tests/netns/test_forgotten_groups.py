@@ -1,0 +1,89 @@
+"""A bridge that looks who has joined which group (IGMP and MLD snooping), and nobody who asks again: groups
+stop being heard, and the look at the network says so."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from nattools.engine.lanlook import measure_lan
+from nattools.engine.options import MeasureOptions
+from nattools.lab.netns.netnslab import NetnsLab
+from nattools.lab.scenario import HostSpec, LanSpec, NatSpec, Scenario
+from nattools.model.endpoint import Endpoint
+from nattools.model.lan import Lan
+
+pytestmark = pytest.mark.netns
+REMEMBERED_S = 2.0
+LISTEN_S = 24.0
+"""Long enough to tell that multicast has stopped, for what is remembered so briefly."""
+
+
+def drawn(lan: LanSpec) -> Scenario:
+    return Scenario(
+        title="LAN",
+        nat={"home": NatSpec(lan=lan)},
+        host={"alice": HostSpec(behind="home"), "bob": HostSpec(behind="home", nattools_lan=True)},
+        server={},
+    )
+
+
+FORGETS = LanSpec(multicast="forgotten", remembered_s=REMEMBERED_S)
+
+
+@pytest.mark.parametrize(
+    ("lan", "group", "passes"),
+    [
+        (FORGETS, "239.192.7.7", False),
+        (FORGETS, "224.0.0.251", True),
+        (LanSpec(), "239.192.7.7", True),
+    ],
+)
+def test_a_group_that_was_joined_is_heard_until_it_is_forgotten(
+    lan: LanSpec, group: str, passes: bool
+) -> None:
+    """Those of 224.0.0.0/24 no switch may forget (RFC 4541 2.1.2)."""
+
+    async def main() -> tuple[set[str], set[str]]:
+        alice, bob = lab.network("alice"), lab.network("bob")
+        member = await alice.open_udp(family=4, host="10.0.1.2", port=7007, group=group)
+        speaker = await bob.open_udp(family=4, host="10.0.1.3")
+        heard: set[str] = set()
+        member.on_datagram = lambda data, source: heard.add(data.decode())
+        loop = asyncio.get_running_loop()
+
+        async def until(at: float, text: str) -> set[str]:
+            heard.clear()
+            while loop.time() < at and heard != {f"{text} group", f"{text} alone"}:
+                speaker.send(f"{text} group".encode(), Endpoint(group, 7007), ttl=1)
+                speaker.send(f"{text} alone".encode(), Endpoint("10.0.1.2", 7007))
+                await asyncio.sleep(0.1)
+            return set(heard)
+
+        began = loop.time()
+        first = await until(began + REMEMBERED_S, "first")
+        await asyncio.sleep(began + REMEMBERED_S + 1.0 - loop.time())
+        later = await until(loop.time() + 0.5, "later")
+        member.close()
+        speaker.close()
+        return first, later
+
+    with NetnsLab(drawn(lan), start_servers=False) as lab:
+        first, later = lab.run(main)
+    assert first == {"first group", "first alone"}
+    assert later == ({"later group", "later alone"} if passes else {"later alone"})
+
+
+def test_the_look_at_the_network_says_that_multicast_dies() -> None:
+    async def main(lab: NetnsLab) -> Lan:
+        options = MeasureOptions(command="lan", servers=(), listen_s=LISTEN_S)
+        report = await measure_lan(lab.network("alice"), options, lambda event: None)
+        assert report.lan is not None
+        return report.lan
+
+    with NetnsLab(drawn(FORGETS)) as lab:
+        found = lab.run(lambda: main(lab))
+    assert (found.unicast, found.multicast, found.multicast_lasts) == (True, True, False)
+    assert "lan-multicast-dies" in [each.code for each in found.reason]
+    assert "lan-set-querier" in [each.code for each in found.actions]
