@@ -129,8 +129,8 @@ SENTENCES = {
         "or nft on Linux; on Windows allow the program in Windows Security."
     ),
     "check-router": (
-        "It does not come to this machine: look for a firewall in the router's settings, and for a second NAT "
-        "beyond it (nattools diagnose tells). Else the router's answer is wrong: restart it, or forward the "
+        "It does not come to this machine: look for a firewall in the router's settings, and for a second "
+        "NAT beyond it (nattools diagnose tells). Else the router's answer is wrong: restart it, or forward the "
         "port by hand."
     ),
     "check-firewall": (
@@ -151,8 +151,8 @@ SENTENCES = {
         "The router's own external address, {address}, is not public: there is a second NAT beyond it."
     ),
     "second-nat-on-path": (
-        "The router calls the outside address its own, but there is a second NAT beyond it: the routers on the "
-        "path show that."
+        "The router calls the outside address its own, but there is a second NAT beyond it: the routers on "
+        "the path show that."
     ),
     "router-address-differs": (
         "The router's external address is {address}, but from outside you are {external}."

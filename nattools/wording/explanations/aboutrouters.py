@@ -137,7 +137,7 @@ TOPICS = (
         "second-nat",
         "A second NAT beyond the router",
         (
-            "second-nat*", "router-address-differs", "nat-before-pcp-router",
+            "second-nat", "second-nat-on-path", "router-address-differs", "nat-before-pcp-router",
             "router-without-public-address", "bridge-*", "mappings-not-reached", "mapping-not-enough",
         ),
         "Two routers translate, one behind the other. A port that the inner one opens is not open at the "
