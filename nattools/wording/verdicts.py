@@ -130,8 +130,8 @@ SENTENCES = {
     ),
     "check-router": (
         "It does not come to this machine: look for a firewall in the router's settings, and for a second "
-        "NAT beyond it (nattools diagnose tells). Else the router's answer is wrong: restart it, or forward the "
-        "port by hand."
+        "NAT beyond it (nattools diagnose tells). Else the router's answer is wrong: restart it, or "
+        "forward the port by hand."
     ),
     "check-firewall": (
         "Look for a firewall on this machine and in the router's settings; if there is none, the router's "
