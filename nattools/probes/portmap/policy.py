@@ -12,10 +12,11 @@ from collections.abc import Iterable
 
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap.mapper import Mapper, Refused
-from nattools.protocols.igd import ErrorCode
 
 ORDER: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
 FIRST = ORDER[0]
+NOT_AUTHORIZED = 606
+"""UPnP's, as `igd.ErrorCode` has it: with that a reader of XML would be imported."""
 
 
 def preference(mapper: Mapper) -> tuple[int, bool, int]:
@@ -31,7 +32,7 @@ def to_be_asked(mappers: Iterable[Mapper]) -> list[Mapper]:
     return [each for each in known if not each.offer.other or each.offer.family not in served]
 
 
-_FORBIDDEN = {("upnp-igd", ErrorCode.NOT_AUTHORIZED), ("pcp", 2), ("nat-pmp", 2)}
+_FORBIDDEN = {("upnp-igd", NOT_AUTHORIZED), ("pcp", 2), ("nat-pmp", 2)}
 """What routers say that will not do it: 606, and NOT_AUTHORIZED of both others."""
 
 
@@ -43,5 +44,5 @@ def may_make_anew(refused: Refused) -> bool:
 
 def may_ask(protocol: MappingProtocol, refusals: Iterable[Refused]) -> bool:
     """May a mapping be asked for by this protocol, after the router refused it in these ways?"""
-    forbidden = any(each.protocol == FIRST and each.code == ErrorCode.NOT_AUTHORIZED for each in refusals)
+    forbidden = any(each.protocol == FIRST and each.code == NOT_AUTHORIZED for each in refusals)
     return protocol == FIRST or not forbidden
