@@ -67,13 +67,15 @@ bench: setup lab-tools
 	  status=$$?; $(PYTHON) tests/bench/summary.py .benchmarks/latest.json && exit $$status
 
 loss: setup
-	@NATTOOLS_LOSS_RUNS=1000 NATTOOLS_ROUTERS=10000 NATTOOLS_RANDOM_NETWORKS=20000 $(PYTHON) -m pytest \
-	  tests/scenarios/test_loss.py tests/properties/test_random_routers.py tests/scenarios/test_punch_trial.py \
+	@NATTOOLS_LOSS_RUNS=1000 NATTOOLS_ROUTERS=10000 NATTOOLS_RANDOM_NETWORKS=20000 NATTOOLS_LOSSY_RUNS=200 \
+	  $(PYTHON) -m pytest tests/scenarios/test_lossy_overlays.py tests/scenarios/test_loss.py \
+	  tests/properties/test_random_routers.py tests/scenarios/test_punch_trial.py \
 	  tests/scenarios/test_random_networks.py tests/properties/test_ways.py tests/scenarios/test_ipv6_loss.py $(ARGS)
 
 fuzz: setup
-	@NATTOOLS_FUZZ_DOCUMENTS=1000000 NATTOOLS_CONVERSATIONS=3000 $(PYTHON) -m pytest \
-	  tests/properties/test_lenient_readers.py tests/properties/test_punch_budget.py $(ARGS)
+	@NATTOOLS_FUZZ_DOCUMENTS=1000000 NATTOOLS_FUZZ_MESSAGES=1000000 NATTOOLS_CONVERSATIONS=3000 \
+	  $(PYTHON) -m pytest tests/properties/test_lenient_readers.py tests/properties/test_damaged_messages.py \
+	  tests/properties/test_punch_budget.py $(ARGS)
 
 attacks: setup
 	@NATTOOLS_ATTACK_S=60 $(PYTHON) -m pytest tests/netns/test_serve_under_attack.py -rP $(ARGS)

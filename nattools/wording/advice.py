@@ -27,7 +27,7 @@ SENTENCES = {
     "best-mapping": "A port mapping by {protocols:protocols}: every peer can connect",
     "best-direct": "Direct {families:and}: peers connect to your address",
     "best-udp-punch": "UDP hole punching: possible with {reached} of {kinds} kinds of peers",
-    "best-tcp-punch": "TCP: peers connect to your external port once you opened it",
+    "best-tcp-punch": "TCP: peers connect to your external port once you have opened it",
     "best-tcp": "TCP: possible with {reached} of {kinds} kinds of peers; a relay for the others",
     "best-tcp-all": "TCP: possible with all {kinds} kinds of peers",
     "best-relay": "A relay over TCP or TLS",
@@ -42,8 +42,8 @@ SENTENCES = {
     "let-udp-out": "Ask whoever runs this network to let UDP out.",
     "name-server": "For a full diagnosis run nattools serve on a machine outside, and name it with --server.",
     "name-second-server": (
-        "For what is not known ask a second server too: nattools diagnose --server {server} --server "
-        "{second}."
+        "To settle what is not known, ask a second server as well: nattools diagnose --server {server} "
+        "--server {second}."
     ),
     "prove-mappings": (
         "Your router makes port mappings; nattools serve outside would verify them: --server HOST."
@@ -84,8 +84,8 @@ SENTENCES = {
     "phone-forwards-nothing": "This network is a phone's hotspot, which forwards no ports: use IPv6.",
     "port-per-peer": "Your router uses a different port for each peer: a port mapping or IPv6 helps most.",
     "port-set": (
-        "Your provider shares the external address by sets of ports (MAP-E or MAP-T): a port that is to be "
-        "forwarded must be one of yours, as {first} to {last} are."
+        "Your provider shares the external address by port sets (MAP-E or MAP-T): you can forward only ports "
+        "of your own set, such as {first} to {last}."
     ),
     "connect-network": "Connect this machine to a network: is the cable in, is Wi-Fi on?",
     "get-address": (
@@ -96,8 +96,8 @@ SENTENCES = {
     "name-other-family": "Name a server that has an address of the other IP version: --server HOST.",
     "name-by-address": "To measure without them, name a server by its address: --server ADDRESS.",
     "open-own-firewall": (
-        "If it is a VPN's kill switch, connect the VPN or switch that off; else look at the firewall's rules "
-        "for what leaves (nft list ruleset)."
+        "If it is a VPN's kill switch, connect the VPN or switch that off; otherwise check the firewall's "
+        "rules for outgoing packets (nft list ruleset)."
     ),
     "no-default-route": "There is no default route: connect to a network first.",
     "log-in-at-portal": "Open {location:or any web page} in a browser, log in there, and run this again.",
@@ -106,25 +106,25 @@ SENTENCES = {
     # where a measurement ended
     "ending-no-link": "No network interface is up ({interfaces:list}).",
     "ending-no-interface": "There is no network interface but the loopback.",
-    "ending-no-address": "No interface that is up ({interfaces:list}) has an address but link-local ones.",
+    "ending-no-address": "No interface that is up ({interfaces:list}) has more than a link-local address.",
     "ending-no-route": "There is no {families:or} route to the internet.",
     "ending-other-family": "Only {families:or} leads to {servers:list}.",
     "ending-not-asked": "{families:and} was not asked for.",
     "ending-no-name": "The name {name} was looked up: {detail:or no address}.",
-    "ending-no-names": "So were {names:list}, to no avail.",
+    "ending-no-names": "{names:list} could not be looked up either.",
     "ending-portal": "A captive portal answered in the name of {asked}.",
-    "ending-forbidden": "The system refused to send what was to leave.",
+    "ending-forbidden": "The system refused to send anything.",
     "ending-no-answer": "There was no answer over UDP or TCP from {servers:list}.",
     "ending-refused": "Refused: {ports:list}.",
     "ending-got-as-far": "The farthest router that answered is {address} (hop {hops}).",
     "ending-no-hop": "No router on the way answered either.",
     # warnings
     "through-nat64": (
-        "IPv4 goes through a NAT64 here: what is said of IPv4 is said of that, with its address."
+        "IPv4 goes through a NAT64 here: what is said about IPv4 is about the NAT64 and its address."
     ),
     "ipv4-by-nat64": (
-        "This machine has IPv6 alone: IPv4 goes through the NAT64 of its network ({prefix}), and what is "
-        "said of IPv4 is said of that."
+        "This machine has only IPv6: IPv4 goes through its network's NAT64 ({prefix}), and what is said "
+        "about IPv4 is about that."
     ),
     "nat64-of-router-leads-nowhere": (
         "The router advertises a NAT64 with the prefix {prefix}, but no server answered through it: tell "
@@ -139,24 +139,25 @@ SENTENCES = {
         "root, or with CAP_NET_RAW."
     ),
     "nat64-not-named": (
-        "This network has a NAT64 ({prefix}) that the name server does not tell of, so other programs have "
+        "This network has a NAT64 ({prefix}) that the name server does not know of, so other programs have "
         "no IPv4 here: use the network's own name server."
     ),
     "portal-answers": (
-        "{asked} answers on this network, an address that nobody can have: a captive portal answers for all."
+        "{asked}, an address that nobody can have, answers on this network: a captive portal answers for "
+        "everybody."
     ),
-    "portal-names": "Names lead to {asked} here, where a web page answers: a captive portal's, it seems.",
+    "portal-names": "Names lead to {asked} here, where a web page answers: probably a captive portal.",
     "time-over": "The time given was over before all questions were answered; what is missing is unknown.",
     "vpn-measured": (
         "The measurement went through {interface}, which is a VPN: everything said here is about the VPN. "
         "Choose another interface with --interface."
     ),
     "vpn-carries": (
-        "IPv{family} went through {interface}, which is a VPN: what is said here of IPv{family} is about the "
-        "VPN."
+        "IPv{family} went through {interface}, which is a VPN: everything said here about IPv{family} is "
+        "about the VPN."
     ),
     "router-off-path": (
-        "The router that makes port mappings is not on the path: what this machine sends leaves by "
+        "The router that makes port mappings is not on the path: this machine's traffic leaves by "
         "{interface}."
     ),
     "several-default-routes": (
@@ -181,24 +182,24 @@ SENTENCES = {
         "nattools map delete --mine tries again."
     ),
     "mapping-not-listed": (
-        "The router said yes to the {protocol:protocol} mapping of {transport} {internal}, but its table did "
-        "not have it: what came through from outside decides."
+        "The router confirmed the {protocol:protocol} mapping of {transport} {internal}, but its table does "
+        "not list it: only the test from outside counts."
     ),
     "mapping-listed-for-ever": (
-        "The {protocol:protocol} mapping of {transport} {internal} was asked for with {lifetime_s:seconds}; "
-        "by the router's table it stays until it is deleted."
+        "The {protocol:protocol} mapping of {transport} {internal} was requested for {lifetime_s:seconds}; "
+        "according to the router's table it stays until it is deleted."
     ),
     "mapping-listed-otherwise": (
-        "The {protocol:protocol} mapping of {transport} {internal} was asked for with {lifetime_s:seconds}; "
-        "by the router's table it has {listed_s:seconds}."
+        "The {protocol:protocol} mapping of {transport} {internal} was requested for {lifetime_s:seconds}; "
+        "according to the router's table it lasts {listed_s:seconds}."
     ),
     "mapping-listed-elsewhere": (
         "The router made another external port for the {protocol:protocol} mapping of {transport} {internal} "
         "than it said: by its table it is {port}."
     ),
     "external-address-outvoted": (
-        "The server {server} says that the external address is {address}; the others say {majority}. It was "
-        "not believed."
+        "The server {server} says that the external address is {address}; the others say {majority}. Its "
+        "answer was ignored."
     ),
     "external-addresses-several": (
         "Several external addresses were seen over {transport:upper}: {addresses:list}. The NAT has more "
@@ -210,7 +211,7 @@ SENTENCES = {
     ),
     "external-address-changed": (
         "The external address changed during the measurement ({addresses:list}): the router restarted, or "
-        "the provider gave another one. What is said here holds for the time since."
+        "the provider gave another one. This report is about the time since."
     ),
     # faults of servers
     "server-silent": "no answer",
@@ -220,7 +221,7 @@ SENTENCES = {
     "server-prohibited": "a firewall rejects packets to it: {detail}",
     "server-unresolved": "{detail}",
     "server-tls": "no TLS with it: {detail}",
-    "server-dtls": "STUN within DTLS is not supported: without ?transport=udp it is asked within TLS",
+    "server-dtls": "STUN over DTLS is not supported: leave out ?transport=udp to ask over TLS",
     "server-origin-differs": (
         "The server {server} says that it answers from {origin}, but its answer came from {source}."
     ),
@@ -235,7 +236,7 @@ SENTENCES = {
     ),
     "server-names-itself": "The server {server} names its own address as its other address.",
     "server-impossible-address": (
-        "The server {server} says that you are seen as {address}, {why:kind}: it was not believed."
+        "The server {server} says that you are seen as {address}, {why:kind}: its answer was ignored."
     ),
     "server-mapped-ipv6": "The server {server} writes your IPv4 address as IPv6: {address}.",
     "addresses-rewritten": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SENTENCES = {
     # why a finding is unknown, and what would settle it
-    "nothing-answered": "Nothing was answered.",
+    "nothing-answered": "Nothing answered.",
     "servers-refused": "The server {server} refused: {detail}. Another one would settle it (--server HOST).",
     "answers-doubted": (
         "What the servers say of this machine's address cannot be true: another server would settle it "
@@ -12,8 +12,8 @@ SENTENCES = {
     ),
     "gap": "{reason:capital}. It takes {settle}.",
     "reachable-no-server": "No server answered over any transport.",
-    "reachable-no-route": "A router on the way says that it has no route ({detail}); later it may.",
-    "reachable-maybe-loss": "Nothing came back to {copies} copies; more would tell filtering from loss.",
+    "reachable-no-route": "A router on the way says that it has no route ({detail}); that may change.",
+    "reachable-maybe-loss": "None of {copies} copies was answered; more would tell filtering from loss.",
     "reachable-no-tcp-server": (
         "No server answered over TCP; one that is known to support it, such as nattools serve, would settle "
         "it."
@@ -60,7 +60,7 @@ SENTENCES = {
     "allocation-ports-close": (
         "The ports lie close together: sequential, or from a small block. More ports would tell."
     ),
-    "lifetime-udp-only": "It is measured over UDP alone.",
+    "lifetime-udp-only": "It is measured over UDP only.",
     "lifetime-ask": "nattools nat --lifetime measures it; that takes as long as the mapping lives.",
     "lifetime-inconclusive": "No test was conclusive on this path.",
     "lifetime-shorter": "Shorter than {expired_s:seconds}; no shorter time was tried.",

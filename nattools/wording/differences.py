@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SENTENCES = {
     # as a whole
-    "diff-same": "Nothing has changed that two measurements of one network would not show.",
+    "diff-same": "Nothing has changed beyond what two measurements of one network differ by.",
     "diff-other-network": (
         "These were measured in different networks ({what}): what differs may follow from that."
     ),
@@ -16,11 +16,14 @@ SENTENCES = {
     "diff-faster": "The connection is better: it loses less, or is faster.",
     "diff-else": "Some things have changed.",
     # one by one
+    "diff-nothing-answers": "Nothing outside answers any more. {text}",
+    "diff-answers-again": "Servers outside answer again. Before: {text}",
+    "diff-ends-otherwise": "Nothing outside answers, for another reason. Before: {before} Now: {after}",
     "diff-works-now": "{technique:protocol} works now.",
-    "diff-works-no-more": "{technique:protocol} works no more.",
+    "diff-works-no-more": "{technique:protocol} no longer works.",
     "diff-router": "The default router was {before}, and is {after}.",
     "diff-interface": "It was measured through {before}, and is through {after}.",
-    "diff-own-address": "This machine's address was {before}, and is {after}.",
+    "diff-own-address": "This machine's address was {before}, and is {after} now.",
     "diff-outside-address": "From outside this machine was {before}, and is {after}.",
     "diff-behaviour": "{lane}, {what}: {before} before, {after} now.",
     "diff-lifetime": "{lane}: an idle mapping lived {before}, and lives {after}.",
@@ -32,7 +35,7 @@ SENTENCES = {
     ),
     "diff-connection": "The connection, {what}: {before} before, {after} now.",
     "diff-warned": "New: {text}",
-    "diff-warned-no-more": "No more: {text}",
+    "diff-warned-no-more": "Gone: {text}",
     "diff-section": "{what:compared}: {before} before, {after} now.",
     # what cannot be compared
     "diff-unknown-now": "{what}: {before} before, not known now.",

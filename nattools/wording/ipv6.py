@@ -4,16 +4,18 @@ from __future__ import annotations
 
 SENTENCES = {
     # what the answer is
-    "ipv6-none": "This machine has no IPv6 to the internet.",
+    "ipv6-none": "This machine has no IPv6 access to the internet.",
     "ipv6-dead": "This machine has IPv6, but it does not work.",
     "ipv6-untried": "This machine has IPv6; whether it works is not known.",
     "ipv6-reached": "IPv6 works, and others can reach this machine over it.",
     "ipv6-half-reached": "IPv6 works, and others can reach this machine over {open}, but not over {closed}.",
-    "ipv6-closed": "IPv6 works, but nobody outside can reach this machine over it without being asked.",
+    "ipv6-closed": "IPv6 works, but nobody outside can open a connection to this machine over it.",
     "ipv6-closed-unknown": "IPv6 works; whether others can reach this machine over it is not known.",
     # capable, works
     "ipv6-capable": "This machine has an IPv6 address and a route.",
-    "ipv6-not-capable": "This machine lacks an IPv6 address that works outside its own network, or a route.",
+    "ipv6-not-capable": (
+        "This machine lacks an IPv6 address that is valid outside its own network, or a route."
+    ),
     "ipv6-capable-unknown": "Whether this machine has an IPv6 address and a route is not known.",
     "ipv6-works": "Servers answer over IPv6.",
     "ipv6-works-not": "No server answers over IPv6.",
@@ -27,8 +29,8 @@ SENTENCES = {
     "ipv6-ping-open": "A ping from outside is answered.",
     "ipv6-ping-closed": "A ping from outside is not answered.",
     "ipv6-ping-unknown": "Whether a ping from outside is answered is not known.",
-    "ipv6-stopped-host": "It is this machine's own firewall that stops what comes from outside.",
-    "ipv6-stopped-router": "It is the router next to this machine that stops what comes from outside.",
+    "ipv6-stopped-host": "This machine's own firewall stops what comes from outside.",
+    "ipv6-stopped-router": "The router next to this machine stops what comes from outside.",
     "ipv6-stopped-beyond": "What comes from outside is stopped beyond the next router.",
     "ipv6-stopped-unknown": "Who stops what comes from outside is not known.",
     "ipv6-pinhole-true": "The router opens ports on request (a pinhole), verified from outside.",
@@ -87,7 +89,7 @@ SENTENCES = {
         "It takes root or CAP_NET_RAW to see what comes to the interface before the firewall drops it."
     ),
     # what is wrong, and what to do
-    "ipv6-problem-no-address": "This machine has no IPv6 address but local ones.",
+    "ipv6-problem-no-address": "This machine has only local IPv6 addresses, or none.",
     "ipv6-advice-no-address": (
         "Enable IPv6 in the router, or ask your provider for it; some offer it only on request."
     ),
@@ -96,11 +98,8 @@ SENTENCES = {
         "Switch it on: sysctl net.ipv6.conf.all.disable_ipv6=0, and remove ipv6.disable=1 from the kernel's "
         "command line."
     ),
-    "ipv6-problem-tentative": "This machine's IPv6 address is not settled: another one may have it.",
-    "ipv6-advice-tentative": (
-        "Try again in some seconds; if it stays so, another machine has the address: ip -6 address shows "
-        "dadfailed."
-    ),
+    "ipv6-problem-tentative": "This machine's IPv6 address is not settled yet.",
+    "ipv6-advice-tentative": "Try again in some seconds: it is not known yet whether another machine has it.",
     "ipv6-problem-no-route": "This machine has an IPv6 address, but no route to the internet.",
     "ipv6-advice-no-route": (
         "The router does not announce itself: restart it, and allow ICMPv6 router advertisements in this "
@@ -131,6 +130,23 @@ SENTENCES = {
         "Set the MTU of the router's uplink to the size that passes, and let ICMPv6 Packet Too Big through "
         "its firewall."
     ),
+    "ipv6-problem-dead-prefix": (
+        "What is sent from one of this machine's IPv6 prefixes gets no answer, from another one it does: "
+        "the router has it no more (RFC 8978), or packets leave by the wrong router. Programs that are given "
+        "such an address wait."
+    ),
+    "ipv6-advice-dead-prefix": (
+        "Disconnect from the network and connect again, so that the old prefix is given up; if it comes "
+        "back, switch off IPv6 in the router that announces it."
+    ),
+    "ipv6-problem-duplicate-address": (
+        "Another machine on the network has this machine's IPv6 address already (duplicate address "
+        "detection), so that it is not used."
+    ),
+    "ipv6-advice-duplicate-address": (
+        "Give one of the two another address, or let it make one from a secret (RFC 7217: "
+        "net.ipv6.conf.default.addr_gen_mode=3); copies of a virtual machine need a hardware address each."
+    ),
     "ipv6-problem-fragments-dropped": (
         "Something on the way drops IPv6 fragments: large DNS answers, IKE and some tunnels fail."
     ),
@@ -144,11 +160,11 @@ SENTENCES = {
     "ipv6-advice-two-routers": (
         "Switch off IPv6 in the router that is not to be used, or connect to one network at a time."
     ),
-    "ipv6-problem-teredo": "This machine's IPv6 is Teredo, a tunnel that is given up (RFC 4380).",
-    "ipv6-advice-teredo": "Switch Teredo off and use IPv6 of your provider's.",
-    "ipv6-problem-6to4": "This machine's IPv6 is 6to4, a tunnel that is given up (RFC 7526).",
-    "ipv6-advice-6to4": "Switch 6to4 off in the router and use IPv6 of your provider's.",
-    "ipv6-problem-filtered": "A firewall stops what nobody asked for, so others cannot begin a connection.",
+    "ipv6-problem-teredo": "This machine's IPv6 is Teredo, an obsolete tunnel (RFC 4380).",
+    "ipv6-advice-teredo": "Switch Teredo off and use your provider's IPv6.",
+    "ipv6-problem-6to4": "This machine's IPv6 is 6to4, an obsolete tunnel (RFC 7526).",
+    "ipv6-advice-6to4": "Switch 6to4 off in the router and use your provider's IPv6.",
+    "ipv6-problem-filtered": "A firewall stops unsolicited packets, so others cannot open a connection.",
     "ipv6-advice-filtered-host": (
         "Allow the program's port in this machine's firewall (nft, ufw or firewalld on Linux)."
     ),
@@ -164,9 +180,9 @@ SENTENCES = {
     ),
     "ipv6-advice-filtered-pinhole": "Programs can have the router open ports: nattools map add PORT.",
     "ipv6-advice-filtered-punch": "Hole punching needs nothing opened: nattools punch.",
-    "ipv6-problem-nat66": "The router translates IPv6, so that nobody outside can write to this machine.",
+    "ipv6-problem-nat66": "The router translates IPv6, so nobody outside can send to this machine.",
     "ipv6-advice-nat66": (
-        "Have the router pass on a prefix of your provider's instead of translating (NAT66 off)."
+        "Have the router pass on one of your provider's prefixes instead of translating (NAT66 off)."
     ),
     "ipv6-problem-temporary-only": (
         "This machine has only temporary IPv6 addresses: others that know one lose this machine within a "
@@ -177,7 +193,7 @@ SENTENCES = {
         "net.ipv6.conf.default.addr_gen_mode=3)."
     ),
     "ipv6-problem-mac-shown": (
-        "An address holds this machine's hardware address: others know it again in every network."
+        "An address contains this machine's hardware address: others can recognise it in every network."
     ),
     "ipv6-advice-mac-shown": (
         "Have addresses made from a secret (RFC 7217): net.ipv6.conf.default.addr_gen_mode=3, or "

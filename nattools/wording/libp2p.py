@@ -6,26 +6,26 @@ SENTENCES = {
     # peers
     "peer-unresolved": "Its name cannot be looked up: {detail}.",
     "peer-name-blocked": (
-        "Its name leads to this machine itself ({address}): a name server here blocks it, as those do that "
-        "block advertising, or the hosts file does."
+        "Its name leads to this machine itself ({address}): a name server here blocks it, as ad blockers do, "
+        "or the hosts file does."
     ),
     "peer-unsupported": (
-        "Its address is of a kind that is not spoken here ({detail:or none that is known}): only TCP is. "
-        "Name its TCP address to have it asked."
+        "Addresses of this kind ({detail:or none that is known}) are not supported: only TCP is. Name its "
+        "TCP address to have it asked."
     ),
     "peer-web-socket-port": (
-        "{remote} takes connections. Browsers come there by WebSocket, which is not spoken here: who it is "
-        "was not asked."
+        "{remote} accepts connections. Browsers connect there by WebSocket, which is not supported here: who "
+        "it is was not asked."
     ),
     "peer-silent": "Nothing answers at {remote}: it is down, or TCP to that port is blocked.",
     "peer-port-closed": "Nothing listens at {remote}.",
     "peer-unreachable": "{remote} cannot be reached: {detail:or there is no route}.",
     "peer-prohibited": "A firewall rejects packets to {remote}.",
-    "peer-closed": "It ended the connection before it said who it is.",
+    "peer-closed": "It closed the connection before it identified itself.",
     "peer-not-libp2p": "What answers there is not this peer: {detail}.",
-    "peer-failed": "No connection came about: {detail:or no reason is known}.",
-    "peer-says-nothing": "It takes connections and does not say who it is.",
-    "peer-quic-answers": "Its QUIC port answers; who it is was not asked, since only TCP is spoken here.",
+    "peer-failed": "No connection was made: {detail:or no reason is known}.",
+    "peer-says-nothing": "It accepts connections but does not identify itself.",
+    "peer-quic-answers": "Its QUIC port answers; who it is was not asked, since only TCP is supported here.",
     "peer-quic-silent": "Its QUIC port does not answer, which proves nothing: not every server does.",
     "libp2p-names-lost": (
         "No name of libp2p's was answered for (TXT records of _dnsaddr names): by names alone a node finds "
@@ -33,42 +33,41 @@ SENTENCES = {
     ),
     # addresses
     "address-reached": (
-        "The peer {by} connected to it from {origin}, to which this machine had written nothing: so can "
-        "others."
+        "The peer {by} connected to it from {origin}, to which this machine had sent nothing: so can others."
     ),
     "address-not-reached": "Tried by {by:and}, who could not connect.",
     "address-false-positive": (
-        "{known} could connect, since this machine had written to it; {by:and} could not. AutoNAT takes this "
-        "address for reachable (a false positive), and others cannot connect."
+        "{known} could connect, since this machine had sent to it; {by:and} could not. AutoNAT takes this "
+        "address for reachable (a false positive), but others cannot connect."
     ),
     "address-only-known": (
-        "{known} could connect, but this machine had written to it before, and a NAT that filters by address "
-        "lets in whom it knows."
+        "{known} could connect, but this machine had sent to it before, and a NAT that filters by address "
+        "lets in the addresses that it knows."
     ),
     "settle-other-address": (
         "A second peer with AutoNAT v2 would tell, or nattools serve --libp2p with two addresses: it dials "
         "from the other one."
     ),
-    "address-claimed": "{by} says that it connected, and nothing arrived here.",
+    "address-claimed": "{by} says that it connected, but nothing arrived here.",
     "address-refused": "{by} does not dial this address.",
     "address-rejected": "{by} did not dial: it was asked too often, or is busy.",
     "address-tried-once": "One attempt to connect failed, which may have been chance.",
     "address-unanswered": "Nobody who was asked to connect to it answered.",
     # relays
-    "place-refused": "It has no place left, or none for this address.",
-    "place-denied": "It gives places only to peers that it knows.",
-    "place-limit": "This machine has as many places there as it allows.",
+    "place-refused": "It refuses a reservation: it has none left, or none for this address.",
+    "place-denied": "It gives reservations only to peers that it knows.",
+    "place-limit": "This machine has as many reservations there as it allows.",
     "place-status": "It refuses: {status}.",
-    "place-silent": "It did not answer the request for a place.",
+    "place-silent": "It did not answer the request for a reservation.",
     "place-carries-nothing": (
-        "It gave a place, and a connection through it did not come about ({status:or silence})."
+        "It gave a reservation, but no connection was made through it ({status:or silence})."
     ),
     # connections through a relay, and what became of them
-    "call-no-place": "It has no place at that relay: it is not running, or has gone.",
-    "call-not-taken": "The relay could not reach it, or it did not take the call.",
+    "call-no-place": "It has no reservation at that relay: it is not running, or has left.",
+    "call-not-taken": "The relay could not reach it, or it did not accept the connection.",
     "call-limit": "The relay has as many connections as it allows.",
     "call-denied": "The relay does not allow that.",
-    "call-failed": "No connection through the relay came about ({status}).",
+    "call-failed": "No connection was made through the relay ({status}).",
     "upgrade-dialled": "One end just connected to the other: {remote}.",
     "upgrade-met": "Both called each other at once, in attempt {attempts}: {remote}.",
     "upgrade-failed": "Both called each other {attempts} times, and none got through.",
@@ -82,26 +81,26 @@ SENTENCES = {
         "connection becomes direct with {direct} of {kinds} kinds of peers."
     ),
     "dcutr-birthday-only": (
-        "Your NAT shows every peer another port, and libp2p does not guess ports: direct with {direct} of "
-        "{kinds} kinds of peers, relayed with the rest. nattools punch guesses them."
+        "Your NAT uses a different port for each peer, and libp2p does not guess ports: direct with {direct} "
+        "of {kinds} kinds of peers, relayed with the rest. nattools punch guesses them."
     ),
     "dcutr-tcp-varies": (
-        "UDP is blocked, and over TCP every peer sees another port: direct with {direct} of {kinds} kinds of "
-        "peers."
+        "UDP is blocked, and over TCP each peer sees a different port: direct with {direct} of {kinds} kinds "
+        "of peers."
     ),
     "dcutr-nothing-passes": "Neither UDP nor TCP passes.",
     "dcutr-unknown": "The network was not measured: no server answered.",
     "dcutr-mapping-unknown": "Whether all peers see the same port of yours is not known.",
     "upgrade-they-are-open": "Anybody can connect to them.",
     "upgrade-we-are-open": "Anybody can connect to you.",
-    "upgrade-both-keep-ports": "Both show one port to everybody, and open it by calling at once.",
-    "upgrade-they-know-our-address": "They let in any port of an address that they have called.",
-    "upgrade-we-know-their-address": "Your NAT lets in any port of an address that you have called.",
+    "upgrade-both-keep-ports": "Both show one port to everybody, and open it by connecting at once.",
+    "upgrade-they-know-our-address": "They let in any port of an address that they have sent to.",
+    "upgrade-we-know-their-address": "Your NAT lets in any port of an address that you have sent to.",
     "upgrade-port-not-guessed": (
-        "One side's port is another one for every peer, and the other lets in only known ports."
+        "One side's port differs for each peer, and the other lets in only known ports."
     ),
-    "upgrade-no-port-guessed": "Neither side's port is known beforehand.",
-    "upgrade-udp-blocked": "Without UDP there is TCP alone, and neither side can be called.",
+    "upgrade-no-port-guessed": "Neither side's port is known in advance.",
+    "upgrade-udp-blocked": "Without UDP there is only TCP, and neither side can be connected to.",
     "upgrade-nothing-passes": "Neither UDP nor TCP passes.",
     "upgrade-tcp-not-measured": "TCP was not measured.",
     "upgrade-own-mapping-unknown": "Your own mapping is not known.",
@@ -117,5 +116,5 @@ SENTENCES = {
         "Direct with {direct} of {kinds} kinds of peers; with the rest only through relays, which end a "
         "connection after 2 minutes or 128 KiB unless they are your own."
     ),
-    "libp2p-unknown": "Whether peers can connect is not known: how ports are mapped here could not be told.",
+    "libp2p-unknown": "Whether peers can connect is not known: how the NAT maps ports was not measured.",
 }

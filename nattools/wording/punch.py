@@ -7,7 +7,8 @@ SENTENCES = {
     # meeting in a mailbox
     "mailbox-room-open": "Room {room} is open at {mailbox}.",
     "mailbox-nobody-yet": (
-        "Nobody else is in this room yet. If the other machine shows a code and waits, it is another code."
+        "Nobody else is in this room yet. If the other machine shows a code and waits too, the two codes "
+        "differ."
     ),
     "mailbox-peer-confirmed": "The peer is there and has the same code.",
     "mailbox-nobody-came": "Nobody joined with this code within {wait_s:.0f} s.",
@@ -46,12 +47,12 @@ SENTENCES = {
     "token-missing": "No token was entered within {wait_s:.0f} s.",
     "tokens-once": "Tokens are exchanged once; nothing more can be sent to the peer.",
     "tokens-tried": (
-        "No more tries by {strategy} after {times}: both tokens have to be pasted within a minute of each "
-        "other. If the peer was later, exchange new tokens."
+        "{strategy} is not tried again after {times} times: both tokens have to be pasted within a minute of "
+        "each other. If the peer was later, exchange new tokens."
     ),
     "tokens-stale": (
-        "The NAT of this side has gone on from port {told} to {now} since its token was made, and the peer "
-        "looks at the next {reach} alone. Exchange new tokens, and paste them sooner."
+        "This side's NAT has moved on from port {told} to {now} since its token was made, and the peer tries "
+        "only the next {reach}. Exchange new tokens, and paste them sooner."
     ),
     # what each side brings
     "network-classic": "The network is: {classic}.",
@@ -67,11 +68,11 @@ SENTENCES = {
     # the plan
     "plan-made": "{steps:then}; odds {odds:percent}.",
     "plan-limit": (
-        "Where the peer does not answer, at most {packets:,} packets a day go to at most {addresses} "
+        "While the peer does not answer, at most {packets:,} packets a day go to at most {addresses} "
         "addresses."
     ),
     "plan-none": "No direct path is known.",
-    "plan-no-common-family": "The two have no measured address family in common.",
+    "plan-no-common-family": "The two sides have no measured address family in common.",
     "plan-mapping-unmeasured": "How {whose} network maps ports was not measured.",
     "plan-allocation-unknown": (
         "How {whose} NAT chooses ports is not known; a measurement with more fresh ports would tell."
@@ -85,19 +86,19 @@ SENTENCES = {
         "Both are behind {external}, whose NAT does not support hairpinning: they connect only if they can "
         "reach each other's own addresses."
     ),
-    "relay-in-reserve-at": "The relay {uri} passes everything on, more slowly, while nothing direct works.",
-    "relay-only": "Only a relay is wanted.",
-    "relay-disagreed": "One side uses a relay alone (--relay-only), and the other one none (--no-relay).",
+    "relay-in-reserve-at": "The relay {uri} passes everything on, more slowly, while no direct path works.",
+    "relay-only": "Only a relay may be used.",
+    "relay-disagreed": "One side uses only a relay (--relay-only), and the other one none (--no-relay).",
     "relay-allocated": "The relay {uri} gives the address {relayed}.",
     "relay-refused": "The relay {uri} cannot be used: {detail}.",
     "direct-failed": "No direct path was found: {steps:then} did not connect.",
-    "relay-renewal": "The relay's credentials end soon; the path is replaced before.",
-    "relay-renewed": "Connected by the relay to {remote} now, with new credentials.",
+    "relay-renewal": "The relay's credentials end soon; the path is replaced before that.",
+    "relay-renewed": "Connected through the relay to {remote}, with new credentials.",
     "relay-renewal-failed": "The relay gave no new path; the old one stays in use.",
     "direct-search": "Looking for a direct path again; the relay passes everything on meanwhile.",
-    "direct-found": "Connected directly to {remote} now; the relay is left.",
+    "direct-found": "Connected directly to {remote} now; the relay is no longer used.",
     "direct-search-failed": "No direct path was found; the relay stays in use.",
-    "path-changed-direct": "A direct path works, from {local} to {remote}; the relay is left.",
+    "path-changed-direct": "A direct path works, from {local} to {remote}; the relay is no longer used.",
     "relay-in-reserve": "A relay that both sides reach passes everything on, more slowly.",
     "relay-both-change": (
         "Both external ports change, one of them at random among all: it would take minutes and many packets."
@@ -105,7 +106,7 @@ SENTENCES = {
     "relay-tcp-restricted": "UDP does not pass on one side, and {whose} TCP reaches certain ports at most.",
     "relay-tcp-ports": "TCP leaves {whose} network only to certain ports ({ports}); a relay there works.",
     "relay-udp-blocked": "UDP does not pass on one side; a relay over TCP or TLS does.",
-    "nothing-in-common": "There is nothing that both sides are willing to use.",
+    "nothing-in-common": "There is no way that both sides are willing to use.",
     "relay-would-help": (
         "A relay that both sides reach would connect them: nattools serve --relay at a public address is one."
     ),
@@ -185,13 +186,13 @@ SENTENCES = {
     # attempts
     "peer-unknown-message": "The peer sent a message that this version does not know: {problem}.",
     "peer-mirrors": "The peer is a mirror of this side: it sent this side's own introduction.",
-    "peer-begins-again": "The peer starts over again and again.",
-    "peer-dawdles": "There was no connection within {limit_s:span}: the peer begins and does not go on.",
+    "peer-begins-again": "The peer starts again and again.",
+    "peer-dawdles": "There was no connection within {limit_s:span}: the peer begins but does not go on.",
     "peer-not-at-step": "The peer did not come to this step.",
     "peer-credentials-invalid": "The peer's ICE credentials are invalid: {problem}.",
     "peer-credentials-unknown": "The peer's ICE credentials are not known.",
     "peer-port-unknown": "The peer's external {transport} port is not known.",
-    "own-port-unknown": "No server tells at which {transport} port this machine is seen.",
+    "own-port-unknown": "No server tells which {transport} port this machine is seen at.",
     "peer-address-refused": "The peer says that it is at {endpoint}: {reason}.",
     "no-check-answered": "No check was answered.",
     "path-works": "A path to {remote} works.",
@@ -211,7 +212,9 @@ SENTENCES = {
         "The path from {local} to {remote} is used now: it is shorter than the one before."
     ),
     "path-changed-nominated": "The path from {local} to {remote} is used now: the peer chose it.",
-    "budget-spent": "What was announced is spent: no more is sent to addresses where nobody answers.",
+    "budget-spent": (
+        "The announced number of packets has been sent: no more go to addresses where nobody answers."
+    ),
     "steps-failed": "Tried without success: {steps:and}.",
     "cannot-run": "{problem}.",
     # the connection
@@ -242,10 +245,10 @@ SENTENCES = {
     ),
     "by-mapped": "A router made a port mapping, and packets came through it.",
     "by-low-ttl": (
-        "One side opened its own NAT with packets that went no further, then the other one connected."
+        "One side opened its own NAT with packets that went no farther, then the other one connected."
     ),
     "by-prediction": "The next external port of a sequential NAT was predicted.",
-    "by-birthday": "Of many ports opened on one side, a try of the other found one.",
+    "by-birthday": "One side opened many ports, and a try of the other side found one.",
     "by-simultaneous-open": "Both sides opened a TCP connection at the same moment.",
     "by-relay": "A relay passes everything on.",
 }

@@ -7,8 +7,8 @@ SENTENCES = {
     "relay-unresolved": "Its name cannot be looked up: {detail}.",
     "relay-check-name": "Check the spelling, and this machine's name servers (DNS).",
     "relay-silent-udp": "Nothing answers over UDP at {server}: it is down, or UDP to that port is blocked.",
-    "relay-only-stun": "It answers STUN and no request for an allocation: it may be no relay.",
-    "relay-try-tcp": "Try it over TCP, or over TLS (turns:), where it has that.",
+    "relay-only-stun": "It answers STUN, but no request for an allocation: it may not be a relay.",
+    "relay-try-tcp": "Try it over TCP, or over TLS (turns:), if it has that.",
     "relay-silent-tcp": "Nothing answers over TCP at {server}: it is down, or TCP to that port is blocked.",
     "relay-try-443": "Networks that block ports let TCP port 443 out: a relay with TLS there helps.",
     "relay-port-closed": "Nothing listens at {server}.",
@@ -17,7 +17,7 @@ SENTENCES = {
     "relay-prohibited": "A firewall rejects packets to {server}.",
     "relay-ask-network": "Ask whoever runs this network, or use another one.",
     "relay-not-tls": "TLS with {server} fails: {detail}.",
-    "relay-check-tls-port": "Check the port: turns: has 5349 unless one is named, and often 443.",
+    "relay-check-tls-port": "Check the port: turns: uses 5349 unless one is named, and often 443.",
     "relay-certificate": "It cannot be trusted: {detail}.",
     "relay-self-signed": (
         "Its certificate is self-signed, and the map does not name it: Tailscale's clients do not relay "
@@ -28,18 +28,18 @@ SENTENCES = {
         "server a certificate of an authority."
     ),
     "relay-check-certificate": (
-        "Name the relay as its certificate does. If that is so, its operator has to renew the certificate, "
-        "or this network intercepts TLS."
+        "Name the relay as its certificate does. If you do, its operator has to renew the certificate, or "
+        "this network intercepts TLS."
     ),
     "relay-not-a-relay": "Something else answers in its place: {detail}.",
-    "relay-check-uri": "Check the address and the port: what is there is no relay of that kind.",
+    "relay-check-uri": "Check the address and the port: what answers there is not a relay of that kind.",
     "relay-portal": "A captive portal answers in its place: this network wants you to log in first.",
     "relay-log-in": "Open a web page in a browser and log in to this network.",
-    "relay-closed": "It ended the connection.",
-    "relay-no-answer": "It accepts the connection and does not answer.",
+    "relay-closed": "It closed the connection.",
+    "relay-no-answer": "It accepts the connection but does not answer.",
     "relay-ask-operator": "Ask whoever runs it: its log has the reason.",
     # credentials
-    "relay-credentials-missing": "It asks for a user name and a password, and none are given here.",
+    "relay-credentials-missing": "It asks for a user name and a password, but none are given here.",
     "relay-give-credentials": "Give them: --turn-user NAME:PASSWORD, or --turn-secret SECRET.",
     "relay-credentials-refused": "It does not accept the user name and password.",
     "relay-check-credentials": (
@@ -54,15 +54,15 @@ SENTENCES = {
         "headscale with verify_clients: false."
     ),
     # what it says no to
-    "relay-error-300": "It sends its clients to another server, and that led nowhere.",
-    "relay-error-400": "It calls the request malformed.",
-    "relay-error-403-allocate": "It forbids this machine to have an allocation.",
+    "relay-error-300": "It redirects its clients to another server, and that led nowhere.",
+    "relay-error-400": "It says that the request is malformed.",
+    "relay-error-403-allocate": "It forbids this machine an allocation.",
     "relay-error-403-permit": "It does not relay to this machine's own address.",
     "relay-denied-peer": "Its operator denies such peers (denied-peer-ip in coturn); others it may relay to.",
     "relay-error-420": "It does not know an attribute that the request needs.",
-    "relay-error-437": "It says that this port has an allocation already, or none any more.",
-    "relay-try-again": "Try again, from another port. If it stays, something on the way rewrites ports.",
-    "relay-error-438": "It calls every nonce stale, its newest one too.",
+    "relay-error-437": "It says that this port already has an allocation, or no longer has one.",
+    "relay-try-again": "Try again, from another port. If it persists, something on the way rewrites ports.",
+    "relay-error-438": "It calls every nonce stale, even its newest one.",
     "relay-check-clock": "Its clock or its nonces are at fault: ask whoever runs it.",
     "relay-error-440": "It gives no addresses of the family asked for.",
     "relay-other-family": "Try the other family: -4 or -6.",
@@ -80,19 +80,19 @@ SENTENCES = {
     ),
     "relay-set-external": "Its operator has to name its public address (external-ip in coturn).",
     "relay-nothing-relayed": (
-        "It gives the address {relayed} and relays nothing: none of {sent} datagrams came through, whichever "
-        "way."
+        "It gives the address {relayed} but relays nothing: none of {sent} datagrams came through, in either "
+        "direction."
     ),
     "relay-open-range": (
         "Its firewall has to let UDP in and out at its relayed ports (49152 to 65535 unless set otherwise)."
     ),
     "relay-not-reached": (
-        "What is sent through it comes, but nothing sent to {relayed}, the address that it gives, arrives."
+        "What is sent through it arrives, but nothing sent to {relayed}, the address that it gives, does."
     ),
     "relay-inward-only": (
-        "What is sent to {relayed}, the address that it gives, comes, but nothing leaves from there."
+        "What is sent to {relayed}, the address that it gives, arrives, but nothing leaves from there."
     ),
-    "relay-derp-silent": "It lets this machine in and passes nothing on.",
+    "relay-derp-silent": "It lets this machine in but passes nothing on.",
     "relay-missing": "{detail}.",
     "relay-install-derp": "Install PyNaCl where nattools is installed: pip install pynacl.",
     # verdicts

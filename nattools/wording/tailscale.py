@@ -6,45 +6,47 @@ SENTENCES = {
     # in a sentence
     "ts-direct-count": "Tailscale connects directly with {direct} of {kinds} kinds of networks.",
     "ts-ways-unknown": "Which peers it reaches directly is not known: this NAT's behaviour was not measured.",
-    "ts-ways-partly-unknown": "Of the others it is not known: no server here could measure the filtering.",
+    "ts-ways-partly-unknown": "For the others it is not known: no server here could measure the filtering.",
     "ts-all-relayed": "UDP does not get out here, so Tailscale relays everything over HTTPS.",
     "ts-services-alone": (
-        "UDP leaves this network only to ports of services ({ports:list}): STUN works, and netcheck says so, "
-        "but no peer's port is reached. Tailscale relays everything."
+        "UDP leaves this network only to well-known ports ({ports:list}): STUN works, and netcheck says so, "
+        "but no peer's port can be reached. Tailscale relays everything."
     ),
     "ts-easy": "Everybody who can send UDP reaches this machine.",
     "ts-mapped": "The router opens a port for it, which everybody who can send UDP reaches.",
     "ts-hard": (
-        "This NAT gives another port to each peer (a hard NAT), and Tailscale predicts no ports: it meets "
-        "only those who let an address in whatever its port."
+        "This NAT uses a different port for each peer (a hard NAT), and Tailscale predicts no ports: it "
+        "connects directly only to those who let in any port of an address."
     ),
     "ts-strict": (
-        "This NAT lets in only ports that were written to, so a peer whose NAT gives another port to each "
-        "peer is relayed."
+        "This NAT lets in only ports that you have sent to, so a peer whose NAT uses a different port for "
+        "each peer is relayed."
     ),
     "ts-firewalled": (
-        "The firewall here lets in only ports that were written to, so a peer whose NAT gives another port "
-        "to each peer is relayed."
+        "The firewall here lets in only ports that you have sent to, so a peer whose NAT uses a different "
+        "port for each peer is relayed."
     ),
-    "ts-relays-untried": "UDP was not seen to get out; whether Tailscale's relays are reached was not tried.",
-    "ts-nothing-passes": "UDP does not get out, and no relay is reached.",
+    "ts-relays-untried": (
+        "UDP was not seen to get out; whether Tailscale's relays can be reached was not tried."
+    ),
+    "ts-nothing-passes": "UDP does not get out, and no relay can be reached.",
     "settle-tailscale": "nattools tailscale asks its servers.",
     # control servers
     "ts-control-answers": "The control server {url} answers.",
     "ts-control-unresolved": "The control server {url} is not found: {detail}.",
     "ts-control-here": (
         "The name of the control server {url} leads to this machine itself ({address}): a name server here "
-        "blocks it, as those do that block advertising, or the hosts file does."
+        "blocks it, as ad blockers do, or the hosts file does."
     ),
     "ts-unblock-name": (
-        "Take the name off the blocking list (Pi-hole, AdGuard Home, NextDNS, the hosts file), or ask "
-        "another name server."
+        "Take the name off the block list (Pi-hole, AdGuard Home, NextDNS, the hosts file), or ask another "
+        "name server."
     ),
     "ts-control-silent": "Nothing answers at the control server {url}: {detail}.",
     "ts-control-refused": "Nothing listens at the control server {url}.",
-    "ts-control-unreachable": "There is no way to the control server {url}: {detail}.",
+    "ts-control-unreachable": "The control server {url} cannot be reached: {detail}.",
     "ts-control-prohibited": "A firewall rejects packets to the control server {url}.",
-    "ts-control-closed": "The connection to the control server {url} is ended by somebody: {detail}.",
+    "ts-control-closed": "Somebody closes the connection to the control server {url}: {detail}.",
     "ts-control-not-tls": "What answers for the control server {url} does not speak TLS: {detail}.",
     "ts-control-certificate": (
         "The certificate shown for the control server {url} cannot be trusted: {detail}."
@@ -55,7 +57,7 @@ SENTENCES = {
     ),
     "ts-control-portal": "A captive portal answers for the control server {url}.",
     "ts-control-error": "The control server {url} does not give its key: {detail}.",
-    "ts-control-other": "What answers at {url} is no control server: {detail}.",
+    "ts-control-other": "What answers at {url} is not a control server: {detail}.",
     "ts-check-dns": "Check the name, and that this network's name server does not block it.",
     "ts-let-https-out": (
         "Ask whoever runs this network to let TCP port 443 out to it, or use another network."
@@ -66,15 +68,15 @@ SENTENCES = {
         "its certificate."
     ),
     "ts-upgrade-lost": (
-        "The control server {url} answers, but a reverse proxy before it takes away the header by which "
+        "The control server {url} answers, but a reverse proxy in front of it removes the header by which "
         "clients leave HTTP: none can log in."
     ),
     "ts-pass-upgrade": (
-        "Let the proxy pass the Upgrade and Connection headers on (nginx: proxy_http_version 1.1, "
+        "Have the proxy pass on the Upgrade and Connection headers (nginx: proxy_http_version 1.1, "
         "proxy_set_header Upgrade $http_upgrade)."
     ),
     # DERP
-    "ts-map-missing": "Its DERP map {map} cannot be had: {detail}.",
+    "ts-map-missing": "Its DERP map {map} is not available: {detail}.",
     "ts-name-map": "Name a map in a file: --derp-map FILE (tailscale debug derp-map prints one).",
     "ts-home": "Its home region would be {region}, {rtt_ms:ms} away.",
     "ts-home-without-udp": (
@@ -88,10 +90,10 @@ SENTENCES = {
     "ts-relay-fails": "{uri} does not relay.",
     # what would make it direct
     "ts-let-udp-out": (
-        "Have UDP let out of this network: to any port, or at least to 3478 and from 41641. Until then all "
-        "is relayed."
+        "Have this network let UDP out: to any port, or at least to 3478 and from 41641. Until then "
+        "everything is relayed."
     ),
-    "ts-open-port": "Open UDP port 41641 in the firewall for what comes in: then everybody reaches it.",
+    "ts-open-port": "Open UDP port 41641 for incoming packets in the firewall: then everybody can reach it.",
     "ts-map-port": (
         "Enable UPnP, NAT-PMP or PCP in the router, or forward UDP port 41641 to this machine: Tailscale "
         "uses both by itself, and then everybody who can send UDP reaches it."
@@ -104,16 +106,14 @@ SENTENCES = {
     # beyond netcheck
     "ts-filtering": "Filtering: {filtering}.",
     "ts-filtering-unknown": "Filtering: not measured; a nattools serve outside tells.",
-    "ts-varies-after-all": (
-        "The mapping does vary by destination: netcheck had the answers of one server alone."
-    ),
+    "ts-varies-after-all": "The mapping does vary by destination: netcheck had only one server's answers.",
     "ts-allocation": "Port allocation: {allocation}.",
     "ts-carrier-nat": "A second NAT, the provider's: port mappings on your router do not reach the internet.",
     "ts-double-nat": "A second NAT: port mappings on the nearer router do not reach the internet.",
     "ts-one-nat": "One NAT, no second behind it.",
     "ts-layers-unknown": "Whether there is a second NAT is not known.",
-    "ts-hairpin": "Hairpinning works: two machines here meet at their outside addresses.",
-    "ts-no-hairpin": "No hairpinning: two machines here meet only at their inside addresses.",
+    "ts-hairpin": "Hairpinning works: two machines here can use each other's external address.",
+    "ts-no-hairpin": "No hairpinning: two machines here can use only each other's internal address.",
     "ts-hairpin-unknown": "Hairpinning: not known.",
     "ts-lifetime": (
         "An idle mapping lives {lifetime_s:seconds}, longer than the {heartbeat_s:seconds} between a "
@@ -129,10 +129,10 @@ SENTENCES = {
     ),
     "ts-mapping-true": "A port mapping by {protocol:protocol} works from outside: {external}.",
     "ts-mapping-false": (
-        "A port mapping by {protocol:protocol} is granted, but nothing comes in by {external}."
+        "A port mapping by {protocol:protocol} was granted, but nothing gets in through {external}."
     ),
     "ts-mapping-unverified": (
-        "A port mapping by {protocol:protocol} is granted ({external}); nobody tried it."
+        "A port mapping by {protocol:protocol} was granted ({external}); nobody tried it."
     ),
     "ts-no-mapping": "No router here makes port mappings.",
     "ts-mapping-not-asked": "No router was asked for port mappings.",
@@ -141,84 +141,84 @@ SENTENCES = {
     "peer-expired": "Its key has expired.",
     "renew-key": "Log in again on that machine.",
     "peer-offline": "It is not online.",
-    "peer-idle": "No packets go there, so no way is chosen.",
+    "peer-idle": "No packets go there, so no path is chosen.",
     "ping-peer": "tailscale ping {name} makes it choose one.",
-    "peer-way-unknown": "The status does not say which way packets go.",
+    "peer-way-unknown": "The status does not say which path packets take.",
     "peer-by-peer-relay": "Another machine of the tailnet passes its packets on ({relay}).",
     "peer-relayed": "It is relayed.",
     "peer-relayed-by": "It is relayed by {relay}.",
     "peer-relayed-by-its": "It is relayed by {relay}, its home; ours is {own}.",
     "peer-near": (
         "It says that it is at {endpoint}, on this very network: a firewall on one of the two machines, or "
-        "an access point that keeps its clients apart, stops UDP."
+        "an access point that isolates its clients, stops UDP."
     ),
-    "look-at-lan": "nattools lan on both tells; else let UDP port 41641 in on both.",
-    "own-network-unknown": "Why is not known: this network was not measured.",
+    "look-at-lan": "nattools lan on both machines tells; otherwise let UDP port 41641 in on both.",
+    "own-network-unknown": "The reason is not known: this network was not measured.",
     "own-udp-blocked": "UDP does not get out of this network.",
     "both-move": (
-        "This NAT gives another port to each peer, and so does its ({ports} ports of one address were "
-        "seen): two hard NATs."
+        "This NAT uses a different port for each peer, and so does the peer's ({ports} ports of one address "
+        "were seen): two hard NATs."
     ),
     "own-moves": (
-        "This NAT gives another port to each peer, so that it is relayed if its network is one of these: "
-        "{kinds:list}."
+        "This NAT uses a different port for each peer, so the peer is relayed if its network is one of "
+        "these: {kinds:list}."
     ),
     "peer-moves": (
-        "Its NAT gives another port to each peer ({ports} ports of one address were seen), and this side "
-        "lets in only ports that it wrote to."
+        "Its NAT uses a different port for each peer ({ports} ports of one address were seen), and this side "
+        "lets in only ports that it has sent to."
     ),
     "only-blocked-left": (
-        "This side connects with all that send UDP: its network blocks UDP, or a firewall does."
+        "This side connects to everybody who can send UDP: the peer's network blocks UDP, or a firewall does."
     ),
     "one-of-these-left": "By elimination its network is one of these: {kinds:list}.",
-    "measure-at-peer": "nattools tailscale on that machine tells.",
-    "relayed-or-idle": "Where nothing was sent to it lately, that says nothing: ping it, and look again.",
+    "measure-at-peer": "Run nattools tailscale on that machine.",
+    "relayed-or-idle": "If nothing was sent to it lately, that means little: ping it, and look again.",
     "overlay-map-port": (
-        "A port that the router opens (UPnP, NAT-PMP, PCP, or forwarded by hand) helps with whomever."
+        "A port that the router opens (UPnP, NAT-PMP, PCP, or forwarded by hand) helps with every peer."
     ),
     # addresses of kubo's
-    "address-of-relay": "An address by way of a relay ({relay}).",
+    "address-of-relay": "An address through a relay ({relay}).",
     "address-untested": "Nobody has tried it yet: AutoNAT asks several servers, one after the other.",
     "address-reachable": "Somebody outside has reached it.",
     "address-doubtful": (
-        "AutoNAT says that it is reached; but this NAT lets in addresses that were written to, as the one "
-        "that tried it was. Strangers may not get in."
+        "AutoNAT says that it can be reached; but this NAT lets in addresses that you have sent to, and the "
+        "peer that tried was one of them. Strangers may not get in."
     ),
     "address-unreachable": "Nobody who tried it got in; the filtering here is {filtering}.",
     # several tailnets
     "clash-addresses": "Both have machines with the same address: {address}, {count} in all.",
     "clash-range": (
-        "Both give their machines addresses of {network}. On Linux each client drops what comes from there "
-        "by another interface."
+        "Both give their machines addresses of {network}. On Linux each client drops packets from there that "
+        "come by another interface."
     ),
     "clash-carrier": (
-        "{address} on {interface} is of the provider's network, from whose range the tailnet has its "
-        "addresses, too: on Linux its client drops what comes from there."
+        "{address} on {interface} belongs to the provider's network, in the range that the tailnet uses too: "
+        "on Linux its client drops packets from there."
     ),
     "give-other-range": (
         "Give one of them another range (headscale: prefixes.v4), or run one client in userspace "
         "(tailscaled --tun=userspace-networking)."
     ),
-    "clash-routes": "Both have a route to {network}: which one is taken is chance.",
+    "clash-routes": "Both have a route to {network}: which one is used is chance.",
     "clash-routes-within": (
-        "{owner} has a route to {network}, which takes that part of the other's route to {wider}."
+        "{owner} has a route to {network}, which takes that part out of the other's route to {wider}."
     ),
-    "accept-one": "Accept routes of one of them alone (tailscale set --accept-routes=false on the other).",
-    "clash-local": "It has a route to {network}, and this machine's own network ({address}) is within it.",
+    "accept-one": "Accept the routes of only one of them (tailscale set --accept-routes=false on the other).",
+    "clash-local": "It has a route to {network}, which includes this machine's own network ({address}).",
     "renumber": "Give one of the two networks other addresses, or do not accept that route here.",
     "clash-port": "Two clients are seen at {endpoint}: only one of them can have port {port}.",
     "choose-port": "Give one of them a port of its own: tailscaled --port=41642.",
     "clash-rules": (
-        "Both clients set the routes, firewall rules and name servers of this system, under the same names: "
-        "the later one undoes what the other has set."
+        "Both clients set this system's routes, firewall rules and name servers, under the same names: the "
+        "later one undoes what the other has set."
     ),
     "run-in-userspace": (
         "Run one of them in userspace (tailscaled --tun=userspace-networking) or in a container of its own."
     ),
     "clash-exit-nodes": (
-        "Both want all traffic for their exit nodes; {owner:or it is not known which} has it."
+        "Both want to send all traffic to their exit nodes; {owner:or it is not known which} gets it."
     ),
-    "one-exit-node": "Keep one exit node: tailscale set --exit-node= takes the other's away.",
+    "one-exit-node": "Keep one exit node: tailscale set --exit-node= removes the other.",
     "default-route-of": (
         "All other traffic goes by {owner}, and so do the servers and relays of {others:and}."
     ),

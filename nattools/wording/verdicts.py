@@ -34,7 +34,7 @@ SENTENCES = {
     "ask-for-own-address": (
         "Your provider shares one address among customers: ask for a public one, or use IPv6."
     ),
-    "direct-not-measured": "Nothing is known of IPv{family} from outside.",
+    "direct-not-measured": "IPv{family} was not measured from outside.",
     "direct-open": "The address is public, and unsolicited packets arrive.",
     "direct-forwarded": (
         "Whatever comes to {external:or your outside address} is passed on to this machine (a 1:1 NAT, or "
@@ -75,11 +75,11 @@ SENTENCES = {
     # upnp-igd, nat-pmp, pcp
     "no-router": "There is no router with an address on this network to ask.",
     "router-not-asked": "The router was not asked: nattools map probe asks it.",
-    "no-ipv4-to-map": "It makes mappings of IPv4 ports alone, and this network has no IPv4.",
+    "no-ipv4-to-map": "It maps only IPv4 ports, and this network has no IPv4.",
     "router-silent": "Nothing answered.",
     "router-closed": "The router rejects the protocol's packets.",
     "router-refuses": "{name}: {meaning}",
-    "router-answers-oddly": "Something answered, but not as {protocol:protocol} does: {detail}.",
+    "router-answers-oddly": "Something answered, but not in valid {protocol:protocol}: {detail}.",
     "router-advice": "{advice}",
     "enable-protocol": "Enable {protocol:protocol} in your router's settings, if it has that.",
     "enable-protocol-at": (
@@ -88,7 +88,7 @@ SENTENCES = {
     "mapping-not-tried": "The router supports it; no mapping was tried: nattools map probe tries one.",
     "no-mapping-tried": "No mapping was tried.",
     "router-forbids-port": (
-        "The router forbids the port over UPnP; asking for it by this protocol too could freeze the router."
+        "The router refuses the port over UPnP; asking by this protocol as well could hang the router."
     ),
     "allow-port": "Allow it in the router's settings.",
     "mapping-cannot-help": "It is enabled, but cannot help here.",
@@ -102,11 +102,15 @@ SENTENCES = {
     "mapping-untested-over": "Not tested over {transports:and}.",
     "pinhole-untested-over": "The pinhole over {transports:and} was not tested.",
     "mapping-off-path": (
-        "The router makes mappings, but answers would not leave by it: what this machine sends leaves by "
-        "{interfaces:list}."
+        "The router makes mappings, but replies would not go back through it: this machine's traffic leaves "
+        "by {interfaces:list}."
     ),
     "mapping-without-effect": "The router confirmed the mapping, but nothing arrives from outside.",
     "mapping-false": "The router confirmed {external:or the port}, but nothing arrives there from outside.",
+    "gateway-off-path": (
+        "{hosts:list} answers as an internet gateway, but is not the router that packets leave by: a mapping "
+        "there has no effect."
+    ),
     "mapping-arrives-elsewhere": (
         "What comes for {external} arrives at this machine's port {port}, not at {internal}: the router gives"
         " a port and does not change its number, as VPN providers do."
@@ -125,8 +129,9 @@ SENTENCES = {
         "or nft on Linux; on Windows allow the program in Windows Security."
     ),
     "check-router": (
-        "It does not come to this machine: look for a firewall in the router's settings; if there is none, "
-        "the router's answer is wrong: restart it, or forward the port by hand."
+        "It does not come to this machine: look for a firewall in the router's settings, and for a second "
+        "NAT beyond it (nattools diagnose tells). Else the router's answer is wrong: restart it, or "
+        "forward the port by hand."
     ),
     "check-firewall": (
         "Look for a firewall on this machine and in the router's settings; if there is none, the router's "
@@ -135,7 +140,7 @@ SENTENCES = {
     "mapping-not-enough": "The router makes mappings, but they do not reach the internet.",
     "mapping-unverified": "The router confirmed {external:or a port}; nobody tested it from outside.",
     "mapping-check-failed": (
-        "The router confirmed {external:or a port}; the server that was to test it failed."
+        "The router confirmed {external:or a port}; the server that was to test it failed to."
     ),
     "settle-mapping-with-serve": "A nattools serve outside would settle it: --server HOST.",
     "second-nat-of-provider": (
@@ -144,6 +149,10 @@ SENTENCES = {
     ),
     "second-nat": (
         "The router's own external address, {address}, is not public: there is a second NAT beyond it."
+    ),
+    "second-nat-on-path": (
+        "The router calls the outside address its own, but there is a second NAT beyond it: the routers on "
+        "the path show that."
     ),
     "router-address-differs": (
         "The router's external address is {address}, but from outside you are {external}."
@@ -159,7 +168,7 @@ SENTENCES = {
     # udp-punch
     "udp-not-measured": "UDP was not measured.",
     "udp-blocked": "UDP does not get out of this network.",
-    "udp-forbidden": "This machine's own firewall lets no UDP out: the system refuses to send it.",
+    "udp-forbidden": "This machine's own firewall blocks outgoing UDP: the system refuses to send it.",
     "use-tcp-relay": "Use a relay over TCP or TLS, or another network.",
     "settle-two-addresses": (
         "Two addresses to ask would settle it: nattools serve, or --server with one that supports RFC 5780."
@@ -181,8 +190,9 @@ SENTENCES = {
     ),
     "prediction-may-miss": "It fails when others take that port first.",
     "port-from-block": (
-        "Your NAT uses a different port for each peer, from a block of {size}: without guessing only to "
-        "peers without a NAT, and those whose NAT does not filter by port (full cone, address-restricted)."
+        "Your NAT uses a different port for each peer, from a block of {size}: without guessing, it works "
+        "only with peers without a NAT, and those whose NAT does not filter by port (full cone, "
+        "address-restricted)."
     ),
     "port-random": f"Your NAT uses a different random port for each peer: only with {_EASY}.",
     "port-unpredictable": (
@@ -199,8 +209,8 @@ SENTENCES = {
     "punch-kept-out": (
         "The server's second address ({peer}) sent {packets} packets here, and none of them got in."
     ),
-    "punch-port-missed": "Port {port} was predicted, and it was {seen}.",
-    "punch-ports-missed": "Port {first} to {last} was predicted, and it was {seen}.",
+    "punch-port-missed": "Port {port} was predicted, but it was {seen}.",
+    "punch-ports-missed": "Port {first} to {last} was predicted, but it was {seen}.",
     "punch-silent": "It was tried {tries} times without success; that may be bad luck.",
     "punch-refused": "It was tried {tries} times and refused; that may be bad luck.",
     "punch-failed": "Testing it failed: {detail}.",
@@ -243,15 +253,15 @@ SENTENCES = {
     ),
     "birthday-few-open": (
         "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random, "
-        "and none got in; only {open} of {checked} ports proved open, as if the router held few."
+        "and none got in; only {open} of {checked} ports proved open: the router seems to keep only a few."
     ),
     "birthday-unexplained": (
         "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random, "
-        "and none got in, which is not bad luck: ports are allocated in another way."
+        "and none got in. That is not bad luck: the NAT must allocate ports some other way."
     ),
     "birthday-bad-luck": (
-        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random; "
-        "that none got in has a chance of up to {chance:odds}."
+        "Tested: the server's second address ({peer}) sent {packets:,} packets to ports picked at random, "
+        "and none got in; the odds of such bad luck are up to {chance:odds}."
     ),
     "birthday-fewer-sockets": "Only {detail}.",
     "birthday-ended-early": "It ended early: {detail}.",
@@ -272,7 +282,7 @@ SENTENCES = {
     ),
     "tcp-port-varies": "Your NAT uses a different TCP port for each peer; it would have to be predicted.",
     "tcp-mapping-unknown": "How the NAT maps TCP ports is not known.",
-    "tcp-worked": "Tested with the server's second address: it got in, both connecting at once.",
+    "tcp-worked": "Tested with the server's second address: it worked, with both connecting at once.",
     "tcp-kept-out": (
         "The server's second address ({peer}) connected {tries} times while we did, and never got in."
     ),

@@ -5,9 +5,9 @@ from __future__ import annotations
 SENTENCES = {
     "watch-began": "Watching: {what}.",
     "watch-offline": "Nothing can be measured: {why}.",
-    "watch-online": "It can be measured again, after {seconds:about}.",
+    "watch-online": "Measuring works again, after {seconds:about}.",
     "watch-woke": "This machine slept for {seconds:about}. Measuring again.",
-    "watch-server-gone": "{server} ({address}) answers no more.",
+    "watch-server-gone": "{server} ({address}) no longer answers.",
     "watch-server-back": "{server} ({address}) answers again.",
     "watch-flow-died": (
         "The NAT ended a mapping that was in use: after {seconds:about} a busy flow to {server} got no more "

@@ -11,7 +11,7 @@ TOPICS = (
         ("watch-flow-*",),
         "A mapping lives as long as packets pass (RFC 4787 4.3). This one did not: the router restarted or "
         "lost its table, has too few sessions, or the provider gave it another address.",
-        "One socket asked a server for its outside address every 10 s; a new socket was asked beside it.",
+        "One socket asked a server for its external address every 10 s; a new socket was asked beside it.",
         "Connections through this NAT break at such moments: let programs reconnect. Look at the router's "
         "log for the time; renew its firmware; see whether its table of sessions is full.",
     ),
@@ -52,7 +52,7 @@ TOPICS = (
     ),
     Topic(
         "diff-address",
-        "Another outside address",
+        "Another external address",
         ("diff-outside-address", "diff-other-address"),
         "The provider gave the router another address, as many do every day or after a reconnect.",
         "What servers saw, in both reports; not what a pool of addresses shows by chance.",

@@ -25,7 +25,7 @@ TOPICS = (
         ),
         "With IPv6 nothing has to be translated, but most routers let in only answers (RFC 6092). Others "
         "then cannot begin a connection, unless a port is opened: a pinhole.",
-        "A server outside sent to ports that had written to nobody; where it may, this machine looked at "
+        "A server outside sent to ports that had sent nothing; where it may, this machine looked at "
         "what came to its interface before its own firewall.",
         "Open the port for this machine where the packets are stopped. Hole punching needs nothing opened.",
         {
@@ -46,7 +46,7 @@ TOPICS = (
             "ipv6-none", "ipv6-dead", "ipv6-not-capable", "ipv6-works-not", "ipv6-problem-no-*",
             "ipv6-advice-no-*", "ipv6-problem-switched-off", "ipv6-advice-switched-off",
             "ipv6-problem-tentative", "ipv6-advice-tentative", "ipv6-problem-ula-only",
-            "ipv6-advice-ula-only",
+            "ipv6-advice-ula-only", "ipv6-problem-duplicate-address", "ipv6-advice-duplicate-address",
         ),
         "It takes an address that works outside, a route, and an answer from outside. Where there is an "
         "address and no answer, programs wait for IPv6 before they try IPv4.",
@@ -56,10 +56,21 @@ TOPICS = (
         SWITCHED_ON,
     ),
     Topic(
+        "ipv6-old-prefix",
+        "One of several prefixes is dead",
+        ("ipv6-problem-dead-prefix", "ipv6-advice-dead-prefix"),
+        "After an outage a router may get another prefix from the provider, and not tell that the old one is "
+        "over (flash renumbering, RFC 8978): machines keep both for days, and use the wrong one. With two "
+        "routers, packets with an address of one may leave by the other, which drops them.",
+        "From an address of each prefix the same servers were asked.",
+        "Have the machine forget the old prefix, and update the router: RFC 9096 says how it is to tell of "
+        "the end of a prefix.",
+    ),
+    Topic(
         "ipv6-packet-size",
         "Large IPv6 packets vanish",
         ("ipv6-problem-black-hole", "ipv6-advice-black-hole", "ipv6-mtu-*"),
-        "Routers do not cut IPv6 packets: they answer with Packet Too Big (RFC 8201). If that answer is "
+        "Routers do not fragment IPv6 packets: they answer with Packet Too Big (RFC 8201). If that answer is "
         "dropped, connections begin and then hang.",
         "Packets of several sizes were sent to a server, which told what arrived.",
         "Let ICMPv6 Packet Too Big pass everywhere, and give the uplink the size that passes.",
@@ -100,7 +111,7 @@ TOPICS = (
         "Something translates IPv6",
         ("ipv6-problem-nat66", "ipv6-advice-nat66", "ipv6-translation-*", "ipv6-nat64-*"),
         "NAT66 and NPTv6 (RFC 6296) change IPv6 addresses, which nothing needs; NAT64 leads to IPv4 from a "
-        "network that has IPv6 alone.",
+        "network that has only IPv6.",
         "The own address, beside the one that servers see.",
         "Have the router pass on a prefix of the provider's instead of translating.",
     ),
@@ -113,7 +124,7 @@ TOPICS = (
             "ipv6-problem-temporary-only", "ipv6-advice-temporary-only", "ipv6-problem-mac-shown",
             "ipv6-advice-mac-shown", "ipv6-preferred-*",
         ),
-        "A detour, a second router that announces itself, a tunnel that is given up, or addresses that "
+        "A detour, a second router that announces itself, an obsolete tunnel, or addresses that "
         "change every day or tell who made the card.",
         "Round trips over both families to the same server, the routers and addresses of this machine.",
         "Do what the sentence beside it says.",

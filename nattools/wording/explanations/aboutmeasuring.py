@@ -14,7 +14,7 @@ TOPICS = (
             "tcp-kept-out", "tcp-reached", "tcp-not-tried", "tcp-simultaneous-dropped",
             "settle-with-second-address",
         ),
-        "A server's second address, to which this machine had not written, played the peer: both sent at "
+        "A server's second address, to which this machine had sent nothing, played the peer: both sent at "
         "once. If that got in, hole punching works here.",
         "The server told what it sent, and this machine what arrived.",
         "If it failed, see why beside it: the next port was not the predicted one, or nothing gets in at "
@@ -34,7 +34,7 @@ TOPICS = (
         "TCP from both sides",
         ("tcp-*",),
         "Over TCP both sides can open a connection at the same moment (RFC 9293 3.5), if their NATs let "
-        "that pass and the outside ports are known.",
+        "that pass and the external ports are known.",
         "Servers were asked over TCP which port they see.",
         "Nothing: programs that can use TCP will.",
     ),

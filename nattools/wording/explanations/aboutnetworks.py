@@ -26,7 +26,7 @@ TOPICS = (
             "addresses-unknown", "address-private*", "address-translated", "address-in-vpn",
             "address-over-*",
         ),
-        "A private address (RFC 1918) means something inside a network alone. If servers see another one, "
+        "A private address (RFC 1918) is valid only inside one network. If servers see another one, "
         "a NAT translates.",
         "The addresses of the interfaces, beside what servers saw.",
         "Nothing by itself: see the advice beside it.",
@@ -48,7 +48,7 @@ TOPICS = (
             "ask-vpn", "vpn-*", "several-default-routes", "router-off-path", "default-route-of",
             "one-exit-node", "clash-exit-nodes",
         ),
-        "What is said of the network is said of the way that packets took: a VPN's other end, or one of "
+        "What is said about the network is about the path that packets took: a VPN's other end, or one of "
         "several uplinks.",
         "The kernel was asked which route packets to the servers take.",
         "Measure again with --interface NAME to learn about another way.",
@@ -128,7 +128,7 @@ TOPICS = (
         "nat64",
         "IPv4 through a NAT64",
         ("through-nat64", "ipv4-by-nat64", "nat64-*"),
-        "The network has IPv6 alone; IPv4 is reached through a translator (RFC 6146), whose prefix the "
+        "The network has only IPv6; IPv4 is reached through a translator (RFC 6146), whose prefix the "
         "router or the name server tells.",
         "The router's advertisement (RFC 8781) and the name server (RFC 7050) were asked, and the prefix "
         "was tried.",
@@ -141,14 +141,14 @@ TOPICS = (
         "Two private networks that this machine is in use the same range, so that it cannot tell them "
         "apart.",
         "The routes and addresses that the programs told.",
-        "Give one of them another range, or accept the routes of one alone.",
+        "Give one of them another range, or accept the routes of only one.",
     ),
     Topic(
         "local-network",
         "What the local network lets through between its machines",
         ("lan-*", "settle-lan", "peer-near", "look-at-lan"),
         "Programs on one network find each other by multicast, broadcast or multicast DNS, and then talk by "
-        "unicast. Access points and switches may stop some of that, or keep their clients apart.",
+        "unicast. Access points and switches may stop some of that, or isolate their clients.",
         "Questions by multicast DNS, beacons of other machines that run nattools lan, and echo requests. "
         "Silence counts only where somebody is known to be there.",
         "Run nattools lan on two machines at the same time: then both directions are proven.",

@@ -93,6 +93,17 @@ TOPICS = (
         "the way.",
     ),
     Topic(
+        "gateway-off-path",
+        "Another machine answers as a gateway",
+        ("gateway-off-path",),
+        "Access points that once were routers, modems and second routers answer to UPnP too. Packets leave "
+        "by the router of the default route, and only a mapping there brings anything in.",
+        "The search for gateways was answered from another address than the default route's, and no mapping "
+        "was proven from outside.",
+        "Switch UPnP off on the other machine, or set it to be an access point; enable it on the router. If "
+        "both are the same router, name it: `nattools map add PORT --gateway ADDRESS`.",
+    ),
+    Topic(
         "port-mapping-same-number",
         "A mapping that arrives at the own port of the same number",
         ("mapping-arrives-elsewhere", "listen-on-port"),
@@ -126,13 +137,13 @@ TOPICS = (
         "second-nat",
         "A second NAT beyond the router",
         (
-            "second-nat", "router-address-differs", "nat-before-pcp-router",
+            "second-nat", "second-nat-on-path", "router-address-differs", "nat-before-pcp-router",
             "router-without-public-address", "bridge-*", "mappings-not-reached", "mapping-not-enough",
         ),
         "Two routers translate, one behind the other. A port that the inner one opens is not open at the "
         "outer one, so nobody gets in.",
         "The router claims an address that is not public, or not the one that servers see; or hops with "
-        "inside addresses lie beyond it; or an opener with a small TTL did not open the way.",
+        "internal addresses lie beyond it; or an opener with a small TTL did not open the way.",
         "Make one of them a bridge or an access point, or forward the port on both.",
         {
             "pfSense": "Put the modem before it in bridge mode, so that WAN gets the public address.",
@@ -168,7 +179,7 @@ TOPICS = (
     ),
     Topic(
         "port-per-peer",
-        "Another outside port for each peer (symmetric NAT)",
+        "A different external port for each peer (symmetric NAT)",
         (
             "port-per-peer", "port-kept", "port-counted", "port-from-block", "port-random",
             "port-unpredictable", "prediction-may-miss", "next-port-missed*", "mapping-varies",
@@ -177,7 +188,7 @@ TOPICS = (
         "Each peer sees this machine at another port (RFC 4787: address-dependent, or "
         "address-and-port-dependent mapping). What a server saw is of no use to a peer, so a direct "
         "connection takes prediction or luck.",
-        "One own port asked several addresses and ports of servers, which saw different outside ports.",
+        "One own port asked several addresses and ports of servers, which saw different external ports.",
         "Let the router keep one port for all peers, where it can; open a port; or use IPv6.",
         {
             "pfSense": "Firewall > NAT > Outbound: hybrid, and a rule for this machine with Static Port.",
@@ -202,14 +213,14 @@ TOPICS = (
     ),
     Topic(
         "one-port",
-        "One outside port for all peers",
+        "One external port for all peers",
         (
             "port-stable", "port-untranslated", "contacted-peers-get-in", "random-peer-needs-birthday",
             "mapping-stable", "ts-easy",
         ),
         "All peers see this machine at the same port, so what a server saw can be told to a peer: hole "
         "punching works with most peers.",
-        "One own port asked several addresses and ports of servers, which all saw the same outside port.",
+        "One own port asked several addresses and ports of servers, which all saw the same external port.",
         "Nothing.",
     ),
     Topic(
@@ -217,7 +228,7 @@ TOPICS = (
         "Who gets in",
         ("filtering-*", "nothing-gets-in", "ts-filtering*", "ts-firewalled", "ts-strict", "no-dial-back"),
         "A NAT or firewall lets in everybody through a port that is in use, or only addresses, or only "
-        "addresses and ports, that this machine wrote to (RFC 4787 5).",
+        "addresses and ports, that this machine has sent to (RFC 4787 5).",
         "A server was asked to answer from its other port, and from its other address. An answer proves "
         "that it gets in; silence counts only where the loss on this path cannot explain it.",
         "Hole punching copes with all of them. To host something, open a port.",
@@ -247,12 +258,12 @@ TOPICS = (
     ),
     Topic(
         "hairpinning",
-        "Using the outside address from inside",
+        "Using the external address from inside",
         ("hairpinning-*", "ts-hairpin*", "ts-no-hairpin", "plan-no-hairpinning"),
-        "Two machines behind one NAT may know each other by the outside address alone. A NAT that sends "
+        "Two machines behind one NAT may know each other by the external address alone. A NAT that sends "
         "such packets back in hairpins (RFC 4787 REQ-9).",
-        "Packets were sent from one own port to the outside address of another own port.",
-        "Use the inside addresses, or names that lead to them (split DNS).",
+        "Packets were sent from one own port to the external address of another own port.",
+        "Use the internal addresses, or names that lead to them (split DNS).",
         {
             "pfSense": "System > Advanced > Firewall & NAT: NAT Reflection.",
             "OPNsense": "Firewall > Settings > Advanced: Reflection.",
@@ -309,7 +320,7 @@ TOPICS = (
     ),
     Topic(
         "external-addresses",
-        "More than one outside address",
+        "More than one external address",
         (
             "external-address*", "addresses-several", "addresses-paired", "address-disputed",
             "mapping-addresses-disputed",

@@ -14,13 +14,13 @@ WAYS: dict[TechniqueId, Topic] = {
     "direct-ipv4": _topic(
         "Anybody can connect",
         "Others send to this machine's own public IPv4 address, and nothing on the way stops that.",
-        "A server outside called a port that had written to nobody.",
+        "A server outside sent to a port that had sent nothing.",
         "A public address from the provider, and firewalls that let the port in.",
     ),
     "direct-ipv6": _topic(
         "Anybody can connect over IPv6",
         "Others send to this machine's own IPv6 address. There is no NAT, but most routers have a firewall.",
-        "A server outside called a port that had written to nobody; nattools ipv6 says who stopped it.",
+        "A server outside sent to a port that had sent nothing; nattools ipv6 says who stopped it.",
         "Enable IPv6, and allow the port for this machine in the router, or ask for a pinhole: nattools map.",
     ),
     "upnp-igd": _topic(

@@ -210,7 +210,7 @@ def test_a_second_opinion_that_cannot_be_had_in_a_scenario_is_said(
 def test_a_lifetime_over_udp_is_not_promised_for_tcp(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["nat", "--lifetime", "--lab", "home-router", "-v"]) == 0
     page = " ".join(capsys.readouterr().out.split())
-    assert "lifetime. It is measured over UDP alone." in page
+    assert "lifetime. It is measured over UDP only." in page
     assert "nattools nat --lifetime measures it" not in page
     assert "traffic that comes in keeps" in page
     assert "It takes a peer with two addresses" not in page

@@ -61,15 +61,21 @@ WHOLE_BLOCK = {"pool": (20480, 20991), "wanted": 32, "sockets": 32, "planned": 5
     ("tried", "setting", "expected", "confidence", "words"),
     [
         ([trial("punched", sent=187)], RANDOM, "works", 0.97, "number 187 got in (99.97% expected)"),
-        ([trial("silent", entered=24)], RANDOM, "works", 0.6, "has a chance of up to 0."),
+        ([trial("silent", entered=24)], RANDOM, "works", 0.6, "bad luck are up to 0."),
         ([trial("silent", entered=24), trial("punched")], RANDOM, "works", 0.97, "got in"),
         ([trial("silent", entered=24, sent=64)], RANDOM, "works", 0.6, "sent 64 packets"),
         ([trial("silent", sent=640, open=0, checked=0, detail="x")], RANDOM, "works", 0.6, "ended early: x"),
         ([trial("silent", entered=0)], RANDOM, "fails", 0.9, "24 ports that were open to it, and nothing"),
-        ([trial("silent", entered=0, open=1)], RANDOM, "works", 0.6, "as if the router held few"),
-        ([trial("silent", entered=0)], RANDOM | {"loss": 0.9}, "works", 0.6, "has a chance of up to"),
+        ([trial("silent", entered=0, open=1)], RANDOM, "works", 0.6, "seems to keep only a few"),
+        ([trial("silent", entered=0)], RANDOM | {"loss": 0.9}, "works", 0.6, "bad luck are up to"),
         ([trial("silent", open=0)], RANDOM, "works", 0.8, "none of our ports was known to be open"),
-        ([trial("silent", entered=24, **WHOLE_BLOCK)], BLOCK, "unknown", 0.0, "allocated in another way"),
+        (
+            [trial("silent", entered=24, **WHOLE_BLOCK)],
+            BLOCK,
+            "unknown",
+            0.0,
+            "allocate ports some other way",
+        ),
         ([trial("silent", entered=0, **WHOLE_BLOCK)], BLOCK, "fails", 0.9, "lets nothing in"),
         ([trial("denied", sent=0, detail="too many requests")], RANDOM, "works", 0.8, "too many requests"),
         ([trial("error", sent=0, detail="no answer")], RANDOM, "works", 0.8, "failed: no answer"),
@@ -90,7 +96,7 @@ def test_loss_makes_a_miss_likelier() -> None:
     chances = []
     for loss in (0.0, 0.2):
         words = verdict(trial("silent", entered=24), **RANDOM, loss=loss).summary
-        chances.append(float(words.rpartition("of up to ")[2].rstrip("%.")))
+        chances.append(float(words.rpartition("are up to ")[2].rstrip("%.")))
     assert 0 < chances[0] < chances[1]
 
 

@@ -31,7 +31,12 @@ def interface(**other: object) -> Host:
     [
         (Host(os="x", interfaces=(LOOPBACK,)), (), "link", "There is no network interface"),
         (interface(up=False), (), "link", "is up (eth0)"),
-        (interface(addresses=("fe80::1%eth0", "169.254.7.7")), (), "address", "(eth0) has an address"),
+        (
+            interface(addresses=("fe80::1%eth0", "169.254.7.7")),
+            (),
+            "address",
+            "(eth0) has more than a link-local address",
+        ),
         (interface(), (), "route", "There is no IPv4 or IPv6 route"),
         (
             ONLINE,
@@ -43,7 +48,7 @@ def interface(**other: object) -> Host:
             ONLINE,
             (Resolution(name="a.example"), Resolution(name="b.example")),
             "dns",
-            "looked up: no address. So were b.example",
+            "looked up: no address. b.example",
         ),
         (
             ONLINE,

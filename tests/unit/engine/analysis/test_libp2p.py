@@ -82,8 +82,8 @@ def test_what_dials_prove(case: str) -> None:
     [
         ("unresolved", "looked up"), ("unsupported", "only TCP"), ("timeout", "Nothing answers"),
         ("refused", "Nothing listens"), ("unreachable", "cannot be reached"), ("prohibited", "firewall"),
-        ("reset", "ended"), ("closed", "ended"), ("protocol", "not this peer"), ("error", "No connection"),
-        ("connected", "does not say"),
+        ("reset", "closed"), ("closed", "closed"), ("protocol", "not this peer"), ("error", "No connection"),
+        ("connected", "does not identify itself"),
     ],
 )  # fmt: skip
 def test_why_a_peer_could_not_be_asked(outcome: Any, words: str) -> None:
@@ -119,13 +119,13 @@ def test_a_quic_port_of_no_visited_peer_is_told_of(answered: bool, quic: bool | 
     ("asked", "reserved", "words"),
     [
         ({"outcome": "silent"}, None, "did not answer"),
-        ({"outcome": "answered", "status": "reservation-refused"}, False, "no place left"),
+        ({"outcome": "answered", "status": "reservation-refused"}, False, "none left"),
         ({"outcome": "answered", "status": "permission-denied"}, False, "only to peers"),
         ({"outcome": "answered", "status": "malformed"}, False, "refuses"),
         (
             {"outcome": "answered", "status": "ok", "carried": False, "detail": "x"},
             True,
-            "did not come about",
+            "no connection was made",
         ),
         ({"outcome": "answered", "status": "ok", "carried": True}, True, ""),
     ],
@@ -140,7 +140,7 @@ def test_what_a_relay_said(asked: dict[str, Any], reserved: bool | None, words: 
 @pytest.mark.parametrize(
     ("tried", "direct", "words"),
     [
-        ({"relayed": "no-reservation"}, None, "no place"),
+        ({"relayed": "no-reservation"}, None, "no reservation"),
         ({"relayed": "weird"}, None, "weird"),
         ({"relayed": "ok", "end": "met", "attempts": 2, "remote": "11.2.0.2:1"}, True, "attempt 2"),
         ({"relayed": "ok", "end": "dialled", "remote": "11.2.0.2:1"}, True, "just connected"),

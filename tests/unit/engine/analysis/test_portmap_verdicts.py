@@ -170,7 +170,7 @@ def test_no_answer_has_a_name_too(outcome: str) -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "words"),
-    [("timeout", "Nothing answered"), ("unreachable", "rejects"), ("malformed", "not as UPnP does")],
+    [("timeout", "Nothing answered"), ("unreachable", "rejects"), ("malformed", "not in valid UPnP")],
 )
 def test_nothing_that_speaks_it(outcome: str, words: str) -> None:
     found = verdict(offer(outcome=outcome))

@@ -246,7 +246,7 @@ def test_nobody_is_sent_to_the_server_that_was_asked() -> None:
     assert report.advice is not None
     (line,) = [action for action in report.advice.to_do if "--server" in action]
     assert line.startswith(
-        "For what is not known ask a second server too: nattools diagnose --server stun:mine"
+        "To settle what is not known, ask a second server as well: nattools diagnose --server stun:mine"
     )
 
 

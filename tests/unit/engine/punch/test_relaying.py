@@ -196,7 +196,7 @@ def test_a_relay_of_the_peers_is_not_used_by_who_wants_none(
 def test_both_want_a_relay_alone(relays: list[RelayService]) -> None:
     for found in punched(UDP, relaying="only"):
         assert found.path == "relayed"
-        assert found.plan[0].why == "Only a relay is wanted."
+        assert found.plan[0].why == "Only a relay may be used."
 
 
 def test_a_relay_that_is_named_is_used_on_its_side(relays: list[RelayService]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -37,6 +38,8 @@ SCENARIO = Scenario(
     server={"stun": ServerSpec(ipv6=False)},
 )
 LONGEST_S = 60.0
+MOST_KB = 32_768
+"""So much more memory than before, of both ends and the simulator."""
 Serve = Callable[[MuxStream], Awaitable[None]]
 
 
@@ -137,8 +140,10 @@ def measured(serve: Callable[[PeerHost], None], *, expected: HostKey = KEY, wait
         await running.close()
         return report
 
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     report = run(SCENARIO, main)
     assert report.duration_s < LONGEST_S
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < MOST_KB
     return report
 
 
