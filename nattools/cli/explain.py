@@ -77,7 +77,7 @@ def _section(found: Explanation) -> Section:
         (
             Prose(found.code, mood="strong"),
             Prose(found.sentence, "Says"),
-            Prose(f"{topic.title}. {topic.meaning}", "Means"),
+            Prose(f"{topic.title}{'' if topic.title.endswith('?') else '.'} {topic.meaning}", "Means"),
             Prose(topic.found, "Found by"),
             Prose(found.remedy or topic.do, "To do"),
         ),

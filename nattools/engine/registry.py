@@ -111,6 +111,12 @@ def _lan(run: MeasurementRun) -> MachineProbe:
     return LanGlance(run)
 
 
+def _ipv6_prefixes(run: MeasurementRun) -> MachineProbe:
+    from nattools.engine.ownprefixes import OwnPrefixes
+
+    return OwnPrefixes(run)
+
+
 def _tailnets(run: MeasurementRun) -> MachineProbe:
     from nattools.engine.tailnets import Tailnets
 
@@ -118,8 +124,8 @@ def _tailnets(run: MeasurementRun) -> MachineProbe:
 
 
 _OF_COMMANDS: dict[Command, tuple[Callable[[MeasurementRun], MachineProbe], ...]] = {
-    "diagnose": (_relays, _ipv6_inbound, _lan),
-    "ipv6": (_ipv6_inbound,),
+    "diagnose": (_relays, _ipv6_inbound, _ipv6_prefixes, _lan),
+    "ipv6": (_ipv6_inbound, _ipv6_prefixes),
     "tailscale": (_tailnets,),
 }
 """What a command alone asks is imported with that command, for it takes longer to import than to run."""

@@ -34,6 +34,8 @@ ProblemCode = Literal[
     "temporary-only",
     "mac-shown",
     "fragments-dropped",
+    "dead-prefix",
+    "duplicate-address",
 ]
 
 
@@ -56,17 +58,21 @@ class ReachableByTransport(msgspec.Struct, frozen=True, kw_only=True):
 class Ipv6Address(msgspec.Struct, frozen=True, kw_only=True):
     """An address of this machine. `shows_mac`: its last half holds the hardware address (RFC 4291 A), by
     which others know this machine again in every network. Lifetimes in seconds, None: infinite, or not known.
-    `inbound`: of this address alone, where it was tried."""
+    `duplicate`: another machine on the link has it (RFC 4862 5.4). `answered`: do servers answer to what is
+    sent from its prefix? Only where there are several. `inbound`: of this address alone, where it was
+    tried."""
 
     address: str
     interface: str
     kind: AddressUse
     deprecated: bool = False
     tentative: bool = False
+    duplicate: bool = False
     prefix_length: int | None = None
     shows_mac: bool = False
     valid_s: int | None = None
     preferred_s: int | None = None
+    answered: bool | None = None
     inbound: InboundByTransport | None = None
 
 

@@ -62,3 +62,14 @@ class MtuTrial(Observation, frozen=True, kw_only=True, tag="mtu"):
     deaf: bool = False
     copies: int = 0
     sent: int = 0
+
+
+class SourceTrial(Observation, frozen=True, kw_only=True, tag="ipv6-source"):
+    """A question to the server `asked` over UDP, `sent` times, from this machine's own IPv6 address
+    `address`: one of each prefix, where there are several."""
+
+    address: str
+    asked: str
+    answered: bool
+    sent: int = 0
+    detail: str = ""

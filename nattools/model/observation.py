@@ -10,7 +10,7 @@ from typing import Literal
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.errortrialseen import ErrorTrial
-from nattools.model.ipv6trial import InboundCheck, MtuTrial
+from nattools.model.ipv6trial import InboundCheck, MtuTrial, SourceTrial
 from nattools.model.lanseen import LanObservation
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer, MapTable
 from nattools.model.observed import Observation
@@ -312,6 +312,7 @@ AnyObservation = (
     | RelayTrial
     | InboundCheck
     | MtuTrial
+    | SourceTrial
     | FormTrial
     | PeerVisit
     | NameAsked

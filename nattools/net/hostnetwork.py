@@ -141,7 +141,8 @@ class HostNetwork:
         links = [each.name for each in self.interfaces() if each.up and each.kind != "loopback"]
         with entered(self._netns):
             asking = routeradverts.asker(links)
-        return None if asking is None else await asking.prefixes()
+        waits_s = routeradverts.waits_for(self.ipv6_setup().routers)
+        return None if asking is None else await asking.prefixes(waits_s)
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
         """A bound UDP socket; see `Network.open_udp`.

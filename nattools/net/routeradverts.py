@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from nattools.errors import ProtocolError
+from nattools.model.host import ConfiguredRouter
 from nattools.protocols.nat64 import Nat64Prefix
 from nattools.protocols.routeradvert import (
     ADVERTISEMENT,
@@ -26,6 +27,11 @@ advertised last (RFC 4861 6.2.6). It is asked again only where none is heard, an
 (6.3.7), which has no person waiting."""
 _ICMP6_FILTER = 1
 _RECVHOPLIMIT, _HOPLIMIT, _MULTICAST_HOPS = 51, 52, 18  # ipv6(7)
+
+
+def waits_for(routers: Iterable[ConfiguredRouter]) -> Sequence[float]:
+    """A system that has all its routers by hand hears none that advertises: one question is enough then."""
+    return WAITS_S if any(each.source != "static" for each in routers) else WAITS_S[:1]
 
 
 def asker(links: Iterable[str]) -> RouterAsker | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
-from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
+from nattools.net.base import MachineSocket, Network, TcpFailure, TcpStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class OwnAddress:
     family: Family
     local: str
 
-    async def open_udp(self, *, port: int = 0) -> UdpSocket:
+    async def open_udp(self, *, port: int = 0) -> MachineSocket:
         """A socket on this interface, bound to the own address. CannotRun."""
         try:
             return await self.network.open_udp(

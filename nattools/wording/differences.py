@@ -16,6 +16,9 @@ SENTENCES = {
     "diff-faster": "The connection is better: it loses less, or is faster.",
     "diff-else": "Some things have changed.",
     # one by one
+    "diff-nothing-answers": "Nothing outside answers any more. {text}",
+    "diff-answers-again": "Servers outside answer again. Before: {text}",
+    "diff-ends-otherwise": "Nothing outside answers, for another reason. Before: {before} Now: {after}",
     "diff-works-now": "{technique:protocol} works now.",
     "diff-works-no-more": "{technique:protocol} no longer works.",
     "diff-router": "The default router was {before}, and is {after}.",

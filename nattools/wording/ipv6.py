@@ -98,11 +98,8 @@ SENTENCES = {
         "Switch it on: sysctl net.ipv6.conf.all.disable_ipv6=0, and remove ipv6.disable=1 from the kernel's "
         "command line."
     ),
-    "ipv6-problem-tentative": "This machine's IPv6 address is not settled: another one may have it.",
-    "ipv6-advice-tentative": (
-        "Try again in some seconds; if it stays so, another machine has the address: ip -6 address shows "
-        "dadfailed."
-    ),
+    "ipv6-problem-tentative": "This machine's IPv6 address is not settled yet.",
+    "ipv6-advice-tentative": "Try again in some seconds: it is not known yet whether another machine has it.",
     "ipv6-problem-no-route": "This machine has an IPv6 address, but no route to the internet.",
     "ipv6-advice-no-route": (
         "The router does not announce itself: restart it, and allow ICMPv6 router advertisements in this "
@@ -132,6 +129,23 @@ SENTENCES = {
     "ipv6-advice-black-hole": (
         "Set the MTU of the router's uplink to the size that passes, and let ICMPv6 Packet Too Big through "
         "its firewall."
+    ),
+    "ipv6-problem-dead-prefix": (
+        "What is sent from one of this machine's IPv6 prefixes gets no answer, from another one it does: "
+        "the router has it no more (RFC 8978), or packets leave by the wrong router. Programs that are given "
+        "such an address wait."
+    ),
+    "ipv6-advice-dead-prefix": (
+        "Disconnect from the network and connect again, so that the old prefix is given up; if it comes "
+        "back, switch off IPv6 in the router that announces it."
+    ),
+    "ipv6-problem-duplicate-address": (
+        "Another machine on the network has this machine's IPv6 address already (duplicate address "
+        "detection), so that it is not used."
+    ),
+    "ipv6-advice-duplicate-address": (
+        "Give one of the two another address, or let it make one from a secret (RFC 7217: "
+        "net.ipv6.conf.default.addr_gen_mode=3); copies of a virtual machine need a hardware address each."
     ),
     "ipv6-problem-fragments-dropped": (
         "Something on the way drops IPv6 fragments: large DNS answers, IKE and some tunnels fail."

@@ -51,6 +51,10 @@ SENTENCES = {
     ),
     "pwnat-foreign": "{count} ICMP errors about beacons came, so they do get in; none of them was a knock.",
     "pwnat-caller-silent": "The caller at {place} knocked, but nothing else came from there.",
+    "pwnat-caller-other": (
+        "The caller at {place} knocked, and packets came that both NATs let through; but none of a nattools "
+        "with this secret."
+    ),
     "pwnat-knocking": "Knocking at {listener}.",
     "pwnat-place": "The knock says that this side is at {place}.",
     "pwnat-place-unknown": (

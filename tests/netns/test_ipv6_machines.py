@@ -41,6 +41,14 @@ def told(scenario: str, before: str = "", under: str = "") -> tuple[int, Report]
             "echo 100 > eth0/dad_transmits; cd /; ip addr add 2a10:9::5/64 dev eth0",
             "tentative",
         ),
+        (
+            "ipv6-filtered",
+            "cd /proc/sys/net/ipv6/conf; echo 1 > eth0/accept_dad; echo 1 > all/accept_dad; "
+            "echo 1 > eth0/dad_transmits; cd /; ip -6 addr flush dev eth0 scope global; "
+            "ip addr add 2a10:1:0:1::1/64 dev eth0; "
+            "while ! ip -6 addr show dev eth0 | grep -q dadfailed; do :; done",
+            "duplicate-address",
+        ),
     ],
 )
 def test_a_machine_without_ipv6_is_told_why(scenario: str, before: str, problem: str) -> None:

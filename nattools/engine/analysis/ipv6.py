@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Literal
 
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.formpassage import form_unknowns, fragments, passage
 from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, path_of
-from nattools.engine.analysis.ipv6addresses import described, same_host_part
+from nattools.engine.analysis.ipv6addresses import answers_by_prefix, described, same_host_part
 from nattools.engine.analysis.ipv6problems import problems
 from nattools.engine.analysis.latency import compared, is_slow, latency, preferred
 from nattools.engine.analysis.pathmtu import path_mtu
@@ -27,6 +27,7 @@ from nattools.model.ipv6 import (
     Translation,
     TriedPinhole,
 )
+from nattools.model.ipv6trial import SourceTrial
 from nattools.model.nat import Nat
 from nattools.model.observation import Nat64, Resolution
 from nattools.model.statement import Reason, Statement, statement
@@ -41,7 +42,7 @@ def ipv6(findings: Findings) -> Ipv6 | None:
     if host.ipv6 is None:
         return None
     came_in = inbound(findings, 6)
-    addresses = described(host, came_in.by_address)
+    addresses = described(host, came_in.by_address, _by_prefix(findings))
     capable, works = _capable(findings, addresses), _works(findings, 6)
     times = compared(findings)
     found = Ipv6(
@@ -71,6 +72,17 @@ def ipv6(findings: Findings) -> Ipv6 | None:
     off = host.ipv6.disabled is True
     found = replace(found, problems=problems(found, slow=is_slow(times), switched_off=off))
     return replace(found, code=support_code(found))
+
+
+def _by_prefix(findings: Findings) -> dict[IPv6Network, bool]:
+    seen = findings.measurement.observations
+    return answers_by_prefix([each for each in seen if isinstance(each, SourceTrial) and _is_address(each)])
+
+
+def _is_address(trial: SourceTrial) -> bool:
+    """What a saved report has there may be anything."""
+    at = _name_server(trial.address)
+    return at is not None and at.version == 6
 
 
 def _capable(findings: Findings, addresses: tuple[Ipv6Address, ...]) -> bool | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
+from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.host import ConfiguredAddress, Host
 from nattools.model.ipv6 import AddressUse, InboundByTransport, Ipv6Address
+from nattools.model.ipv6trial import SourceTrial
 
 _RANGES: Final[tuple[tuple[str, AddressUse], ...]] = (
     ("fe80::/10", "link-local"),  # RFC 4291 2.5.6
@@ -44,26 +46,53 @@ def use_of(configured: ConfiguredAddress) -> AddressUse:
     return "stable" if configured.stable else "other"
 
 
-def described(host: Host, inbound: dict[str, InboundByTransport]) -> tuple[Ipv6Address, ...]:
+def answers_by_prefix(trials: Sequence[SourceTrial]) -> dict[IPv6Network, bool]:
+    """By prefix, do servers answer to what is sent from there? Silence counts where a server answered to what
+    was sent from another one."""
+    heard = {each.asked for each in trials if each.answered}
+    found = {prefix_of_host(each.address): True for each in trials if each.answered}
+    for each in trials:
+        silent = not each.answered and chance_of_silence(each.sent, WORST_LOSS) < CERTAIN_ERROR
+        if silent and each.asked in heard:
+            found.setdefault(prefix_of_host(each.address), False)
+    return found
+
+
+def prefix_of_host(address: str) -> IPv6Network:
+    """The network of an address, as hosts have them (RFC 4291 2.5.1)."""
+    return IPv6Network(f"{address}/64", strict=False)
+
+
+def described(
+    host: Host, inbound: dict[str, InboundByTransport], answers: dict[IPv6Network, bool]
+) -> tuple[Ipv6Address, ...]:
     """All of this machine's, those that others can write to first; and the IPv4 address of its own
     translator. What makes no sense as an address is left out."""
     setup = () if host.ipv6 is None else host.ipv6.addresses
-    found = [_described(each, inbound.get(each.address)) for each in setup if _is_ipv6(each.address)]
+    found = [
+        _described(each, inbound.get(each.address), answers.get(prefix_of_host(each.address)))
+        for each in setup
+        if _is_ipv6(each.address)
+    ]
     found.sort(key=lambda each: each.kind == "link-local")
     return (*found, *_translators(host))
 
 
-def _described(each: ConfiguredAddress, inbound: InboundByTransport | None) -> Ipv6Address:
+def _described(
+    each: ConfiguredAddress, inbound: InboundByTransport | None, answered: bool | None
+) -> Ipv6Address:
     return Ipv6Address(
         address=each.address,
         interface=each.interface,
         kind=use_of(each),
         deprecated=each.deprecated,
         tentative=each.tentative or each.duplicate,
+        duplicate=each.duplicate,
         prefix_length=each.prefix_length,
         shows_mac=shows_mac(each.address),
         valid_s=each.valid_s,
         preferred_s=each.preferred_s,
+        answered=answered,
         inbound=inbound,
     )
 

@@ -24,14 +24,21 @@ def _without_ipv6(found: Ipv6, *, switched_off: bool) -> list[ProblemCode]:
         return []
     if not kinds - {"link-local"}:
         waiting = any(each.tentative and each.kind != "link-local" for each in found.addresses)
-        codes.append("switched-off" if switched_off else "tentative" if waiting else "no-address")
+        taken = any(each.duplicate and each.kind != "link-local" for each in found.addresses)
+        missing: ProblemCode = "tentative" if waiting else "no-address"
+        codes += [] if taken else ["switched-off" if switched_off else missing]
     elif not found.capable:
         codes.append("no-route")
     if "ula" in kinds and not kinds - {"link-local", "ula"} and found.works is not True:
         codes.append("ula-only")
-    if found.capable and found.works is False:
+    if found.capable and found.works is False and not _has_dead_prefix(found):
         codes.append("no-answer")
     return codes
+
+
+def _has_dead_prefix(found: Ipv6) -> bool:
+    """Another one works, else it says nothing."""
+    return any(each.answered is False for each in found.addresses)
 
 
 def _with_ipv6(found: Ipv6, *, slow: bool) -> list[ProblemCode]:
@@ -42,6 +49,8 @@ def _with_ipv6(found: Ipv6, *, slow: bool) -> list[ProblemCode]:
     codes += ["slow"] if slow else []
     through = found.fragments.ipv6
     codes += ["fragments-dropped"] if through and False in (through.outbound, through.inbound) else []
+    codes += ["dead-prefix"] if _has_dead_prefix(found) else []
+    codes += ["duplicate-address"] if any(each.duplicate for each in found.addresses) else []
     announced = [each for each in found.routers if each.address is not None]  # a tunnel names none
     codes += ["two-routers"] if len(announced) > 1 else []
     codes += [code for code in _BROKEN if code in kinds and not kinds & set(_GLOBAL)]

@@ -132,7 +132,7 @@ class KnockListener(KnockSide):
     def _why_nobody(self, wait_s: float) -> tuple[Statement, ...]:
         """Nobody was let in: did anybody try?"""
         if self._met is not None:
-            return (statement("pwnat-caller-silent", place=str(self._met.place)),)
+            return (_silent(self._met),)
         if self._refusal is not None:
             return (self._refusal,)
         nobody = statement("pwnat-nobody", wait_s=wait_s)
@@ -192,7 +192,7 @@ class KnockListener(KnockSide):
                 task.cancel()
         path = met.path()
         if path is None:
-            return NoPath((statement("pwnat-caller-silent", place=str(met.place)),))
+            return NoPath((_silent(met),))
         self.timeline.note("nomination", met.nominated, ok=True)
         return path
 
@@ -252,6 +252,12 @@ class KnockListener(KnockSide):
         """May a private address be on a network of ours?"""
         own = (host for each in self.own.run.network.interfaces() for host in each.addresses)
         return any(host.rpartition(".")[0] == place.host.rpartition(".")[0] for host in own)
+
+
+def _silent(met: Meeting) -> Statement:
+    """What a caller did after its knock, if not what was wanted."""
+    code = "pwnat-caller-other" if met.driver.agent.rejected else "pwnat-caller-silent"
+    return statement(code, place=str(met.place))
 
 
 def _packets(knock: Knock) -> int:

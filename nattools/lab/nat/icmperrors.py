@@ -76,7 +76,7 @@ class IcmpErrors(NamedTuple):
         """What the error quotes of a datagram, beside the address and port that have been put back."""
         quoted.quoted_size = about.quoted_size
         quotes = self.spec.quotes if isinstance(self.spec, NatSpec) else "restored"
-        if quotes == "restored":
+        if quotes == "restored" or ":" in quoted.source:
             quoted.checksum = _moved(about, quoted)
             return
         total = ip.udp_checksum(about) if about.checksum is None else about.checksum
@@ -100,5 +100,9 @@ class IcmpErrors(NamedTuple):
 
 def _moved(about: Packet, quoted: Packet) -> int | None:
     """The checksum of what is quoted with other addresses, as Linux corrects it; None: it is right as it is,
-    whoever writes it down."""
-    return None if about.checksum is None else ip.moved_checksum(about.checksum, about, quoted)
+    whoever writes it down, as where a NAT64 makes IPv6 of it."""
+    return (
+        None
+        if about.checksum is None or ":" in quoted.source
+        else ip.moved_checksum(about.checksum, about, quoted)
+    )

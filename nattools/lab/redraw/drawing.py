@@ -50,6 +50,10 @@ class Drawing:
             found = f"{base[: _LONGEST_NAME - len(str(number))]}{number}"
         return found
 
+    def names(self, kind: str) -> list[str]:
+        """Those of the nodes of a kind, in order."""
+        return [place[1] for place in self._tables if len(place) == 2 and place[0] == kind]
+
     @property
     def open(self) -> tuple[str, ...]:
         """What the report left open, a sentence each."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from nattools.lab.redraw.drawing import Drawing
+from nattools.model.lan import Lan
 from nattools.model.nat import Nat
 from nattools.model.report import Report
 
-NOT_DRAWN = ("lan", "libp2p", "tailscale")
-"""Commands about machines and services that no router shows, and their techniques."""
 _FIELDS = (
     "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
     "hairpinning", "cgnat", "double_nat", "distance_hops", "classic", "pooling",
@@ -29,14 +28,21 @@ def expected(drawing: Drawing, report: Report, host: str) -> None:
     verdicts: dict[str, Any] = {
         each.id: each.verdict
         for each in report.techniques
-        if each.verdict in ("works", "fails")
-        and not (pooled and each.id == "pwnat")
-        and not (report.command in NOT_DRAWN and each.id in NOT_DRAWN)
+        if each.verdict in ("works", "fails") and not (pooled and each.id == "pwnat")
     }
     if verdicts:
         drawing.table("expect", host, "technique").update(verdicts)
+    if report.lan is not None and (passing := _passing(report.lan)):
+        drawing.table("expect", host, "lan").update(passing)
+    if report.libp2p is not None and report.libp2p.dcutr != "unknown":
+        drawing.table("expect", host, "libp2p")["dcutr"] = report.libp2p.dcutr
     if report.advice is not None:
         drawing.table("expect", host, "advice")["reachable"] = report.advice.reachable
+
+
+def _passing(lan: Lan) -> dict[str, Any]:
+    found = {name: getattr(lan, name) for name in ("unicast", "broadcast", "multicast", "isolated")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _behaviour(nat: Nat) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from nattools.lab.redraw.drawing import Drawing
-from nattools.lab.redraw.expectations import NOT_DRAWN, expected
+from nattools.lab.redraw.expectations import expected
+from nattools.lab.redraw.redrawnoverlays import draw_machines, draw_peers, draw_tailnets
 from nattools.lab.redraw.redrawnrouters import HOST, RouterPlan, draw_uplink
 from nattools.lab.redraw.redrawnservers import draw_servers, shortest_trips
 from nattools.lab.redraw.uplinks import Uplink, uplinks_of
@@ -14,6 +15,7 @@ from nattools.model.mappingseen import MapOffer
 from nattools.model.observation import Idle
 from nattools.model.report import Report
 
+_MOST_MBPS = 10_000
 _COMMANDS = ("ipv6", "lan", "libp2p", "tailscale")
 """Those that a scenario can be measured with, beside diagnose."""
 
@@ -32,7 +34,10 @@ def redrawn(report: Report) -> Drawing:
         plans = [RouterPlan("home")]
     drawing.table("host", HOST).update(_host(drawing, report, uplinks, plans))
     _draw_neighbour(drawing, report, uplinks, plans)
-    draw_servers(drawing, report)
+    servers = draw_servers(drawing, report)
+    draw_machines(drawing, report, plans[0].inner)
+    draw_peers(drawing, report, servers.at)
+    draw_tailnets(drawing, report, servers.regions)
     _options(drawing, report, uplinks)
     expected(drawing, report, HOST)
     return drawing
@@ -56,9 +61,11 @@ def _host(drawing: Drawing, report: Report, uplinks: list[Uplink], plans: list[R
     if tunnels:
         host["vpn"] = tunnels
     host.update(_ended(drawing, report, behind))
+    if any(each.dropped_at == "host" for each in report.mappings):
+        host["firewall"] = "drop"
     if report.host.runs_in is not None:
         host["runs_in"] = report.host.runs_in
-    return host | _path_quality(report)
+    return host | _path_quality(drawing, report)
 
 
 def _draw_neighbour(drawing: Drawing, report: Report, uplinks: list[Uplink], plans: list[RouterPlan]) -> None:
@@ -126,8 +133,8 @@ def _several_ways(
     return found
 
 
-def _path_quality(report: Report) -> dict[str, Any]:
-    """Half of the shortest round trip, the loss of one direction, and how much round trips vary."""
+def _path_quality(drawing: Drawing, report: Report) -> dict[str, Any]:
+    """Half of the shortest round trip, the loss of one direction, and what a relay was seen to carry."""
     found: dict[str, Any] = {}
     trips = shortest_trips(report)
     if trips and min(trips.values()) >= 1:
@@ -135,6 +142,10 @@ def _path_quality(report: Report) -> dict[str, Any]:
     udp = report.nat.udp4 or report.nat.udp6
     if udp is not None and udp.loss and udp.loss < 1:
         found["loss"] = round(1 - (1 - min(udp.loss, 0.5)) ** 0.5, 4)
+    carried = [one.throughput_mbps for one in report.relays if one.throughput_mbps]
+    if carried and 0.01 <= max(carried) < _MOST_MBPS:
+        found["rate_mbps"] = round(max(carried), 2)
+        drawing.mark(("host", HOST), "rate_mbps", "what the best relay carried: the link may carry more")
     return found
 
 
@@ -142,8 +153,6 @@ def _options(drawing: Drawing, report: Report, uplinks: list[Uplink]) -> None:
     options: dict[str, Any] = {}
     if report.command in _COMMANDS:
         options["command"] = report.command
-    if report.command in NOT_DRAWN:
-        drawing.note(f"What {report.command} found beside the network itself is not drawn.")
     idle = [seen.idle_s for seen in report.observations if isinstance(seen, Idle)]
     if idle:
         options["lifetime"] = True

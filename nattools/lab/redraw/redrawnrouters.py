@@ -97,6 +97,8 @@ def _with_nat(
     names = _chain(drawing, nat, hidden=_is_no_hop(report, uplink, nat))
     outer = ("nat", names[-1])
     _behaviour(drawing, report, outer, nat)
+    if four is report.nat.udp4:
+        _errors(drawing, report, outer, nat)
     _addresses(drawing, report, uplink, names, nat)
     ipv6 = _ipv6(report, uplink, six)
     for number, name in enumerate(names):
@@ -184,6 +186,28 @@ def _behaviour(drawing: Drawing, report: Report, place: Place, nat: Nat) -> None
         table["pooling"] = nat.pooling if nat.pooling in ("arbitrary", "per-destination") else "arbitrary"
     _blocks(drawing, place, report, table)
     _hops(report, table, nat)
+
+
+def _errors(drawing: Drawing, report: Report, place: Place, nat: Nat) -> None:
+    """What it does to ICMP errors, as the trials for pwnat have shown it."""
+    table = drawing.table(*place)
+    quotes = {"translated": "translated", "removed": "zero"}.get(nat.quoted_checksum or "unknown")
+    if quotes is not None:
+        table["quotes"] = quotes
+    trick = next((each for each in report.techniques if each.id == "pwnat"), None)
+    codes = {each.code for each in trick.reason} if trick is not None else set()
+    if "pwnat-listener-icmp-blocked" in codes:
+        table["errors_in"] = "blocked"
+    elif "pwnat-listener-invalid-dropped" in codes and nat.mapping == "endpoint-independent":
+        table["quotes"] = "short"
+        drawing.mark(
+            place, "quotes", "the errors that were made up do not get in, for a reason that is not told"
+        )
+    for code in codes & _ERRORS_OUT.keys():
+        table["errors_out"] = _ERRORS_OUT[code]
+
+
+_ERRORS_OUT = {"pwnat-caller-passes": "translated", "pwnat-caller-untranslated": "untranslated"}
 
 
 def _likely_mapping(nat: Nat) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from nattools.lab.redraw.drawing import Drawing
 from nattools.model.observation import Binding, Connection
@@ -21,7 +21,14 @@ _LIARS = {
 """What is wrong with a server, as a kind of server."""
 
 
-def draw_servers(drawing: Drawing, report: Report) -> None:
+class DrawnServers(NamedTuple):
+    """Where the servers stand: by their endpoints, and DERP servers by the code of their region."""
+
+    at: dict[str, tuple[str, str]]
+    regions: dict[str, tuple[str, str]]
+
+
+def draw_servers(drawing: Drawing, report: Report) -> DrawnServers:
     """Each once, by its URI; and the relays that are none of them."""
     by_uri: dict[str, list[Server]] = {}
     for server in report.servers:
@@ -32,10 +39,15 @@ def draw_servers(drawing: Drawing, report: Report) -> None:
         place = ("server", drawing.name(host, "server"))
         places[host] = place
         drawing.table(*place).update(_server(drawing, report, found, port, place))
+    regions = {}
     for relay in report.relays:
-        _relay(drawing, relay, places)
+        place = _relay(drawing, relay, places)
+        if relay.kind == "derp" and relay.region:
+            regions[relay.region] = place
     if not by_uri and not report.relays:
         drawing.note("The report names no server: there is one nattools serve.")
+    at = {each.address: places[_host_and_port(each.uri, 3478)[0]] for each in report.servers if each.address}
+    return DrawnServers(at, regions)
 
 
 def _host_and_port(uri: str, default: int) -> tuple[str, int]:
@@ -66,7 +78,8 @@ def _server(
     table: dict[str, Any] = {}
     if port != 3478:
         table["port"] = port
-    kind = _kind(report, found)
+    heard = [seen for seen in report.observations if isinstance(seen, Binding) and _is_at(seen, found)]
+    kind = "rfc3489" if _is_old(heard, found) else _kind(report, found)
     if kind != "nattools":
         table["kind"] = kind
     if kind == "nattools":
@@ -77,7 +90,6 @@ def _server(
             drawing.note(f"The server {place[1]} did not answer: it is drawn as an ordinary one.")
     if all(":" not in (each.address or "").rpartition(":")[0] for each in found):
         table["ipv6"] = False
-    heard = [seen for seen in report.observations if isinstance(seen, Binding) and _is_at(seen, found)]
     over = {seen.transport for seen in heard if seen.received}
     if over == {"udp"} and any(seen.transport == "tcp" for seen in heard):
         table["tcp"] = False
@@ -90,6 +102,13 @@ def _server(
     if kind == "refuses" and errors:
         table["error"] = errors[0]
     return table
+
+
+def _is_old(heard: list[Binding], found: list[Server]) -> bool:
+    """Does it answer nothing but what RFC 3489 wrote? Then it names no XOR-MAPPED-ADDRESS."""
+    answered = [seen for seen in heard if seen.mapped is not None]
+    plain = all(seen.unmasked == seen.mapped and seen.transport == "udp" for seen in answered)
+    return bool(answered) and plain and any(each.rfc5780 for each in found)
 
 
 def _says(heard: list[Binding], found: list[Server]) -> dict[str, Any]:
@@ -178,7 +197,7 @@ def _others_answer(report: Report) -> bool:
     return any(each.answered for each in report.servers)
 
 
-def _relay(drawing: Drawing, relay: Relay, places: dict[str, tuple[str, str]]) -> None:
+def _relay(drawing: Drawing, relay: Relay, places: dict[str, tuple[str, str]]) -> tuple[str, str]:
     host, port = _host_and_port(relay.uri, 443 if relay.kind == "derp" else 3478)
     place = places.get(host)
     if place is None:
@@ -194,7 +213,7 @@ def _relay(drawing: Drawing, relay: Relay, places: dict[str, tuple[str, str]]) -
         if port != 443:
             spec["port"] = port
         _derp_fault(spec, relay)
-        return
+        return place
     if relay.transport == "tls":
         spec["tls"] = True
     fault = _turn_fault(relay)
@@ -204,6 +223,7 @@ def _relay(drawing: Drawing, relay: Relay, places: dict[str, tuple[str, str]]) -
         drawing.table("options")["turn_user"] = "1700000000:user:c2VjcmV0"
         spec.pop("users", None)
         spec["secret"] = "secret"
+    return place
 
 
 def _turn_fault(relay: Relay) -> str | None:

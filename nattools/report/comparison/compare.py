@@ -19,6 +19,8 @@ from nattools.wording import comparedfields, sentence, terms
 _PASSING = frozenset({"time-over", "external-address-changed", "router-epoch"})
 """Warnings about the measurement, and not about the network."""
 _PUNCH = ("connected", "path", "transport", "family", "strategy")
+_BY_COMMAND = frozenset({"lan.proven"})
+"""What a command says yes to, and the glance of another one cannot."""
 _LEFT_OUT = ("direct_with", "unknowns")
 """What follows from the behaviour that is compared already, and why something is not known."""
 
@@ -26,6 +28,7 @@ _LEFT_OUT = ("direct_with", "unknowns")
 def compare(before: Report, after: Report) -> Comparison:
     """What has changed, and what it means. Pure."""
     changes = [
+        *_ending(before, after),
         *_network(before, after),
         *_verdicts(before, after),
         *lanes.changes(before, after),
@@ -45,6 +48,9 @@ def _meaning(changes: list[Change]) -> Statement:
     if not changes:
         return statement("diff-same")
     areas = {each.area for each in changes}
+    ended = next((each.says for each in changes if each.what == "ended"), None)
+    if ended is not None:
+        return ended
     elsewhere = [each for each in changes if each.what in ("interface", "router")]
     if elsewhere:
         return statement(
@@ -63,6 +69,22 @@ def _meaning(changes: list[Change]) -> Statement:
         worse = any(each.better is False for each in changes)
         return statement("diff-slower" if worse else "diff-faster")
     return changes[-1].says if areas == {"warnings"} else statement("diff-else")
+
+
+def _ending(before: Report, after: Report) -> Iterator[Change]:
+    """Did anything outside answer, and if not, why?"""
+    one, other = (None if each.ended is None else each.ended.step for each in (before, after))
+    if one == other:
+        return
+    texts = ["" if each.advice is None else each.advice.headline for each in (before, after)]
+    if other is None:
+        says = statement("diff-answers-again", text=texts[0])
+    elif one is None:
+        says = statement("diff-nothing-answers", text=texts[1])
+    else:
+        says = statement("diff-ends-otherwise", before=texts[0], after=texts[1])
+    better = other is None if None in (one, other) else None
+    yield Change(area="network", what="ended", before=one, after=other, better=better, says=says)
 
 
 def _network(before: Report, after: Report) -> Iterator[Change]:
@@ -166,6 +188,8 @@ def _sections(before: Report, after: Report) -> Iterator[Change]:
     for name in comparedfields.SECTIONS:
         one, other = (_leaves(getattr(each, name, None), name) for each in (before, after))
         for path in one:
+            if path in _BY_COMMAND and before.command != after.command:
+                continue
             if path in other and one[path] != other[path]:
                 says = statement("diff-section", what=path, before=said(one[path]), after=said(other[path]))
                 yield Change(area="behaviour", what=path, before=one[path], after=other[path], says=says)

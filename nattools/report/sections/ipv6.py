@@ -178,7 +178,8 @@ def _address(each: Ipv6Address, *, tried: bool) -> tuple[Cell, ...]:
     length = "" if each.prefix_length is None else f"/{each.prefix_length}"
     kind = [_KINDS[each.kind]]
     kind += ["deprecated"] if each.deprecated else []
-    kind += ["not settled"] if each.tentative else []
+    kind += ["another machine has it"] if each.duplicate else ["not settled"] if each.tentative else []
+    kind += ["gets no answer"] if each.answered is False else []
     kind += ["shows the hardware address"] if each.shows_mac and each.kind != "eui-64" else []
     if each.valid_s is not None:
         kind.append(f"for {terms.seconds(each.valid_s)} more")

@@ -8,7 +8,7 @@ from typing import Any
 from nattools.model import mappingseen
 from nattools.model import observation as seen
 from nattools.model.errortrialseen import ErrorTrial
-from nattools.model.ipv6trial import InboundCheck, MtuTrial
+from nattools.model.ipv6trial import InboundCheck, MtuTrial, SourceTrial
 from nattools.model.packetform import FormTrial
 from nattools.model.portmapping import Refusal
 from nattools.model.quotedchecksumseen import QuotedAs, QuotedChecksum
@@ -260,6 +260,11 @@ def _form(o: FormTrial) -> str:
     return f"{text}, {number(o.sent)} sent{_detail(o.detail)}"
 
 
+def _source(o: SourceTrial) -> str:
+    answered = "answered" if o.answered else "no answer"
+    return f"asked {o.asked} from {o.address}: {answered}, {number(o.sent)} sent{_detail(o.detail)}"
+
+
 def _refused(refusal: Refusal | None) -> str:
     return "" if refusal is None else f", {number(refusal.code)} {refusal.name}"
 
@@ -320,6 +325,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     InboundCheck: _inbound,
     MtuTrial: _mtu,
     FormTrial: _form,
+    SourceTrial: _source,
     mappingseen.MapOffer: _offer,
     mappingseen.MapAttempt: _attempt,
     mappingseen.MapCheck: _check,

@@ -235,7 +235,30 @@ def _local(report: Report, room: int) -> Cell:
     within = {"container": ", in a container", "wsl": ", in WSL", "cloud": ", in a cloud", None: ""}
     kind = "" if interface.kind == "unknown" else f" ({interface.kind})"
     here = f"{safe(address, 60)} on {safe(interface.name, 30)}{kind}{within[host.runs_in]}"
-    return Cell(fitted([here, _outside(report, address)], room))
+    trouble = _trouble(report)
+    mood: Mood = "unsure" if trouble else "plain"
+    return Cell(fitted([here, trouble, _outside(report, address), _beside(report)], room), mood)
+
+
+def _trouble(report: Report) -> str:
+    """What keeps machines on the same network from each other."""
+    found = report.lan
+    if found is None:
+        return ""
+    if found.isolated:
+        return "machines are kept apart"
+    return "no multicast passes" if found.multicast is False and found.unicast else ""
+
+
+def _beside(report: Report) -> str:
+    """How many other machines were seen there."""
+    found = report.lan
+    if found is None:
+        return ""
+    others = {each.name or each.address for each in found.neighbours if not each.gateway}
+    if not others:
+        return ""
+    return "1 other machine seen" if len(others) == 1 else f"{len(others)} other machines seen"
 
 
 def _outside(report: Report, own: str) -> str:

@@ -46,7 +46,7 @@ TOPICS = (
             "ipv6-none", "ipv6-dead", "ipv6-not-capable", "ipv6-works-not", "ipv6-problem-no-*",
             "ipv6-advice-no-*", "ipv6-problem-switched-off", "ipv6-advice-switched-off",
             "ipv6-problem-tentative", "ipv6-advice-tentative", "ipv6-problem-ula-only",
-            "ipv6-advice-ula-only",
+            "ipv6-advice-ula-only", "ipv6-problem-duplicate-address", "ipv6-advice-duplicate-address",
         ),
         "It takes an address that works outside, a route, and an answer from outside. Where there is an "
         "address and no answer, programs wait for IPv6 before they try IPv4.",
@@ -54,6 +54,17 @@ TOPICS = (
         "Switch IPv6 on where it is off; where it is announced and does not work, restart the router, and "
         "tell the provider.",
         SWITCHED_ON,
+    ),
+    Topic(
+        "ipv6-old-prefix",
+        "One of several prefixes is dead",
+        ("ipv6-problem-dead-prefix", "ipv6-advice-dead-prefix"),
+        "After an outage a router may get another prefix from the provider, and not tell that the old one is "
+        "over (flash renumbering, RFC 8978): machines keep both for days, and use the wrong one. With two "
+        "routers, packets with an address of one may leave by the other, which drops them.",
+        "From an address of each prefix the same servers were asked.",
+        "Have the machine forget the old prefix, and update the router: RFC 9096 says how it is to tell of "
+        "the end of a prefix.",
     ),
     Topic(
         "ipv6-packet-size",

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from nattools.net.routeradverts import _HOPLIMIT, RouterAsker
+from nattools.model.host import ConfiguredRouter, RouteSource
+from nattools.net.routeradverts import _HOPLIMIT, RouterAsker, waits_for
 from nattools.protocols.nat64 import WELL_KNOWN, Nat64Prefix
 from nattools.protocols.routeradvert import HOP_LIMIT, SOLICITATION, advertisement
 
@@ -65,6 +66,17 @@ def test_a_router_that_is_not_heard_is_asked_again(
     answers: list[tuple[bytes, ...]], found: tuple[Nat64Prefix, ...], times: int
 ) -> None:
     assert asked(Wire(*answers)) == (found, times)
+
+
+@pytest.mark.parametrize(
+    ("sources", "times"),
+    [(("ra",), 3), (("static", "ra"), 3), (("unknown",), 3), (("static",), 1), ((), 1)],
+)
+def test_where_all_routers_are_known_by_hand_one_question_is_enough(
+    sources: tuple[RouteSource, ...], times: int
+) -> None:
+    routers = [ConfiguredRouter(address="fe80::1", interface="eth0", source=each) for each in sources]
+    assert len(waits_for(routers)) == times
 
 
 def test_what_comes_from_another_network_is_no_advertisement() -> None:

@@ -11,10 +11,11 @@ from msgspec import inspect
 from msgspec.structs import replace
 from report_samples import home_router
 
+from nattools.model.ending import Ending, EndingStep
 from nattools.model.lan import Lan, LanReadiness
-from nattools.model.nat import Nat
+from nattools.model.nat import Nat, NatByTransport
 from nattools.model.observation import Binding
-from nattools.model.report import Report
+from nattools.model.report import Advice, Report
 from nattools.model.statement import statement
 from nattools.model.tailscale import Tailscale
 from nattools.report.comparison import compare, comparison_json, render_comparison
@@ -79,6 +80,33 @@ def test_a_report_is_the_same_as_itself() -> None:
 )  # fmt: skip
 def test_of_a_nat(before: dict[str, Any], after: dict[str, Any], expected: list[str]) -> None:
     assert whats(with_nat(**before), with_nat(**after)) == expected
+
+
+def ended(step: EndingStep, headline: str) -> Report:
+    """A report of a time when nothing answered."""
+    report = home_router()
+    advice = Advice(reachable="offline", headline=headline)
+    return replace(report, nat=NatByTransport(), techniques=(), advice=advice, ended=Ending(step=step))
+
+
+def test_that_nothing_answers_any_more_is_the_first_thing_that_is_said() -> None:
+    there, gone, portal = home_router(), ended("link", "No link."), ended("portal", "A portal.")
+    assert compare(gone, ended("link", "No link.")).same
+    for before, after, expected, better in (
+        (there, gone, "Nothing outside answers any more. No link.", False),
+        (gone, there, "Servers outside answer again. Before: No link.", True),
+        (gone, portal, "Nothing outside answers, for another reason. Before: No link. Now: A portal.", None),
+    ):
+        found = compare(before, after)
+        assert sentence(found.meaning) == expected
+        assert (found.changes[0].what, found.changes[0].better) == ("ended", better)
+
+
+def test_a_glance_at_the_local_network_proves_nothing_and_takes_nothing_back() -> None:
+    report = replace(home_router(), command="lan", lan=Lan(unicast=True, proven=True))
+    glance = replace(report, command="diagnose", lan=Lan(unicast=True, proven=False))
+    assert compare(report, glance).same
+    assert not compare(report, replace(glance, command="lan")).same
 
 
 def test_what_one_of_them_does_not_know_is_said_and_is_no_change() -> None:

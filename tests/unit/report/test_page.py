@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from msgspec.structs import replace
 from report_samples import home_router, port_restricted
 
 from nattools.model.host import Host
+from nattools.model.lan import Lan, LanNeighbour
 from nattools.model.nat import Nat, NatByTransport, PeerKind
 from nattools.model.portmapping import PortMapping
 from nattools.model.report import Report, Technique
@@ -133,6 +136,20 @@ def test_the_line_of_the_router() -> None:
     report = replace(report, techniques=(replace(asked, verdict="unknown"),))
     assert row(report, "Router") == "10.0.0.1, the only NAT; opens ports by UPnP, not verified"
     assert row(replace(report, host=Host(os="x")), "Router") == "none: there is no default route"
+
+
+def test_the_local_line_tells_of_other_machines() -> None:
+    report = home_router()
+    plain = row(report, "Local")
+    assert "machine" not in plain
+    lan = Lan(unicast=True, neighbours=(LanNeighbour(address="10.0.0.1", gateway=True),))
+    assert row(replace(report, lan=lan), "Local") == plain
+    printer = LanNeighbour(address="10.0.0.7", name="printer.local")
+    seen = replace(lan, neighbours=(*lan.neighbours, printer, replace(printer, address="2a10::7")))
+    wide = render_text(replace(report, lan=seen), columns=120)
+    assert re.search(r"  Local .*; from outside .*; 1 other machine seen\n", wide)
+    assert "; no multicast passes" in row(replace(report, lan=replace(seen, multicast=False)), "Local")
+    assert "; machines are kept apart" in row(replace(report, lan=replace(seen, isolated=True)), "Local")
 
 
 def test_the_line_of_latency_says_what_it_means_for_people() -> None:

@@ -22,7 +22,7 @@ from ipv6found import (
 )
 
 from nattools.model.host import ConfiguredAddress, ConfiguredRouter
-from nattools.model.ipv6trial import MtuTrial
+from nattools.model.ipv6trial import MtuTrial, SourceTrial
 from nattools.model.observation import AnyObservation, Connection, Opener
 
 
@@ -33,7 +33,8 @@ from nattools.model.observation import AnyObservation, Connection, Opener
         ((LINK_LOCAL,), {}, False, ["no-address"]),
         ((), {"disabled": True}, False, ["switched-off"]),
         ((address(OWN, tentative=True),), {}, False, ["tentative"]),
-        ((address(OWN, duplicate=True),), {}, False, ["tentative"]),
+        ((address(OWN, duplicate=True),), {}, False, ["duplicate-address"]),
+        ((address("2a10:1:0:1::9", duplicate=True), STABLE), {}, True, ["duplicate-address"]),
         ((STABLE,), {"routers": ()}, False, ["no-route"]),
         ((address("fd00::a5c1:1:2", stable=True),), {}, True, ["ula-only"]),
         ((address("2002:c000:204::1", stable=True),), {}, True, ["6to4"]),
@@ -170,3 +171,51 @@ def test_name_servers_of_a_saved_report_may_be_nonsense() -> None:
     assert found_on(STABLE, resolvers=("nonsense", "127.0.0.53")).dns.over_ipv6 is None
     assert found_on(STABLE, resolvers=("nonsense", "2a10::53")).dns.over_ipv6 is True
     assert found_on(STABLE, resolvers=("::1", "10.0.0.53")).dns.over_ipv6 is False
+
+
+def asked_from(address: str, *, answered: bool, **more: Any) -> SourceTrial:
+    return SourceTrial(
+        probe="ipv6-prefixes", address=address, answered=answered, **{"asked": SERVER, "sent": 20} | more
+    )
+
+
+OLD = address("2a10:99:0:1::2", stable=True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "old", "new", "dead"),
+    [
+        ((asked_from(OWN, answered=True), asked_from(OLD.address, answered=False)), False, True, True),
+        ((asked_from(OWN, answered=True), asked_from(OLD.address, answered=True)), True, True, False),
+        # what answers to nobody says nothing of a prefix
+        ((asked_from(OWN, answered=False), asked_from(OLD.address, answered=False)), None, None, False),
+        (
+            (asked_from(OWN, answered=True), asked_from(OLD.address, answered=False, asked=OTHER)),
+            None,
+            True,
+            False,
+        ),
+        (
+            (asked_from(OWN, answered=True), asked_from(OLD.address, answered=False, sent=2)),
+            None,
+            True,
+            False,
+        ),
+        ((asked_from("nonsense", answered=True),), None, None, False),
+        ((), None, None, False),
+    ],
+)
+def test_a_prefix_is_dead_beside_one_that_the_same_server_answers_to(
+    seen: tuple[SourceTrial, ...], old: bool | None, new: bool | None, dead: bool
+) -> None:
+    found = found_on(STABLE, OLD, seen=seen)
+    assert {each.address: each.answered for each in found.addresses} == {OWN: new, OLD.address: old}
+    assert ("dead-prefix" in codes(found)) is dead
+
+
+def test_all_addresses_of_a_dead_prefix_are_said_to_get_no_answer() -> None:
+    other = address("2a10:99:0:1::3", stable=True)
+    found = found_on(
+        STABLE, OLD, other, seen=(asked_from(OWN, answered=True), asked_from(OLD.address, answered=False))
+    )
+    assert [each.answered for each in found.addresses] == [True, False, False]

@@ -65,7 +65,7 @@ def test_nonsense_in_a_saved_report_is_left_out() -> None:
         )
     )
     interfaces = (Interface(name="clat", addresses=("192.0.0.2", "nonsense")),)
-    found = described(Host(os="", interfaces=interfaces, ipv6=setup), {})
+    found = described(Host(os="", interfaces=interfaces, ipv6=setup), {}, {})
     assert [(each.kind, each.tentative) for each in found] == [
         ("stable", True),
         ("link-local", False),

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nattools.lab.impairment import BurstSpec, Impairment
 from nattools.lab.layout import plan
@@ -21,8 +22,8 @@ from nattools.lab.netns.userspace import (
     sender,
     userspace_router,
 )
-from nattools.lab.netns.wiring import WIRES, Cable, wire_up
-from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
+from nattools.lab.netns.wiring import NOWHERE, WIRES, Cable, wire_up
+from nattools.lab.scenario import INTERNET, HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.protocols import ip
 from nattools.protocols.packet import Packet
 
@@ -95,7 +96,10 @@ def test_time_exceeded_comes_from_the_side_where_the_packet_came_in() -> None:
     rig.inside(question(ttl=1))
     [(side, _, error)] = rig.sent
     assert (side, error.source, error.destination) == ("inside", "10.0.1.1", HOST)
-    assert (error.icmp_type, error.about) == (11, question(ttl=1))
+    about = error.about
+    assert about is not None
+    assert about.checksum == ip.udp_checksum(question())
+    assert (error.icmp_type, replace(about, checksum=None)) == (11, question(ttl=1))
     rig.inside(question())
     rig.outside(Packet("udp", SERVER, 3478, "11.1.0.2", 4000, b"answer", ttl=1))
     side, _, error = rig.sent[-1]
@@ -169,7 +173,8 @@ def test_a_shared_segment_is_a_bridge_on_the_router() -> None:
         server={"stun": ServerSpec()},
     )
     wiring = wire_up(plan(scenario))
-    assert [(bridge.node, bridge.name) for bridge in wiring.bridges] == [("home", "lan0")]
+    bridges = [(bridge.node, bridge.name) for bridge in wiring.bridges]
+    assert bridges == [("home", "lan0"), (INTERNET, NOWHERE)]
     plugs = [device for device in wiring.devices("home") if device.bridge == "lan0"]
     assert len(plugs) == 3
     macs = [device.mac for cable in wiring.cables for device in (cable.left, cable.right)]
