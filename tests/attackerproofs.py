@@ -44,7 +44,7 @@ class Asker(asyncio.DatagramProtocol):
             self.cookie = given or self.cookie
             self.answers.put_nowait(data)
 
-    def error_received(self, error: OSError) -> None:
+    def error_received(self, exc: Exception) -> None:
         """Ports that are closed."""
 
     def say(self, data: bytes) -> None:
@@ -106,7 +106,7 @@ def _dial(transport: dialback.DialTransport, ports: int = 0, listen_ms: int = 0)
 
 async def crafted(port: int) -> None:
     """ICMP errors to be crafted, and told of."""
-    await _flood(port, 30, 4, *map(_errors, ("quote-beacon", "quote-server", "tell")))
+    await _flood(port, 30, 4, _errors("quote-beacon"), _errors("quote-server"), _errors("tell"))
 
 
 _DIALS = (

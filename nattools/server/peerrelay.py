@@ -25,8 +25,8 @@ _PIECE: Final = 4096
 
 class PeerRelayLimits(msgspec.Struct, frozen=True):
     """As go-libp2p's: a reservation lasts `lasts_s` seconds, and each source has some of all `reservations`;
-    a connection lasts `circuit_s` seconds and carries `circuit_octets` each way. `circuits` bounds connections,
-    `per_peer` those of one peer."""
+    a connection lasts `circuit_s` seconds and carries `circuit_octets` each way. `circuits` bounds
+    connections, `per_peer` those of one peer."""
 
     lasts_s: float = 3600.0
     reservations_per_source: int = 8

@@ -60,9 +60,10 @@ class RouterTable:
             here = next((row for row in rows if row.external_port == granted.external_port), None)
             if here is not None:
                 result = here
-            elif rows and not wanted.exact:
-                latest = max(rows, key=lambda row: row.external_port not in wanted.own_ports)
-                result = msgspec.structs.replace(latest, quirks=(MOVED,))
+            else:
+                unknown = [row for row in rows if row.external_port not in wanted.own_ports]
+                elsewhere = unknown or ([] if wanted.exact else rows)
+                result = msgspec.structs.replace(elsewhere[-1], quirks=(MOVED,)) if elsewhere else result
         if result is not None:
             record_attempt(self.recorder, "read back", "upnp-igd", wanted, result, began)
         return result

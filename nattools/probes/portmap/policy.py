@@ -19,9 +19,17 @@ NOT_AUTHORIZED = 606
 """UPnP's, as `igd.ErrorCode` has it: with that a reader of XML would be imported."""
 
 
-def preference(mapper: Mapper) -> tuple[int, int]:
-    """A sort key: IPv4 before IPv6, then by protocol."""
-    return mapper.offer.family, ORDER.index(mapper.offer.protocol)
+def preference(mapper: Mapper) -> tuple[int, bool, int]:
+    """A sort key: IPv4 before IPv6, the router on the path before others, then by protocol."""
+    return mapper.offer.family, mapper.offer.other, ORDER.index(mapper.offer.protocol)
+
+
+def to_be_asked(mappers: Iterable[Mapper]) -> list[Mapper]:
+    """Those to make mappings by. A mapping on a machine that is not on the path has no effect: it is asked
+    only where the router itself offers nothing, in case that it is the same under another address."""
+    known = list(mappers)
+    served = {each.offer.family for each in known if not each.offer.other}
+    return [each for each in known if not each.offer.other or each.offer.family not in served]
 
 
 _FORBIDDEN = {("upnp-igd", NOT_AUTHORIZED), ("pcp", 2), ("nat-pmp", 2)}
