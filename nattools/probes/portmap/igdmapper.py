@@ -87,6 +87,9 @@ class IgdMapper:
             there = isinstance(row, TableEntry) and _same(row, wanted)
             if there or isinstance(row, Refused):
                 asking(attempt.port)
+                # what leads here from there from now on is ours, whatever the router calls it
+                own = dict.fromkeys((*wanted.own_ports, attempt.port))
+                wanted = msgspec.structs.replace(wanted, own_ports=tuple(own))
                 answer = await call(self.gateway, service, attempt.action())
                 if not isinstance(answer, Refused):
                     return await self._granted(wanted, attempt, answer or attempt.port)
