@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -82,7 +83,7 @@ class IgdMapper:
         refused = Refused(protocol="upnp-igd", failure="malformed", detail="no attempt was made")
         for _ in range(_MAX_TRIES):
             row = await row_or_listed(
-                self.gateway, service, wanted.transport, attempt.port, lambda row: _same(row, wanted)
+                self.gateway, service, wanted.transport, attempt.port, partial(_same, wanted=wanted)
             )
             there = isinstance(row, TableEntry) and _same(row, wanted)
             if there or isinstance(row, Refused):
