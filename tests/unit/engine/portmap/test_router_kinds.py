@@ -331,3 +331,14 @@ def test_a_router_that_does_not_speak_the_protocol_any_more_is_here_all_the_same
     report = behind(UPNP, main)
     assert headline(report) == "0 of 1 mapping removed."
     assert "Is the UPnP mapping of udp 10.0.1.2:5000 still there?" in gaps(report)
+
+
+@pytest.mark.parametrize("error", [402, 600, 605])
+def test_a_name_that_is_too_long_is_not_insisted_on(error: int) -> None:
+    async def main(home: OddHome) -> None:
+        wish = MapOptions(ports=(5000,), transports=("udp",), description="the game of the evening")
+        assert made(await home.add(wish)).verified_inbound
+        await home.delete_mine()
+        assert home.ports == []
+
+    behind(upnp(longest_name=10, name_error=error), main)
