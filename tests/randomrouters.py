@@ -52,7 +52,6 @@ FAULTS: dict[str, tuple[Any, ...]] = {
     "uptime": ("0 Days, 01:02:03", "-1"),
     "fault_status": (200, 400),
     "busy": (1, 4),
-    "one_at_a_time": (True,),
     "continues": (True,),
     "list_error": (501, 606, 714, 713),
     "row_s": (0.3, 6.0),

@@ -12,10 +12,8 @@ from nattools.engine.analysis.areas import AreaFindings
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
 from nattools.engine.analysis.obstacles import true_mappings
-from nattools.engine.analysis.peer_kinds import peer_kinds
 from nattools.engine.analysis.portmap_verdicts import mapping_notices
 from nattools.engine.analysis.portmappings import router_evidence
-from nattools.engine.analysis.pwnat_verdicts import tested
 from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
 from nattools.engine.analysis.techniques import techniques
@@ -62,7 +60,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         ipv6=findings.ipv6 if measurement.command in _ABOUT_IPV6 else None,
         mappings=findings.routers.mappings,
         relays=findings.relays,
-        pwnat=tested(findings),
+        pwnat=findings.pwnat,
         libp2p=findings.libp2p,
         tailscale=findings.tailscale,
         lan=findings.lan,
@@ -118,6 +116,8 @@ def _all_paths(
 
 
 def _peers(findings: Findings) -> tuple[PeerKind, ...]:
+    from nattools.engine.analysis.peer_kinds import peer_kinds
+
     main = findings.main
     rows = peer_kinds(findings.nat("udp", main), findings.nat("tcp", main), true_mappings(findings))
     best = next((row.rtt_ms for row in findings.relays if row.works and row.rtt_ms is not None), None)

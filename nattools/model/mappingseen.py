@@ -19,7 +19,8 @@ class MapOffer(Observation, frozen=True, kw_only=True, tag="map-offer"):
     stands in the way. `local` is the own address that was asked from, `server` who was asked, `external` the
     address that the router claims, `connected` what it says of its own connection. `replies`: the interface
     by which packets from `local` leave for the internet (None: not known): if that is another one, what the
-    router forwards is answered elsewhere. `quirks` are what was odd.
+    router forwards is answered elsewhere. `other`: who answers is not the router that routes lead to.
+    `quirks` are what was odd.
     """
 
     protocol: MappingProtocol
@@ -37,6 +38,7 @@ class MapOffer(Observation, frozen=True, kw_only=True, tag="map-offer"):
     sent: int = 1
     refusal: Refusal | None = None
     replies: str | None = None
+    other: bool = False
     quirks: tuple[str, ...] = ()
     detail: str = ""
 

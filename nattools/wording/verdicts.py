@@ -107,6 +107,10 @@ SENTENCES = {
     ),
     "mapping-without-effect": "The router confirmed the mapping, but nothing arrives from outside.",
     "mapping-false": "The router confirmed {external:or the port}, but nothing arrives there from outside.",
+    "gateway-off-path": (
+        "{hosts:list} answers as an internet gateway, but is not the router that packets leave by: a mapping "
+        "there has no effect."
+    ),
     "mapping-arrives-elsewhere": (
         "What comes for {external} arrives at this machine's port {port}, not at {internal}: the router gives"
         " a port and does not change its number, as VPN providers do."
@@ -125,8 +129,9 @@ SENTENCES = {
         "or nft on Linux; on Windows allow the program in Windows Security."
     ),
     "check-router": (
-        "It does not come to this machine: look for a firewall in the router's settings; if there is none, "
-        "the router's answer is wrong: restart it, or forward the port by hand."
+        "It does not come to this machine: look for a firewall in the router's settings, and for a second "
+        "NAT beyond it (nattools diagnose tells). Else the router's answer is wrong: restart it, or "
+        "forward the port by hand."
     ),
     "check-firewall": (
         "Look for a firewall on this machine and in the router's settings; if there is none, the router's "
@@ -144,6 +149,10 @@ SENTENCES = {
     ),
     "second-nat": (
         "The router's own external address, {address}, is not public: there is a second NAT beyond it."
+    ),
+    "second-nat-on-path": (
+        "The router calls the outside address its own, but there is a second NAT beyond it: the routers on "
+        "the path show that."
     ),
     "router-address-differs": (
         "The router's external address is {address}, but from outside you are {external}."

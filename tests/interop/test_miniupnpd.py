@@ -351,3 +351,25 @@ def test_natpmpc_deletes_what_nattools_made_and_the_other_way_round() -> None:
         assert not await lab.reaches("udp", Endpoint(ALICE, 4501), Endpoint(OUTSIDE, 4501))
 
     run(main)
+
+
+@pytest.mark.interop("miniupnpd", "upnpc", "natpmpc")
+def test_what_another_client_has_made_in_place_of_ours_stays(tmp_path: Path) -> None:
+    place = ("-u", "http://10.0.1.1:5000/rootDesc.xml")
+
+    async def main(lab: Lab) -> None:
+        chosen = MeasureOptions(command="map", families=(4,))
+        with Journal(tmp_path) as journal:
+            wish = MapOptions(ports=(4600,), transports=("udp",), protocol="upnp-igd")
+            await commands.add(lab.alice, chosen, lambda event: None, journal, wish)
+            _ask(lab, "upnpc", *place, "-d", "4600", "UDP")
+            _ask(lab, "natpmpc", "-g", "10.0.1.1", "-a", "4600", "4600", "udp", "600")
+            mine = MapOptions(mine=True)
+            report = await commands.delete(lab.alice, chosen, lambda event: None, journal, mine)
+            assert journal.notes() == []
+        assert "NAT-PMP 4600 udp" in " ".join(report.warnings)
+        table = await (await lab.mapper("upnp-igd")).listing()
+        assert table is not None
+        assert [row.description for row in table.entries] == ["NAT-PMP 4600 udp"]
+
+    run(main)

@@ -9,6 +9,7 @@ from nattools.model.ipv6 import Ipv6
 from nattools.model.lan import Lan
 from nattools.model.lanseen import LanLink
 from nattools.model.libp2p import Libp2p
+from nattools.model.pwnat import Pwnat
 from nattools.model.tailscale import Tailscale
 
 
@@ -41,6 +42,15 @@ class AreaFindings(Findings, frozen=True, dict=True):
         from nattools.engine.analysis.libp2p import libp2p
 
         return libp2p(self)
+
+    @cached_property
+    def pwnat(self) -> Pwnat | None:
+        """What `nattools pwnat test` has found; None: another command measured."""
+        if self.measurement.command != "pwnat":
+            return None
+        from nattools.engine.analysis.pwnat_verdicts import tested
+
+        return tested(self)
 
     @cached_property
     def tailscale(self) -> Tailscale | None:

@@ -158,6 +158,8 @@ def nat_beyond(findings: Findings) -> Statement | None:
         return statement("nat-before-pcp-router")
     if not findings.routers.claimed_addresses and _lacks_address(findings):
         return statement("router-without-public-address")
+    if nat is not None and nat.double_nat and findings.routers.attempts and not true_mappings(findings):
+        return statement("second-nat-on-path")
     return None
 
 
@@ -175,5 +177,7 @@ def router_notices(findings: Findings) -> list[Statement]:
     found = [] if beyond is None else [beyond]
     if beyond is not None and not true_mappings(findings):
         found.append(statement(NOT_REACHED))
+    if findings.routers.others and not true_mappings(findings):
+        found.append(statement("gateway-off-path", hosts=tuple(findings.routers.others)))
     taken = sorted(set(findings.routers.astray.values()))
     return found + [statement("router-off-path", interface=name) for name in taken]

@@ -30,12 +30,29 @@ def port_mapping(findings: Findings, protocol: MappingProtocol) -> Technique:
     made = [each for each in findings.routers.mappings if each.protocol == protocol]
     if not seen and not made:
         return _not_asked(findings, protocol)
+    answered = [offer for offer in seen if offer.outcome == "answered"]
+    true = any(each.verified_inbound or each.arrives_at for each in made)
+    if answered and all(offer.other for offer in answered) and not true:
+        return _of_another(findings, protocol, answered)
     if made:
         return _tried(findings, protocol, made, seen)
-    answered = [offer for offer in seen if offer.outcome == "answered"]
     if answered:
         return _not_tried(protocol, answered)
     return _silent(findings, protocol, seen)
+
+
+def _of_another(findings: Findings, protocol: MappingProtocol, answered: list[MapOffer]) -> Technique:
+    """What speaks it is not the router that routes lead to."""
+    ids = tuple(offer.id for offer in answered)
+    hosts = tuple(findings.routers.others)
+    return technique(
+        protocol,
+        "fails",
+        0.9,
+        statement("gateway-off-path", hosts=hosts),
+        remedy=_enable(findings, protocol),
+        evidence=ids,
+    )
 
 
 def mapping_notices(findings: Findings) -> list[Statement]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -101,18 +102,25 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         return at is not None and at.host in self.astray
 
     @cached_property
+    def others(self) -> dict[str, str]:
+        """Who answers by UPnP and is not the router that routes lead to, and the address that it claims."""
+        found = (each for each in self.offers if each.other and each.outcome == "answered")
+        return {urlsplit(each.server).hostname or "": each.external or "" for each in found}
+
+    @cached_property
     def claimed_addresses(self) -> tuple[str, ...]:
         """The IPv4 addresses that routers on the path call their own outside ones, each once."""
         found = [
             (each.id, each.external)
             for each in self.offers
-            if each.family == 4 and each.external and each.local not in self.astray
+            if each.family == 4 and each.external and each.local not in self.astray and not each.other
         ]
+        elsewhere = set(self.others.values())
         for attempt in self.attempts:
             at, inside = read_endpoint(attempt.external), read_endpoint(attempt.internal)
             if attempt.family != 4 or attempt.outcome != "granted" or at is None:
                 continue
-            if inside is None or inside.host not in self.astray:
+            if at.host not in elsewhere and (inside is None or inside.host not in self.astray):
                 found.append((attempt.id, at.host))
         return tuple(dict.fromkeys(address for _, address in sorted(found)))
 

@@ -114,10 +114,8 @@ def _as_caller(verdict: CallerVerdict) -> Statement:
     return statement(f"pwnat-caller-{verdict}")
 
 
-def tested(findings: Findings) -> Pwnat | None:
-    """What `nattools pwnat test` has found; None: another command measured."""
-    if findings.measurement.command != "pwnat":
-        return None
+def tested(findings: Findings) -> Pwnat:
+    """What `nattools pwnat test` has found."""
     seen = findings.measurement.observations
     listener, caller = listener_verdict(seen, findings.nat("udp", 4)), caller_verdict(seen)
     verdict, known = pwnat_verdict(findings), "unknown" not in (listener, caller)

@@ -8,7 +8,6 @@ from typing import Literal
 
 from nattools.engine.analysis.evidence import Finding, PathEvidence
 from nattools.engine.analysis.findings import Findings, PathFindings
-from nattools.engine.analysis.punching import punch_outcome
 from nattools.model.endpoint import read_endpoint
 from nattools.model.nat import Requirement
 from nattools.model.statement import statement
@@ -205,6 +204,8 @@ def _two_addresses(path: PathEvidence) -> set[str]:
 
 
 def _at_once(found: PathFindings) -> _Outcome:
+    from nattools.engine.analysis.punching import punch_outcome
+
     trial = punch_outcome(found.path)
     if trial is None:
         able = any(found.path.groups.of(host) in found.path.nattools for host in _two_addresses(found.path))

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
+from typing import Any
 
 from nattools.engine.analysis.areas import AreaFindings
-from nattools.engine.analysis.direct_ipv6 import direct_ipv6
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import obstacle, remedies
-from nattools.engine.analysis.portmap_verdicts import port_mapping
-from nattools.engine.analysis.program_verdicts import lan_verdict, libp2p_verdict, tailscale_verdict
-from nattools.engine.analysis.punching import tcp_punch, udp_birthday, udp_punch
-from nattools.engine.analysis.pwnat_verdicts import pwnat_verdict
-from nattools.engine.analysis.relay_verdicts import relayed
 from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family
 from nattools.model.nat import Nat
@@ -158,21 +154,38 @@ def _open(nat: Nat | None) -> bool | None:
     return False if known else None
 
 
-_MEASURED: dict[TechniqueId, Callable[[AreaFindings], Technique]] = {
+Judge = Callable[[AreaFindings], Technique]
+
+
+def _later(module: str, function: str, **fixed: Any) -> Judge:
+    """A function of that module, which is imported when it is called."""
+
+    def judge(findings: AreaFindings) -> Technique:
+        verdict: Technique = getattr(import_module(module), function)(findings, **fixed)
+        return verdict
+
+    return judge
+
+
+_PORTMAPS, _PUNCHING = "nattools.engine.analysis.portmap_verdicts", "nattools.engine.analysis.punching"
+_RELAYS, _PROGRAMS = "nattools.engine.analysis.relay_verdicts", "nattools.engine.analysis.program_verdicts"
+_JUDGES: dict[TechniqueId, Judge] = {
     "direct-ipv4": partial(direct, family=4),
-    "direct-ipv6": partial(direct_ipv6, by_filtering=partial(direct, family=6)),
-    "upnp-igd": partial(port_mapping, protocol="upnp-igd"),
-    "nat-pmp": partial(port_mapping, protocol="nat-pmp"),
-    "pcp": partial(port_mapping, protocol="pcp"),
-    "udp-punch": udp_punch,
-    "udp-birthday": udp_birthday,
-    "tcp-punch": tcp_punch,
-    "pwnat": pwnat_verdict,
-    "relay-turn": partial(relayed, kind="turn"),
-    "relay-derp": partial(relayed, kind="derp"),
-    "libp2p": libp2p_verdict,
-    "lan": lan_verdict,
-    "tailscale": tailscale_verdict,
+    "direct-ipv6": _later(
+        "nattools.engine.analysis.direct_ipv6", "direct_ipv6", by_filtering=partial(direct, family=6)
+    ),
+    "upnp-igd": _later(_PORTMAPS, "port_mapping", protocol="upnp-igd"),
+    "nat-pmp": _later(_PORTMAPS, "port_mapping", protocol="nat-pmp"),
+    "pcp": _later(_PORTMAPS, "port_mapping", protocol="pcp"),
+    "udp-punch": _later(_PUNCHING, "udp_punch"),
+    "udp-birthday": _later(_PUNCHING, "udp_birthday"),
+    "tcp-punch": _later(_PUNCHING, "tcp_punch"),
+    "pwnat": _later("nattools.engine.analysis.pwnat_verdicts", "pwnat_verdict"),
+    "relay-turn": _later(_RELAYS, "relayed", kind="turn"),
+    "relay-derp": _later(_RELAYS, "relayed", kind="derp"),
+    "libp2p": _later(_PROGRAMS, "libp2p_verdict"),
+    "lan": _later(_PROGRAMS, "lan_verdict"),
+    "tailscale": _later(_PROGRAMS, "tailscale_verdict"),
 }
 _OWN: dict[Command, tuple[TechniqueId, ...]] = {
     "ipv6": ("direct-ipv6",),
@@ -191,4 +204,4 @@ def techniques(findings: AreaFindings) -> tuple[Technique, ...]:
     asked = _OWN.get(findings.measurement.command, TECHNIQUE_IDS)
     if findings.measurement.command == "map" and findings.measurement.action != "probe":
         asked = ()
-    return tuple([_MEASURED[name](findings) for name in asked])
+    return tuple([_JUDGES[name](findings) for name in asked])

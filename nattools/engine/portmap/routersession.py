@@ -104,7 +104,7 @@ class PortmapSession:
         """Those that can be asked, the preferred one first."""
         return [
             each
-            for each in self.discovery.mappers
+            for each in policy.to_be_asked(self.discovery.mappers)
             if each.offer.family == family and protocol in (None, each.offer.protocol)
         ]
 
@@ -328,7 +328,7 @@ class PortmapSession:
             wanted,
             offer.protocol,
             interface=offer.interface or "",
-            gateway=gateway.address if gateway is not None else "",
+            gateway=(offer.host if offer.other else gateway.address if gateway is not None else None) or "",
             stays=stays,
         )
         held = HeldMapping(note, mapper, wanted)

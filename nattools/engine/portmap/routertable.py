@@ -11,7 +11,6 @@ import msgspec
 from nattools.engine.portmap.readback import as_listed, leads_to
 from nattools.engine.portmap.recording import record_attempt
 from nattools.probes.portmap import Granted, Listing, Mapper, MappingRequest, Refused, TableEntry
-from nattools.probes.portmap.igdtable import no_such_entry
 from nattools.probes.portmap.mapper import is_named, suggesting
 from nattools.probes.probe import Recorder
 
@@ -53,15 +52,18 @@ class RouterTable:
         began = asyncio.get_running_loop().time()
         result = await self.mapper.read_back(wanted, granted)
         if isinstance(result, TableEntry) and not leads_to(result, wanted.internal):
+            from nattools.probes.portmap.igdtable import no_such_entry
+
             result = no_such_entry(f"port {granted.external_port} leads to {result.internal}")
         if isinstance(result, Refused) and result.absent:
             rows, _ = await self.rows_of(wanted)
             here = next((row for row in rows if row.external_port == granted.external_port), None)
             if here is not None:
                 result = here
-            elif rows and not wanted.exact:
-                latest = max(rows, key=lambda row: row.external_port not in wanted.own_ports)
-                result = msgspec.structs.replace(latest, quirks=(MOVED,))
+            else:
+                unknown = [row for row in rows if row.external_port not in wanted.own_ports]
+                elsewhere = unknown or ([] if wanted.exact else rows)
+                result = msgspec.structs.replace(elsewhere[-1], quirks=(MOVED,)) if elsewhere else result
         if result is not None:
             record_attempt(self.recorder, "read back", "upnp-igd", wanted, result, began)
         return result

@@ -60,7 +60,7 @@ async def try_all(session: PortmapSession, transports: tuple[Transport, ...] = (
     """Try every mapper that was found for each transport. Nothing is left behind, whatever happens."""
     trials: list[MappingTrial] = []
     try:
-        for mapper in session.discovery.mappers:
+        for mapper in policy.to_be_asked(session.discovery.mappers):
             for transport in transports:
                 trial = await _prepare(session, mapper, transport)
                 trials += [] if trial is None else [trial]

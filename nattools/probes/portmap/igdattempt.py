@@ -54,6 +54,10 @@ class IgdAttempt:
         listed_s = listed_lifetime(self.lease_s or None, row.lifetime_s)
         return row.description == self._description and listed_s == (self.lease_s or None)
 
+    def has_not_asked_for(self, row: TableEntry) -> bool:
+        """Is its port neither one that was asked for in vain nor that of another mapping of ours?"""
+        return row.external_port not in (*self.failed, *self._wanted.own_ports)
+
     def note_failure(self, refused: Refused) -> None:
         """AddAnyPortMapping may have made another port than the one asked for, unless it is unknown."""
         if not self._plain and refused.code not in _UNKNOWN_ACTION:

@@ -127,16 +127,19 @@ class IgdMapper:
         self, service: igd.Service, wanted: MappingRequest, attempt: IgdAttempt, refused: Refused
     ) -> Granted | Refused:
         """Some routers show a row in the list alone: only if it is not there either nothing was made. Whether
-        such a row is an older one nobody can know who has not seen it before, unless by what it is."""
+        such a row is an older one nobody can know who has not seen it before, unless by what it is. Others
+        make another port than the one asked for, and call that a failure."""
         if refused.failure == "unreachable" and not attempt.unsettled:
             return refused
         if not attempt.failed:
             return msgspec.structs.replace(refused, unsettled=attempt.unsettled)
         table = await list_rows(self.gateway, service)
-        there = [each for each in table.entries if _is_at(each, wanted, attempt.failed)]
-        made = [each for each in there if attempt.may_have_made(each)]
-        for each in made[1:]:
-            await self._delete_port(wanted, each.external_port, _same)
+        ours = [row for row in table.entries if row.transport == wanted.transport and _same(row, wanted)]
+        there = [row for row in ours if row.external_port in attempt.failed]
+        unasked = [row for row in ours if row.description and attempt.has_not_asked_for(row)]
+        made = [row for row in there if attempt.may_have_made(row)] + ([] if wanted.exact else unasked)
+        for row in (*made[1:], *(unasked if wanted.exact else ())):
+            await self._delete_port(wanted, row.external_port, _same)
         if made:
             attempt.quirks.append(_all_the_same(refused))
             return await self._granted(wanted, attempt, made[0].external_port)

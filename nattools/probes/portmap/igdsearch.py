@@ -1,20 +1,22 @@
-"""Finding internet gateways by SSDP."""
+"""Finding internet gateways by SSDP. What reads their descriptions is imported with the first answer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, UdpSocket
 from nattools.net.eventloop import TimedEvent
-from nattools.probes.portmap import httpclient
 from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.portmap.igdsite import OFFLINE, DescriptionSite, FoundGateway, examine
 from nattools.probes.portmap.mapper import Offer, new_offer
 from nattools.protocols import ssdp
 from nattools.protocols.lan import LanUrl
+
+if TYPE_CHECKING:
+    from nattools.probes.portmap.igdsite import FoundGateway
 
 SILENCE_S = 1.9
 """How long to listen if nothing answers at all: the last search asks for an answer within a second."""
@@ -78,6 +80,8 @@ class GatewaySearch:
         return list(best.values())
 
     def _order(self, found: FoundGateway) -> tuple[bool, bool, int]:
+        from nattools.probes.portmap.igdsite import OFFLINE
+
         return found.rank >= OFFLINE, not self._is_ours(found.url), found.rank
 
     def _is_ours(self, url: LanUrl) -> bool:
@@ -178,6 +182,8 @@ class GatewaySearch:
         self._changed.set()
 
     async def _examine(self, url: LanUrl, quirks: tuple[str, ...]) -> None:
+        from nattools.probes.portmap.igdsite import DescriptionSite, FoundGateway, examine
+
         found = await examine(DescriptionSite(self.gateway, url, quirks))
         if not isinstance(found, FoundGateway):
             self.failed.append(found)
@@ -207,8 +213,12 @@ class GatewaySearch:
         reading = (
             self._running if self._satisfied_at is None else [t for t, ours in self._running.items() if ours]
         )
-        reading_s = 2 * httpclient.REQUEST_S if reading else 0.0
-        return (self._began or 0.0) + self._patience_s + self._late_s + reading_s
+        until = (self._began or 0.0) + self._patience_s + self._late_s
+        if not reading:
+            return until
+        from nattools.probes.portmap.httpclient import REQUEST_S
+
+        return until + 2 * REQUEST_S
 
 
 def _quirks(device: ssdp.Device) -> tuple[str, ...]:

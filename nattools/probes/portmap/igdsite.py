@@ -59,6 +59,7 @@ class DescriptionSite:
             "answered",
             version=f"IGD:{description.igd_version or '?'}, {service.kind}:{service.version}{legacy}",
             name=f"{description.manufacturer} {description.model}".strip() or description.friendly_name,
+            other=not self.gateway.lan.is_gateway(self.url.host),
             quirks=(*self.quirks, *description.problems),
             **known,
         )

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -191,7 +192,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     `outcome` is "answered" where the protocol is spoken and mappings may be asked for, whatever comes of it;
     `refusal` then says what is in the way already. `external` is the address that the router claims, `server`
     who was asked (an endpoint, or a description's URL), `version` what it speaks. `connected` is UPnP's
-    GetStatusInfo, None where nobody asked or answered. `quirks` are what was odd, for people.
+    GetStatusInfo, None where nobody asked or answered. `other`: who answers is not the router that routes
+    lead to. `quirks` are what was odd, for people.
     """
 
     protocol: MappingProtocol
@@ -208,8 +210,14 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     rtt_s: float | None = None
     sent: int = 1
     refusal: Refusal | None = None
+    other: bool = False
     quirks: tuple[str, ...] = ()
     detail: str = ""
+
+    @property
+    def host(self) -> str | None:
+        """Who was asked by UPnP."""
+        return urlsplit(self.server).hostname
 
 
 def new_offer(

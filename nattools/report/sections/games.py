@@ -65,6 +65,8 @@ def _joining(report: Report) -> str:
     over_tcp = [nat for nat in (report.nat.tcp4, report.nat.tcp6) if nat and nat.reachable]
     if not over_udp and over_tcp and all(nat.blocked_ports for nat in over_tcp):
         return "joining few games"
+    if any(why.code == "udp-ports-restricted" for one in report.techniques for why in one.reason):
+        return "joining few games"
     names = game_names(report.nat.udp4)
     if names is not None and names.xbox == "Open" and not _hosts(report):
         return "joining, hosting games"

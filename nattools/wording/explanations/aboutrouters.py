@@ -93,6 +93,17 @@ TOPICS = (
         "the way.",
     ),
     Topic(
+        "gateway-off-path",
+        "Another machine answers as a gateway",
+        ("gateway-off-path",),
+        "Access points that once were routers, modems and second routers answer to UPnP too. Packets leave "
+        "by the router of the default route, and only a mapping there brings anything in.",
+        "The search for gateways was answered from another address than the default route's, and no mapping "
+        "was proven from outside.",
+        "Switch UPnP off on the other machine, or set it to be an access point; enable it on the router. If "
+        "both are the same router, name it: `nattools map add PORT --gateway ADDRESS`.",
+    ),
+    Topic(
         "port-mapping-same-number",
         "A mapping that arrives at the own port of the same number",
         ("mapping-arrives-elsewhere", "listen-on-port"),
@@ -126,7 +137,7 @@ TOPICS = (
         "second-nat",
         "A second NAT beyond the router",
         (
-            "second-nat", "router-address-differs", "nat-before-pcp-router",
+            "second-nat", "second-nat-on-path", "router-address-differs", "nat-before-pcp-router",
             "router-without-public-address", "bridge-*", "mappings-not-reached", "mapping-not-enough",
         ),
         "Two routers translate, one behind the other. A port that the inner one opens is not open at the "

@@ -9,7 +9,7 @@ from routerkinds import UDP_5000, OddHome, behind, made
 
 from nattools.engine.options import MapOptions
 from nattools.engine.portmap import commands
-from nattools.lab.routers import RouterBehaviour
+from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap
 from nattools.model.report import Report
@@ -283,3 +283,38 @@ def test_one_row_for_whatever_port_is_asked_for_blocks_and_saves_none() -> None:
         assert home.ports == [7000]
 
     behind(upnp(rows="first"), main)
+
+
+class TestAnotherGateway:
+    """A machine on the network answers as a gateway and is not the router on the path."""
+
+    @staticmethod
+    async def beside(home: OddHome) -> FakeRouter:
+        other = RouterBehaviour(protocols=("upnp",))
+        return await start_router(home.lab.network("carol"), "10.0.1.3", "11.1.0.99", other)
+
+    def test_the_router_itself_is_asked_in_whatever_way_it_speaks(self) -> None:
+        async def main(home: OddHome) -> None:
+            other = await self.beside(home)
+            report = await home.add()
+            assert (made(report).protocol, made(report).verified_inbound) == ("pcp", True)
+            assert other.table.rows(0.0) == []
+            await home.delete_mine()
+            await other.close()
+
+        behind(RouterBehaviour(protocols=("pcp",)), main)
+
+    def test_where_the_router_offers_nothing_that_is_what_is_said(self) -> None:
+        async def main(home: OddHome) -> Report:
+            other = await self.beside(home)
+            await home.router.close()
+            report = await home.add()
+            assert len(other.table.rows(0.0)) == 1
+            await home.delete_mine()
+            assert other.table.rows(0.0) == []
+            await other.close()
+            return report
+
+        report = behind(UPNP, main)
+        assert "gateway-off-path" in codes(report)
+        assert codes(report).isdisjoint({"router-address-differs", "mappings-not-reached"})

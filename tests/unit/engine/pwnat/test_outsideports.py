@@ -103,6 +103,7 @@ def test_what_is_read(nat: NatSpec, ports: ListenerPorts) -> None:
         NatSpec(mapping=APD, allocation="random", quotes="zero"),
         NatSpec(mapping=APD, allocation="random", quotes="short"),
         NatSpec(mapping=APD, allocation="random", quotes="translated", errors_in="blocked"),
+        NatSpec(mapping=APD, allocation="random", quotes="translated", icmp_ends_mapping=True),
     ],
 )
 def test_where_nothing_is_to_be_read_or_the_port_is_kept(nat: NatSpec) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Refused, policy
+from nattools.protocols.igd import ErrorCode
 from nattools.wording.refusals import natpmp_refusal, pcp_refusal, upnp_refusal
 
 BUSY = Refused(protocol="upnp-igd", failure="timeout")
@@ -29,3 +30,7 @@ BY_NATPMP = Refused(protocol="nat-pmp", failure="refused", refusal=natpmp_refusa
 )
 def test_what_forbids_the_next_protocol(refusals: list[Refused], allowed: list[MappingProtocol]) -> None:
     assert [protocol for protocol in policy.ORDER if policy.may_ask(protocol, refusals)] == allowed
+
+
+def test_the_number_is_that_of_the_protocol() -> None:
+    assert policy.NOT_AUTHORIZED == ErrorCode.NOT_AUTHORIZED
