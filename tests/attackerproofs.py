@@ -14,6 +14,7 @@ from attackplace import SERVER, SERVER6, source
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.protocols import dialback, errortrial, provenrequest, stun, turn
+from nattools.protocols.stun.authentication import LongTermAuthentication
 from nattools.protocols.turn import requests
 
 CUSTOMER: Final = ("mallory", "password")
@@ -43,7 +44,7 @@ class Asker(asyncio.DatagramProtocol):
             self.cookie = given or self.cookie
             self.answers.put_nowait(data)
 
-    def error_received(self, error: OSError) -> None:
+    def error_received(self, exc: Exception) -> None:
         """Ports that are closed."""
 
     def say(self, data: bytes) -> None:
@@ -105,7 +106,7 @@ def _dial(transport: dialback.DialTransport, ports: int = 0, listen_ms: int = 0)
 
 async def crafted(port: int) -> None:
     """ICMP errors to be crafted, and told of."""
-    await _flood(port, 30, 4, *map(_errors, ("quote-beacon", "quote-server", "tell")))
+    await _flood(port, 30, 4, _errors("quote-beacon"), _errors("quote-server"), _errors("tell"))
 
 
 _DIALS = (
@@ -132,7 +133,7 @@ class Spender:
 
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
-        self._login = stun.LongTermAuthentication(*CUSTOMER)
+        self._login = LongTermAuthentication(*CUSTOMER)
 
     async def ask(self, request: bytes) -> None:
         """TimeoutError, ProtocolError: there is no answer of any use."""
@@ -146,7 +147,7 @@ class Spender:
 
     async def spend(self, number: int) -> None:
         """All that an allocation can have, and packets through it."""
-        await self.ask(requests.allocate(turn.AllocationWish()))
+        await self.ask(requests.allocate(requests.AllocationWish()))
         peers = [Endpoint(source(34, number + each), 4000 + each) for each in range(40)]
         for each in peers:
             await self.ask(requests.create_permission(each.host))

@@ -36,6 +36,9 @@ ProblemCode = Literal[
     "fragments-dropped",
     "dead-prefix",
     "duplicate-address",
+    "route-blocked",
+    "router-silent",
+    "forbidden-here",
 ]
 
 
@@ -77,11 +80,13 @@ class Ipv6Address(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ipv6Router(msgspec.Struct, frozen=True, kw_only=True):
-    """A default router, and whence this machine knows it. `address` None: the route names no router."""
+    """A default router, and whence this machine knows it. `address` None: the route names no router.
+    `silent`: it does not answer on the link."""
 
     address: str | None
     interface: str
     source: RouteSource = "unknown"
+    silent: bool = False
 
 
 class Nat64Use(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from attackers import ATTACKS, CUSTOMER
+from attackerproofs import CUSTOMER
+from attackers import ATTACKS
 from attackplace import SECOND, SERVER, SERVER6, Place, attack_place, descriptors, resident_mib
 from certificates import certificate
 
