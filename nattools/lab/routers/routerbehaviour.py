@@ -75,7 +75,8 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     `keeps`: it says success and removes nothing. `longest_name`: longer descriptions fail with 605.
     `garbled`: successes of these actions are answered with nonsense. `change_s`: how long changes take.
     `ports`: others than these are refused, inside and outside. `announces`: it tells its clients when it has
-    (re)started. `delay_s`: how late it answers everything.
+    (re)started. `delay_s`: how late it answers everything. `forgets_owner`: a pinhole that PCP is asked for
+    twice, be it by the same request sent again, is removed for nobody any more (miniupnpd 2.3.1).
     """
 
     protocols: tuple[Protocols, ...] = ("pcp", "nat-pmp", "upnp")
@@ -157,6 +158,7 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[int, int] = (0, 65535)
     announces: bool = True
     delay_s: float = 0.0
+    forgets_owner: bool = False
     min_lifetime_s: int = 0
     max_lifetime_s: int = 86400
 
