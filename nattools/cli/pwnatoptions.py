@@ -38,7 +38,7 @@ OutsideWord = Annotated[
     meet(
         "--outside",
         metavar="WORD",
-        help="Of the listener's outside ports, where its router gives them away: as `listen` prints it.",
+        help="The word that `listen` prints where its router gives its ports away.",
     ),
 ]
 Compat = Annotated[bool, meet("--compat", help="Use the original pwnat's packets; takes root on both sides.")]

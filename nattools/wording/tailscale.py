@@ -173,8 +173,26 @@ SENTENCES = {
     "one-of-these-left": "By elimination its network is one of these: {kinds:list}.",
     "measure-at-peer": "Run nattools tailscale on that machine.",
     "relayed-or-idle": "If nothing was sent to it lately, that means little: ping it, and look again.",
-    "overlay-map-port": (
-        "A port that the router opens (UPnP, NAT-PMP, PCP, or forwarded by hand) helps with every peer."
+    # other programs than Tailscale
+    "punching-unknown": "Which networks are reached directly is not known: this one was not measured.",
+    "punching-blocked": "UDP gets out of this network to no peer, so everything is relayed.",
+    "punching-count": (
+        "Hole punching without guessing ports reaches {direct} of {kinds} kinds of networks directly."
+    ),
+    "punching-hard": (
+        "This NAT uses a different port for each peer, so only those are reached who let in any port of an "
+        "address."
+    ),
+    "punching-strict": (
+        "This network lets in only ports that you have sent to, so a peer whose NAT uses a different port "
+        "for each peer is relayed."
+    ),
+    "open-port-of-program": (
+        "Have the router open port {port} to this machine (UPnP, NAT-PMP or PCP, or forwarded by hand): that "
+        "helps with every peer."
+    ),
+    "webrtc-opens-no-ports": (
+        "Browsers ask no router for a port: a TURN server near both sides keeps the detour short."
     ),
     # addresses of kubo's
     "address-of-relay": "An address through a relay ({relay}).",

@@ -31,6 +31,8 @@ TOLD = ("reason", "actions", "remedy", "steps", "neighbours", "peers")
 """Which words are used depends on what came, and who answers at all on chance."""
 MADE = ("netcheck",)
 """What another program would say of the few answers that came, right or wrong."""
+FLAGS = ("false_positive",)
+"""What is set where it was found out, and else not."""
 ABOUT = ("kind", "name")
 UNKNOWN: tuple[Any, ...] = (None, "unknown", "")
 
@@ -64,7 +66,7 @@ def contradicted(found: Any, wanted: Any, where: str) -> list[str]:
         return [
             each
             for key, value in wanted.items()
-            if key not in (*TOLD, *MADE)
+            if key not in (*TOLD, *MADE) and not (key in FLAGS and not found.get(key))
             for each in contradicted(found.get(key), value, f"{where}.{key}")
         ]
     if isinstance(wanted, list) and any(isinstance(each, dict) for each in wanted):

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
+from typing import Final
 
 from nattools.engine.analysis.findings import Findings
 from nattools.model.endpoint import family_of, read_endpoint
 from nattools.model.nat import Nat
-from nattools.model.overlay import OverlayPeer, OverlayStatus
+from nattools.model.overlay import OverlayPeer, OverlayProgram, OverlayStatus
 from nattools.model.statement import Reason, Statement, statement
 from nattools.model.tailscale import TailnetPeer, TailscaleWay
 from nattools.net.addresses import is_public
 from nattools.traversal.side import moving
 
 _BLOCKED = "udp blocked"
-_FORWARD: Reason = (statement("overlay-map-port"),)
 _DIRECT: Mapping[str, bool | None] = {"direct": True, "relay": False, "peer-relay": False}
+
+
+_PORTS: Final[Mapping[OverlayProgram, int]] = {"netbird": 51820, "zerotier": 9993, "kubo": 4001}
+"""Where they listen unless told otherwise."""
+
+
+def helps_with(program: OverlayProgram) -> Reason:
+    """What makes more peers of another program than Tailscale direct, whatever their networks are."""
+    if program == "webrtc":
+        return (statement("webrtc-opens-no-ports"),)
+    return (statement("open-port-of-program", port=_PORTS[program]),)
 
 
 def explained(
@@ -38,7 +49,7 @@ def explained(
 
 def _address(findings: Findings, peer: OverlayPeer) -> TailnetPeer:
     """An address of kubo's, as AutoNAT v2 found it, beside what this network lets in."""
-    nat, remedy = findings.nat("udp", findings.main), _FORWARD
+    nat, remedy = findings.nat("udp", findings.main), helps_with("kubo")
     filtering = "unknown" if nat is None else nat.filtering
     if peer.path == "relay":
         told, remedy = statement("address-of-relay", relay=peer.relay), ()
@@ -126,7 +137,7 @@ def _by_networks(
 def _ours(findings: Findings, own: OverlayStatus) -> Reason:
     """What helps on this side whatever the peer's is."""
     if own.program != "tailscale":
-        return _FORWARD
+        return helps_with(own.program)
     return (statement("ts-map-port" if _behind_nat(findings.nat("udp", findings.main)) else "ts-open-port"),)
 
 

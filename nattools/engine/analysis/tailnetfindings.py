@@ -8,6 +8,7 @@ from nattools.engine.analysis.overlaypeers import explained
 from nattools.engine.analysis.tailnetclashes import JoinedTailnet, conflicts, overlaps
 from nattools.engine.analysis.tailscaleadvice import actions, beyond_netcheck, overall
 from nattools.engine.analysis.tailscalepaths import direct_with
+from nattools.model.overlay import OverlayProgram
 from nattools.model.relay import Relay
 from nattools.model.statement import Reason, Statement, statement, unique
 from nattools.model.tailnetseen import ControlCause, ControlTrial, TailnetAsked, TailnetStatus
@@ -37,14 +38,17 @@ def tailscale(findings: Findings) -> Tailscale:
     asked = [one for one in seen if isinstance(one, TailnetAsked)]
     joined = [JoinedTailnet(_name(asked, one.number), one.status) for one in _statuses(findings)]
     tailnets = tuple(_tailnet(findings, ways, one) for one in asked)
+    programs: frozenset[OverlayProgram] = frozenset({each.program for each in tailnets} or {"tailscale"})
     return Tailscale(
         tailnets=tailnets,
         address_overlaps=overlaps(findings, joined),
         conflicts=conflicts(findings, joined),
         direct_with=ways,
-        reason=overall(findings, ways),
-        actions=actions(findings, ways, tailnets),
-        beyond_netcheck=beyond_netcheck(findings, [one.netcheck for one in tailnets]) if asked else (),
+        reason=overall(findings, ways, programs),
+        actions=actions(findings, ways, tailnets, programs),
+        beyond_netcheck=beyond_netcheck(findings, [one.netcheck for one in tailnets])
+        if asked and "tailscale" in programs
+        else (),
     )
 
 

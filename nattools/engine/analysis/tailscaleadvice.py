@@ -8,7 +8,9 @@ from typing import Final
 
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
+from nattools.engine.analysis.overlaypeers import helps_with
 from nattools.model.nat import Nat
+from nattools.model.overlay import OverlayProgram
 from nattools.model.report import Technique, Verdict
 from nattools.model.statement import Reason, Statement, statement, unique
 from nattools.model.tailscale import Netcheck, Tailnet, TailscaleWay
@@ -16,11 +18,17 @@ from nattools.traversal.side import moving, only_services
 
 HEARTBEAT_S: Final = 3.0
 """So often a client sends over a direct path that is in use, so that mappings live on."""
+_TAILSCALE: Final[frozenset[OverlayProgram]] = frozenset({"tailscale"})
 _SETTLE: Final = (statement("settle-tailscale"),)
 
 
-def overall(findings: Findings, ways: Mapping[str, TailscaleWay]) -> Reason:
-    """With which kinds of networks it is direct, and why not with the others."""
+def overall(
+    findings: Findings, ways: Mapping[str, TailscaleWay], programs: frozenset[OverlayProgram] = _TAILSCALE
+) -> Reason:
+    """With which kinds of networks it is direct, and why not with the others. `programs`: whose statuses were
+    read; of others than Tailscale it is said what follows for all that punch holes."""
+    if not programs & _TAILSCALE:
+        return _without_tailscale(findings, ways)
     nat = findings.nat("udp", findings.main)
     if nat is None or (nat.reachable is not False and "unknown" in ways.values()):
         known = [kind for kind, way in ways.items() if way != "unknown"]
@@ -41,23 +49,56 @@ def overall(findings: Findings, ways: Mapping[str, TailscaleWay]) -> Reason:
     return (_count(ways), why)
 
 
+def _without_tailscale(findings: Findings, ways: Mapping[str, TailscaleWay]) -> Reason:
+    """The same without words of Tailscale's."""
+    nat = findings.nat("udp", findings.main)
+    known = [way for way in ways.values() if way != "unknown"]
+    if nat is None or (nat.reachable is not False and len(known) < 2):
+        return (statement("punching-unknown"),)
+    if nat.reachable is False or only_services(nat):
+        return (statement("punching-blocked"),)
+    count = statement("punching-count", direct=known.count("direct"), kinds=len(ways))
+    if known.count("relay") < 2:
+        return (count,)
+    return (count, statement("punching-hard" if moving(nat) else "punching-strict"))
+
+
 def _count(ways: Mapping[str, TailscaleWay]) -> Statement:
     direct = sum(way == "direct" for way in ways.values())
     return statement("ts-direct-count", direct=direct, kinds=len(ways))
 
 
 def actions(
-    findings: Findings, ways: Mapping[str, TailscaleWay], tailnets: Sequence[Tailnet]
+    findings: Findings,
+    ways: Mapping[str, TailscaleWay],
+    tailnets: Sequence[Tailnet],
+    programs: frozenset[OverlayProgram] = _TAILSCALE,
 ) -> tuple[Statement, ...]:
-    """What to do: first what keeps a client from working at all, then what would make more of it direct."""
+    """What to do: first what keeps a client from working at all, then what would make more of it direct.
+    `programs` as in `overall`."""
     found: list[Statement] = [each for tailnet in tailnets for each in tailnet.remedy]
     nat = findings.nat("udp", findings.main)
     relayed = [kind for kind, way in ways.items() if way == "relay"]
-    if nat is not None and (nat.reachable is False or only_services(nat)):
+    if not programs & _TAILSCALE:
+        found += _helping(findings, nat, len(relayed), programs)
+    elif nat is not None and (nat.reachable is False or only_services(nat)):
         found.append(statement("ts-let-udp-out"))
     elif nat is not None and len(relayed) > 1 and not _none_works(tailnets):
         found += _opening(findings, nat)
     return unique(found)
+
+
+def _helping(
+    findings: Findings, nat: Nat | None, relayed: int, programs: frozenset[OverlayProgram]
+) -> Reason:
+    """What makes more peers of other programs direct."""
+    if nat is not None and (nat.reachable is False or only_services(nat)):
+        return (statement("let-udp-out"),)
+    if relayed < 2:
+        return ()
+    if obstacle(findings) != "router":
+        return (*remedies(findings), statement("ts-ipv6"))
+    return (*(each for program in sorted(programs) for each in helps_with(program)), statement("ts-ipv6"))
 
 
 def _opening(findings: Findings, nat: Nat) -> Reason:

@@ -46,7 +46,9 @@ class OutsidePorts:
             return None
         total, self._ttl = first
         flows = await sums.of_each(port, (TARGETS[0], *FURTHER), self._ttl)
-        self._beacon()  # an error about what expires ends the mapping in some NATs
+        self._beacon()
+        if (await sums.of_each(port, (TARGETS[0],), self._ttl))[0] not in (None, total):
+            return None  # an error ends the mapping, in some NATs: what was read holds no longer
         moves = moves_of(flows)
         if moves.moves == "not" and await self._keeps(sums, port, total):
             return None

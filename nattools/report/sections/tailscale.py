@@ -42,14 +42,19 @@ def headline(report: Report) -> str:
     if found is None:
         return "Nothing was asked."
     verdict = next((one for one in report.techniques if one.id == "tailscale"), None)
-    if verdict is not None and verdict.verdict == "fails":
+    if verdict is not None and verdict.verdict == "fails" and not of_others(report):
         return f"Tailscale does not work here. {verdict.summary}"
-    others = bool(found.tailnets) and all(each.program != "tailscale" for each in found.tailnets)
-    if others:
+    if of_others(report):
         peers = [peer for each in found.tailnets for peer in each.peers]
         direct = sum(peer.direct is True for peer in peers)
         return f"{direct} of {len(peers)} are reached directly now. {found.why}"
     return found.why
+
+
+def of_others(report: Report) -> bool:
+    """Are these the networks of other programs than Tailscale alone?"""
+    found = () if report.tailscale is None else report.tailscale.tailnets
+    return bool(found) and all(each.program != "tailscale" for each in found)
 
 
 def tailnets(report: Report, view: View) -> list[Section]:
@@ -104,7 +109,8 @@ def ways(report: Report, view: View) -> list[Section]:
     if found is None or not found.direct_with:
         return []
     rows = tuple((Cell(safe(kind, 40)), Cell(way, WAYS[way])) for kind, way in found.direct_with.items())
-    return [Section("Connecting to", (Table(("a peer behind", "by Tailscale"), rows, (0, 1)),))]
+    how = "by hole punching" if of_others(report) else "by Tailscale"
+    return [Section("Connecting to", (Table(("a peer behind", how), rows, (0, 1)),))]
 
 
 def netchecks(report: Report, view: View) -> list[Section]:

@@ -149,3 +149,23 @@ def test_the_local_network_is_told_of(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_network_that_keeps_its_machines_apart_is_a_no() -> None:
     assert run(["lan", "10.0.1.3", "--lab", "lan-isolated", "--json"]) == 1
     assert run(["lan", "--lab", "lan-isolated", "--json"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("netbird-status.json", "port 51820"),
+        ("zerotier-peers.json", "port 9993"),
+        ("kubo-autonat.json", "port 4001"),
+        ("webrtc-internals.json", "Browsers ask no router"),
+    ],
+)
+def test_another_programs_status_is_explained_without_words_of_tailscales(
+    file: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["tailscale", "--lab", "tailnet-symmetric", "--status", str(SAMPLES / file), "-v"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("tailnet-symmetric", "").split())
+    assert says in said
+    assert "3 of 9 kinds of networks" in said
+    for word in ("Tailscale", "41641", "netcheck", "DERP"):
+        assert word not in said
