@@ -72,7 +72,7 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     `call_status`: every call is answered with this HTTP status and a page. `known_type`: calls by another
     service type ("WANIPConnection:1") fail with 401. `down_services`: so many of its connections are offline.
     `delete_error`: DeletePortMapping fails with this code where there is no such mapping, instead of 714;
-    `keeps`: it says success and removes nothing. `longest_name`: longer descriptions fail with 605.
+    `keeps`: it says success and removes nothing. `longest_name`: longer descriptions fail with `name_error`.
     `garbled`: successes of these actions are answered with nonsense. `change_s`: how long changes take.
     `ports`: others than these are refused, inside and outside. `announces`: it tells its clients when it has
     (re)started. `delay_s`: how late it answers everything. `forgets_owner`: a pinhole that PCP is asked for
@@ -152,6 +152,7 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     delete_error: int = 714
     keeps: bool = False
     longest_name: int = 80
+    name_error: int = 605
     change_s: float = 0.0
     xml: Xml = "good"
     pinholes_allowed: bool = True
