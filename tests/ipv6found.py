@@ -33,8 +33,11 @@ def found_on(
     disabled: bool | None = False,
     resolvers: tuple[str, ...] = (),
     servers: tuple[Server, ...] = (),
+    blocked: bool = False,
 ) -> Ipv6:
-    setup = Ipv6Setup(addresses=addresses, routers=routers, disabled=disabled, resolvers=resolvers)
+    setup = Ipv6Setup(
+        addresses=addresses, routers=routers, disabled=disabled, resolvers=resolvers, blocked=blocked
+    )
     ways = (Way(family=6, interface="eth0", source=OWN),) if routers else ()
     interface = Interface(name="eth0", kind="ethernet", addresses=tuple(a.address for a in addresses))
     numbered = tuple(replace(each, id=number) for number, each in enumerate(seen, 1))

@@ -140,9 +140,11 @@ def run_scenario(
     drawn = load(scenario)
     [chosen] = _backends([backend] if backend else None)
     if events:
+        if host or output or pcap:
+            raise UsageError("--events measures nothing: --host, -o and --pcap are for a measurement")
         from nattools.cli.labevents import play_events
 
-        play_events(drawn, chosen, seed)
+        play_events(drawn, chosen, seed, as_json=as_json)
         return 0
     named = None if host is None else Case(scenario, find_host(drawn, host), chosen, seed)
     cases = [named] if named else cases_of(scenario, chosen, seed)

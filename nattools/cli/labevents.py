@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nattools.cli.outputs import write_out
+from nattools.cli.outputs import write_json, write_out
 from nattools.lab.backend import Backend
 from nattools.lab.scenario import Scenario
 from nattools.report.safetext import safe, untied
@@ -12,24 +12,33 @@ from nattools.wording import terms
 MOST = 200
 
 
-def play_events(scenario: Scenario, backend: Backend, seed: int | None) -> None:
+def play_events(scenario: Scenario, backend: Backend, seed: int | None, *, as_json: bool) -> None:
     """Play them, a line for each and one for each thing that a machine sees of it, until each has happened
-    and those that are repeated once more."""
-    if not scenario.event:
+    and those that are repeated once more. `as_json`: as one document at the end."""
+    if not scenario.event and not as_json:
         write_out("nothing happens in this scenario: it has no [[event]]\n")
         return
+    until_s = end_s(scenario)
     with still_lab(scenario, backend, seed or 0) as lab:
-        lab.run(lambda: _tell_all(Onlooker(lab), end_s(scenario)))
+        told, whole = lab.run(lambda: _tell_all(Onlooker(lab), until_s, as_json=as_json))
+    if as_json:
+        happened = [{"at_s": at_s, "what": text or None, "seen": news} for at_s, text, news in told]
+        name = {"scenario": scenario.name, "backend": backend}
+        write_json({**name, "happened": happened, "complete": whole})
+    elif not whole:
+        write_out(f"{'':>14}  and more, until {untied(terms.seconds(until_s))}\n")
 
 
-async def _tell_all(onlooker: Onlooker, until_s: float) -> None:
-    told = 0
+async def _tell_all(onlooker: Onlooker, until_s: float, *, as_json: bool) -> tuple[list[Happening], bool]:
+    """The first `MOST` of all happenings; is that all?"""
+    told: list[Happening] = []
     async for happening in onlooker.happenings(until_s):
-        if told == MOST:
-            write_out(f"{'':>14}  and more, until {untied(terms.seconds(until_s))}\n")
-            return
-        told += 1
-        _tell(happening)
+        if len(told) == MOST:
+            return told, False
+        told.append(happening)
+        if not as_json:
+            _tell(happening)
+    return told, True
 
 
 def _tell(happening: Happening) -> None:

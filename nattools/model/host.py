@@ -56,21 +56,25 @@ class ConfiguredAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfiguredRouter(msgspec.Struct, frozen=True, kw_only=True):
-    """A default route of IPv6, and where it was learnt. `address` None: no next hop is named."""
+    """A default route of IPv6, and where it was learnt. `address` None: no next hop is named. `silent`: the
+    system has looked for it on the link in vain (RFC 4861 7.2)."""
 
     address: str | None
     interface: str
     source: RouteSource = "unknown"
+    silent: bool = False
 
 
 class Ipv6Setup(msgspec.Struct, frozen=True, kw_only=True):
     """What this machine's system has been told of IPv6. `disabled`: it is switched off, None: it does not
-    tell. `resolvers`: the addresses of its name servers, as far as it tells them."""
+    tell. `blocked`: a route of its own forbids IPv6 to the internet, as VPN programs set it. `resolvers`: the
+    addresses of its name servers, as far as it tells them."""
 
     addresses: tuple[ConfiguredAddress, ...] = ()
     routers: tuple[ConfiguredRouter, ...] = ()
     resolvers: tuple[str, ...] = ()
     disabled: bool | None = None
+    blocked: bool = False
 
 
 class LinkNeighbour(msgspec.Struct, frozen=True, kw_only=True):

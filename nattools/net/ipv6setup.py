@@ -3,19 +3,21 @@ servers."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 
 from nattools.model.endpoint import family_of
 from nattools.model.host import ConfiguredAddress, ConfiguredRouter, Ipv6Setup, RouteSource
 from nattools.net import netlink
+from nattools.net.addresses import FAR_AWAY
 from nattools.net.interfaces import gateways, interfaces
 from nattools.net.nameservers import RESOLV_CONF, name_servers
-from nattools.protocols.rtnetlink import KernelAddress, TableRoute
+from nattools.protocols.rtnetlink import BlockingRoute, KernelAddress, TableRoute
 
 _TEMPORARY, _DUPLICATE, _DEPRECATED, _TENTATIVE = 0x01, 0x08, 0x20, 0x40  # linux/if_addr.h: IFA_F_
 _OPTIMISTIC = 0x04
+_MAIN, _LARGE_PART = 254, 8
 _SOURCES: Final[dict[int, RouteSource]] = {9: "ra", 3: "static", 4: "static"}  # RTPROT_RA, _BOOT, _STATIC
 _SWITCH: Final = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
 _RESOLVER_FILES: Final = (Path("/run/systemd/resolve/resolv.conf"), RESOLV_CONF)
@@ -29,7 +31,31 @@ def ipv6_setup(*, resolvers: bool) -> Ipv6Setup:
         routers=_routers(),
         resolvers=_resolvers() if resolvers else (),
         disabled=_disabled(),
+        blocked=_blocked(),
     )
+
+
+def _blocked() -> bool:
+    """Does a route by which nothing leaves stand before the default ones?"""
+    try:
+        routes, blocking = netlink.table_routes(6), netlink.blocking_routes(6)
+    except OSError:
+        return False
+    ways = [_rank(each) for each in routes if not each.local and _leads_far(each)]
+    walls = [_rank(each) for each in blocking if _leads_far(each)]
+    return bool(ways and walls) and min(walls) < min(ways)
+
+
+def _leads_far(route: TableRoute | BlockingRoute) -> bool:
+    """Is it one of the main table's that all of the internet is sent by, or a large part of it?"""
+    if route.table != _MAIN or route.length > _LARGE_PART:
+        return False
+    return ip_address(FAR_AWAY[6]) in ip_network(f"{route.destination or '::'}/{route.length}", strict=False)
+
+
+def _rank(route: TableRoute | BlockingRoute) -> tuple[int, int]:
+    """The least is taken: the longest prefix, then the metric."""
+    return -route.length, route.metric
 
 
 def _addresses() -> tuple[ConfiguredAddress, ...]:
@@ -72,6 +98,7 @@ def _routers() -> tuple[ConfiguredRouter, ...]:
     except OSError:
         told = (each for each in gateways() if each.family == 6)
         return tuple(ConfiguredRouter(address=each.address, interface=each.interface) for each in told)
+    silent = {(each.link, each.address) for each in netlink.silent_neighbours(6)}
     found: dict[tuple[int, str | None], TableRoute] = {}
     for route in sorted(routes, key=lambda each: each.metric):
         if route.link in names and names[route.link] != "lo" and not route.local:
@@ -81,6 +108,7 @@ def _routers() -> tuple[ConfiguredRouter, ...]:
             address=route.gateway,
             interface=names[route.link],
             source=_SOURCES.get(route.protocol, "unknown"),
+            silent=(route.link, route.gateway) in silent,
         )
         for route in found.values()
     )

@@ -11,12 +11,14 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Family
 from nattools.protocols import rtnetlink
 from nattools.protocols.rtnetlink import (
+    BlockingRoute,
     End,
     KernelAddress,
     KernelLink,
     KernelNeighbour,
     Message,
     NetlinkError,
+    SilentNeighbour,
     TableRoute,
 )
 
@@ -63,10 +65,22 @@ def neighbours(family: Family) -> list[KernelNeighbour]:
     return [each for each in answer if isinstance(each, KernelNeighbour)]
 
 
+def silent_neighbours(family: Family) -> list[SilentNeighbour]:
+    """Those of a family that do not answer."""
+    answer = _asked(partial(rtnetlink.dump_neighbours, family=family))
+    return [each for each in answer if isinstance(each, SilentNeighbour)]
+
+
 def table_routes(family: Family) -> list[TableRoute]:
     """The routes of all tables, the default ones among them."""
     answer = _asked(partial(rtnetlink.dump_routes, family=family))
     return [each for each in answer if isinstance(each, TableRoute)]
+
+
+def blocking_routes(family: Family) -> list[BlockingRoute]:
+    """Those by which nothing leaves."""
+    answer = _asked(partial(rtnetlink.dump_routes, family=family))
+    return [each for each in answer if isinstance(each, BlockingRoute)]
 
 
 def route_to(destination: str, *, source: str | None = None, link: int | None = None) -> TableRoute | None:

@@ -38,10 +38,12 @@ _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _DESTINATION, _SOURCE, _OUT, _VIA, _PRIORITY, _PREFERRED, _MULTIPATH, _TABLE = 1, 2, 4, 5, 6, 7, 9, 15  # RTA_
 _OWN, _LOCAL_END, _CACHE_INFO, _ADDRESS_FLAGS = 1, 2, 6, 8  # IFA_
 _NEIGHBOUR_ADDRESS, _NEIGHBOUR_HARDWARE = 1, 2  # NDA_
+_SILENT = 0x01 | 0x20  # NUD_INCOMPLETE, _FAILED
 _ANSWERED = 0x02 | 0x04 | 0x08 | 0x10  # NUD_REACHABLE, _STALE, _DELAY, _PROBE
 _FOREVER = 0xFFFFFFFF
 _NESTED = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _UNICAST, _LOCAL = 1, 2  # RTN_
+_BLOCKING = (6, 7, 8)  # RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT
 _CLONED = 0x200  # RTM_F_CLONED: a row of a cache, not of a table
 
 FAMILIES: dict[Family, int] = {4: 2, 6: 10}
@@ -111,7 +113,33 @@ class End(msgspec.Struct, frozen=True):
     """The end of a dump."""
 
 
-Message = KernelLink | KernelAddress | KernelNeighbour | TableRoute | NetlinkError | End
+class SilentNeighbour(msgspec.Struct, frozen=True):
+    """An address on the link with the index `link` that has been looked for, and nobody has answered."""
+
+    link: int
+    address: str
+
+
+class BlockingRoute(msgspec.Struct, frozen=True):
+    """A route by which nothing leaves (blackhole, unreachable, prohibit), as of `TableRoute`."""
+
+    family: Family
+    length: int = 0
+    destination: str | None = None
+    metric: int = 0
+    table: int = 254
+
+
+Message = (
+    KernelLink
+    | KernelAddress
+    | KernelNeighbour
+    | SilentNeighbour
+    | TableRoute
+    | BlockingRoute
+    | NetlinkError
+    | End
+)
 
 
 def dump_links(sequence: int) -> bytes:
@@ -250,29 +278,35 @@ def _addresses(body: bytes) -> Iterator[KernelAddress]:
     yield KernelAddress(index, own, length, flags if all_flags is None else all_flags, *lifetimes)
 
 
-def _neighbours(body: bytes) -> Iterator[KernelNeighbour]:
-    """One, or none: nobody has answered there."""
+def _neighbours(body: bytes) -> Iterator[KernelNeighbour | SilentNeighbour]:
+    """One, or none."""
     number, link, state, _, _ = _NEIGHBOUR.unpack_from(body)
     family: Family | None = next((each for each, known in FAMILIES.items() if known == number), None)
-    if family is None or not state & _ANSWERED:
+    if family is None:
         return
     found = _attributes(body[_NEIGHBOUR.size :])
     address = _address(family, found.get(_NEIGHBOUR_ADDRESS))
     hardware = found.get(_NEIGHBOUR_HARDWARE, b"")
-    if address is not None and any(hardware):
+    if address is not None and state & _SILENT:
+        yield SilentNeighbour(link, address)
+    elif address is not None and any(hardware) and state & _ANSWERED:
         yield KernelNeighbour(link, address, hardware.hex())
 
 
-def _routes(body: bytes) -> Iterator[TableRoute]:
-    """One for each next hop; none for what leads nowhere (blackhole, unreachable, prohibit, throw)."""
+def _routes(body: bytes) -> Iterator[TableRoute | BlockingRoute]:
+    """One for each next hop, or one by which nothing leaves; none for "throw", which only ends a table."""
     number, length, _, _, table, protocol, _, kind, flags = _ROUTE.unpack_from(body)
     family: Family | None = next((each for each, known in FAMILIES.items() if known == number), None)
-    if family is None or kind not in (_UNICAST, _LOCAL):
+    if family is None or kind not in (_UNICAST, _LOCAL, *_BLOCKING):
         return
     found = _attributes(body[_ROUTE.size :])
     if flags & _CLONED and _DESTINATION not in found:
         return
     named = _number(found, _TABLE)
+    if kind in _BLOCKING:
+        metric, at = _number(found, _PRIORITY) or 0, _address(family, found.get(_DESTINATION))
+        yield BlockingRoute(family, length, at, metric, table if named is None else named)
+        return
     for link, gateway in _hops(found):
         yield TableRoute(
             family,

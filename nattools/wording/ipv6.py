@@ -147,6 +147,33 @@ SENTENCES = {
         "Give one of the two another address, or let it make one from a secret (RFC 7217: "
         "net.ipv6.conf.default.addr_gen_mode=3); copies of a virtual machine need a hardware address each."
     ),
+    "ipv6-problem-route-blocked": (
+        "A route on this machine forbids IPv6 to the internet, as programs for VPNs set it."
+    ),
+    "ipv6-advice-route-blocked": (
+        "Switch off in the VPN program what blocks IPv6, or use a VPN that carries it; ip -6 route shows the "
+        "route (unreachable, blackhole or prohibit)."
+    ),
+    "ipv6-problem-router-silent": (
+        "The IPv6 router does not answer on the local network: the route to it may be left from another "
+        "network, or something between drops neighbour discovery."
+    ),
+    "ipv6-advice-router-silent": (
+        "Connect to the network again; if that does not help, restart the router, and let ICMPv6 pass in the "
+        "switches and access points between."
+    ),
+    "ipv6-problem-forbidden-here": "This machine's own firewall lets no IPv6 out.",
+    "ipv6-advice-forbidden-here": (
+        "If it is a VPN's kill switch, use a VPN that carries IPv6, or switch that off; else look at the "
+        "firewall's rules for what leaves (nft list ruleset)."
+    ),
+    "ipv6-problem-vpn-silent": (
+        "IPv6 goes through a VPN, and nothing comes back: programs that try IPv6 first wait for it."
+    ),
+    "ipv6-advice-vpn-silent": (
+        "Use a VPN that carries IPv6, or switch IPv6 off in the VPN's settings; ask its provider whether it "
+        "should work."
+    ),
     "ipv6-problem-fragments-dropped": (
         "Something on the way drops IPv6 fragments: large DNS answers, IKE and some tunnels fail."
     ),

@@ -23,6 +23,10 @@ SENTENCES = {
         "Where the NAT gives the beacons another port than {port}, no caller knows it; as root, listen looks "
         "whether the NAT gives that port away."
     ),
+    "pwnat-port-unknown": (
+        "This network's NAT uses a different port for each destination, and nobody tells which one it uses "
+        "for the beacons: a caller that uses this command is not let in."
+    ),
     "pwnat-called": "An ICMP error came as if {place} were calling.",
     "pwnat-hole-only": (
         "Packets came from {listener}, so its NAT let the error in; but what answers there is not nattools "
@@ -92,6 +96,10 @@ SENTENCES = {
     "pwnat-listener-id-rewritten": (
         "It cannot listen: the NAT uses a different port for each destination, so no caller knows which one "
         "to quote."
+    ),
+    "pwnat-listener-id-rewritten-unseen": (
+        "It cannot listen: the NAT uses a different port for each destination, so no caller knows which one "
+        "to quote. As root, it could if the NAT gives that port away; that was not looked at."
     ),
     "pwnat-listener-quote-not-matched": (
         "It cannot listen: the NAT lets in only errors that come from where the packet was sent."

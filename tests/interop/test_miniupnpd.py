@@ -358,7 +358,7 @@ def test_what_another_client_has_made_in_place_of_ours_stays(tmp_path: Path) -> 
     place = ("-u", "http://10.0.1.1:5000/rootDesc.xml")
 
     async def main(lab: Lab) -> None:
-        chosen = MeasureOptions(command="map", families=(4,))
+        chosen = MeasureOptions(command="map", servers=(), families=(4,))
         with Journal(tmp_path) as journal:
             wish = MapOptions(ports=(4600,), transports=("udp",), protocol="upnp-igd")
             await commands.add(lab.alice, chosen, lambda event: None, journal, wish)

@@ -59,6 +59,30 @@ def test_a_machine_without_ipv6_is_told_why(scenario: str, before: str, problem:
     assert [each.code for each in report.ipv6.problems] == [problem]
 
 
+@pytest.mark.parametrize(
+    ("before", "capable", "problem"),
+    [
+        ("ip -6 route add unreachable default metric 1", False, "route-blocked"),
+        ("ip -6 route add blackhole 2000::/3", False, "route-blocked"),
+        (
+            "ip -6 route flush default; ip -6 route add default via fe80::99 dev eth0",
+            True,
+            "router-silent",
+        ),
+        # one that is taken only where there is no other is no obstacle
+        ("ip -6 route add unreachable default metric 4000", True, "filtered"),
+    ],
+)
+def test_what_a_machine_does_to_itself_is_told_from_what_the_network_does(
+    before: str, capable: bool, problem: str
+) -> None:
+    code, report = told("ipv6-filtered", before)
+    assert code == 0
+    assert report.ipv6 is not None
+    assert report.ipv6.capable is capable
+    assert [each.code for each in report.ipv6.problems] == [problem]
+
+
 @pytest.mark.parametrize(("scenario", "where"), [("ipv6-host-drop", "host"), ("ipv6-filtered", "router")])
 def test_without_raw_sockets_it_is_told_all_the_same_who_stops_it(scenario: str, where: str) -> None:
     code, report = told(scenario, under=WITHOUT_RAW)

@@ -8,6 +8,7 @@ A line of a table is a path and what stands there: words of a closed set; `true`
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -267,6 +268,42 @@ PROMISED: dict[str, str] = {
     "libp2p": EVERY + LIBP2P,
     "tailscale": EVERY + TAILSCALE,
 }
+MEASURING = "--json -o --server --timeout -4 -6 --interface --lab --backend"
+USES = "--pipe --forward --reverse --allow --bench --keep --exec"
+OPTIONS = {
+    "diagnose": f"{MEASURING} --watch --metrics --redact",
+    "nat": f"{MEASURING} --lifetime --watch --metrics",
+    "ipv6": f"{MEASURING} --mtu --no-mtu",
+    "map probe": MEASURING,
+    "map add": MEASURING,
+    "map list": "--json -o --timeout --interface --lab",
+    "map delete": "--json -o --timeout --interface --lab",
+    "map keep": MEASURING,
+    "punch": f"{MEASURING} --manual --no-relay --relay-only --turn --turn-user --turn-secret {USES}",
+    "pwnat listen": f"--json -o --server --timeout --interface --lab --secret --compat {USES}",
+    "pwnat connect": f"--json -o --server --timeout --interface --lab --secret --compat {USES}",
+    "pwnat test": "--json -o --server --timeout --interface --lab",
+    "relay": (
+        f"{MEASURING} --turn-user --turn-secret --derp-map --no-derp --region --count --throughput --watch"
+    ),
+    "serve": "--listen --port --relay --relay-ports --turn-secret --turn-user --turn-uri",
+    "lab list": "--json",
+    "lab run": "--json -o --backend --events",
+    "lab matrix": "--json -o --backend",
+    "lab exec": "--seed",
+    "lab shell": "--seed",
+    "report show": "--json -o",
+    "report validate": "--json",
+    "report predict": "--json",
+    "report redact": "-o --keep --salt",
+    "report diff": "--json",
+    "report merge": "--json -o",
+    "report scenario": "-o",
+    "lan": "--json -o --timeout --interface --lab",
+    "libp2p": MEASURING,
+    "tailscale": f"{MEASURING} --derp-map --status --control",
+    "explain": "--json",
+}
 KINDS: dict[str, type | tuple[type, ...]] = {
     "true": bool,
     "number": (int, float),
@@ -332,6 +369,13 @@ def places(of: dict[str, Any], path: str) -> list[dict[str, Any]]:
 def everything_promised() -> dict[str, str]:
     """Each path once."""
     return {path: what for table in PROMISED.values() for path, what, _ in promises(table)}
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_each_promised_option_is_taken(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command.split(), "--help"]) == 0
+    named = set(re.split(r"[\s,\[\]/|]+", capsys.readouterr().out))
+    assert set(OPTIONS[command].split()) <= named
 
 
 def test_each_promised_word_may_stand_there() -> None:

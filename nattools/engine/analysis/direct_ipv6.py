@@ -15,7 +15,16 @@ from nattools.model.ipv6 import Ipv6, ProblemCode
 from nattools.model.report import Technique
 from nattools.model.statement import Statement, statement
 
-_BROKEN: Final[tuple[ProblemCode, ...]] = ("no-route", "tentative", "ula-only", "no-answer")
+_BROKEN: Final[tuple[ProblemCode, ...]] = (
+    "no-route",
+    "route-blocked",
+    "tentative",
+    "ula-only",
+    "no-answer",
+    "router-silent",
+    "forbidden-here",
+    "vpn-silent",
+)
 """What keeps IPv6 from working at all; that there is no address is known without."""
 _STOPPED_BY: Final[dict[DroppedAt, str]] = {
     "host": "direct-stopped-host",

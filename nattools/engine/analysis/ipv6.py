@@ -7,11 +7,12 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from nattools.engine.analysis.connectivity import forbidden_here
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.formpassage import form_unknowns, fragments, passage
 from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, path_of
 from nattools.engine.analysis.ipv6addresses import answers_by_prefix, described, same_host_part
-from nattools.engine.analysis.ipv6problems import problems
+from nattools.engine.analysis.ipv6problems import OwnDoing, problems
 from nattools.engine.analysis.latency import compared, is_slow, latency, preferred
 from nattools.engine.analysis.pathmtu import path_mtu
 from nattools.engine.analysis.whostops import punched
@@ -54,7 +55,7 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         punched=punched(path_of(findings, 6)),
         addresses=addresses,
         routers=tuple(
-            Ipv6Router(address=each.address, interface=each.interface, source=each.source)
+            Ipv6Router(address=each.address, interface=each.interface, source=each.source, silent=each.silent)
             for each in host.ipv6.routers
         ),
         translation=_translation(findings),
@@ -69,8 +70,13 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         unknown_reasons=_unknowns(findings, came_in, capable, works),
         evidence={"inbound": came_in.evidence} if came_in.evidence else {},
     )
-    off = host.ipv6.disabled is True
-    found = replace(found, problems=problems(found, slow=is_slow(times), switched_off=off))
+    own = OwnDoing(
+        switched_off=host.ipv6.disabled is True,
+        blocked=host.ipv6.blocked,
+        forbidden=_forbidden(findings, 6),
+        in_vpn=findings.tunnel(6) is not None,
+    )
+    found = replace(found, problems=problems(found, own, slow=is_slow(times)))
     return replace(found, code=support_code(found))
 
 
@@ -90,6 +96,8 @@ def _capable(findings: Findings, addresses: tuple[Ipv6Address, ...]) -> bool | N
     setup = findings.measurement.host.ipv6
     if setup is None:
         return None
+    if setup.blocked:
+        return False
     usable = any(each.kind not in _LOCAL and not each.tentative for each in addresses)
     return usable and (bool(setup.routers) or findings.way(6) is not None)
 
@@ -106,12 +114,20 @@ def _works(findings: Findings, family: Family) -> bool | None:
         return True
     if not _nats(findings, family) or not any(nat.reachable for nat in _nats(findings, 10 - family)):  # type: ignore[arg-type]
         return None
+    if _forbidden(findings, family):
+        return False
     udp, tcp = (findings.by_path.get((transport, family)) for transport in ("udp", "tcp"))
     copies = sum(max(0, each.sent) for each in udp.path.bindings) if udp is not None else 0
     if any(each.outcome == "answered" for each in (tcp.path.connections if tcp is not None else ())):
         return None
     silent = chance_of_silence(min(copies, 1000), WORST_LOSS) < CERTAIN_ERROR
     return False if silent and tcp is not None and tcp.path.connections else None
+
+
+def _forbidden(findings: Findings, family: Family) -> bool:
+    """Does this machine itself refuse to send whatever is to be asked?"""
+    found = findings.by_path.get(("udp", family))
+    return found is not None and forbidden_here(found.path)
 
 
 def _translation(findings: Findings) -> Translation:
@@ -180,7 +196,9 @@ def _unknowns(
     found: dict[str, Reason] = {}
     asked = findings.way(6) is not None  # that of each family that was measured is in the report
     if capable and works is None:
-        code = "ipv6-nobody-answered" if _nats(findings, 6) else "ipv6-no-server"
+        heard = any(nat.reachable for nat in _nats(findings, 4))
+        silent = "ipv6-maybe-loss" if heard else "ipv6-nobody-answered"
+        code = silent if _nats(findings, 6) else "ipv6-no-server"
         found["works"] = (statement(code if asked else "ipv6-not-asked"),)
     if not works:
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from nattools.model.ipv6 import PROBLEMS, Ipv6, Ipv6Problem, ProblemCode, explained
 
@@ -10,13 +10,23 @@ _GLOBAL = ("stable", "temporary", "eui-64", "other")
 _BROKEN: tuple[Literal["teredo", "6to4"], ...] = ("teredo", "6to4")
 
 
-def problems(found: Ipv6, *, slow: bool, switched_off: bool) -> tuple[Ipv6Problem, ...]:
+class OwnDoing(NamedTuple):
+    """What this machine does to itself: its kernel has IPv6 off, a route forbids it, its firewall does, or a
+    VPN takes it all."""
+
+    switched_off: bool
+    blocked: bool
+    forbidden: bool
+    in_vpn: bool
+
+
+def problems(found: Ipv6, own: OwnDoing, *, slow: bool) -> tuple[Ipv6Problem, ...]:
     """All that there are, by what was found."""
-    codes = {*_without_ipv6(found, switched_off=switched_off), *_with_ipv6(found, slow=slow)}
+    codes = {*_without_ipv6(found, own), *_with_ipv6(found, slow=slow)}
     return tuple(explained(code, found) for code in PROBLEMS if code in codes)
 
 
-def _without_ipv6(found: Ipv6, *, switched_off: bool) -> list[ProblemCode]:
+def _without_ipv6(found: Ipv6, own: OwnDoing) -> list[ProblemCode]:
     settled = [each for each in found.addresses if not each.tentative and each.kind != "clat"]
     kinds = {each.kind for each in settled}
     codes: list[ProblemCode] = []
@@ -26,14 +36,22 @@ def _without_ipv6(found: Ipv6, *, switched_off: bool) -> list[ProblemCode]:
         waiting = any(each.tentative and each.kind != "link-local" for each in found.addresses)
         taken = any(each.duplicate and each.kind != "link-local" for each in found.addresses)
         missing: ProblemCode = "tentative" if waiting else "no-address"
-        codes += [] if taken else ["switched-off" if switched_off else missing]
+        codes += [] if taken else ["switched-off" if own.switched_off else missing]
     elif not found.capable:
-        codes.append("no-route")
+        codes.append("route-blocked" if own.blocked else "no-route")
     if "ula" in kinds and not kinds - {"link-local", "ula"} and found.works is not True:
         codes.append("ula-only")
     if found.capable and found.works is False and not _has_dead_prefix(found):
-        codes.append("no-answer")
+        codes.append("forbidden-here" if own.forbidden else _unanswered(found, own))
     return codes
+
+
+def _unanswered(found: Ipv6, own: OwnDoing) -> ProblemCode:
+    """By the VPN that it goes through; by the router, where it is known that it is not there."""
+    if own.in_vpn:
+        return "vpn-silent"
+    known = [each for each in found.routers if each.address is not None]
+    return "router-silent" if known and all(each.silent for each in known) else "no-answer"
 
 
 def _has_dead_prefix(found: Ipv6) -> bool:

@@ -83,7 +83,7 @@ def pwnat_verdict(findings: Findings) -> Technique:
     nat = findings.nat("udp", 4)
     listener, caller = listener_verdict(seen, nat), caller_verdict(seen)
     ids = tuple(each.id for each in seen if isinstance(each, ErrorTrial))
-    reasons = [_as_listener(listener, reads=reads_port(seen)), _as_caller(caller)]
+    reasons = [_as_listener(listener, nat, reads=reads_port(seen)), _as_caller(caller)]
     if "passes" in (listener, caller):
         confidence = 0.95 if listener == "passes" else 0.9
         return technique("pwnat", "works", confidence, *reasons, evidence=ids)
@@ -104,9 +104,11 @@ def _unknown(
     return statement("pwnat-untested"), _SETTLE
 
 
-def _as_listener(verdict: ListenerVerdict, *, reads: bool) -> Statement:
+def _as_listener(verdict: ListenerVerdict, nat: Nat | None, *, reads: bool) -> Statement:
     if reads:
         return statement("pwnat-listener-reads-port")
+    if verdict == "id-rewritten" and (nat is None or nat.quoted_checksum in (None, "unknown")):
+        return statement("pwnat-listener-id-rewritten-unseen")
     return statement(f"pwnat-listener-{verdict}")
 
 

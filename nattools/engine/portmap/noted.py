@@ -3,8 +3,10 @@ one that was killed, or of another network."""
 
 from __future__ import annotations
 
+import asyncio
+
 from nattools.engine.portmap.journal import JournalEntry, is_of
-from nattools.engine.portmap.recording import record_entry
+from nattools.engine.portmap.recording import record_attempt, record_entry
 from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
 from nattools.model.mappingseen import MapEntry
 from nattools.probes.portmap import (
@@ -16,6 +18,7 @@ from nattools.probes.portmap import (
     owns_address,
 )
 from nattools.probes.portmap.discover import discover
+from nattools.wording.terms import TECHNIQUES
 
 
 def saw(session: PortmapSession, note: JournalEntry) -> bool:
@@ -44,7 +47,7 @@ async def show(session: PortmapSession, note: JournalEntry, *, in_force: bool) -
         record_as_noted(session, note)
     elif in_force and note.granted is not None and note.granted.listed is False:
         session.record_gap(
-            f"Is the {note.protocol} mapping of {note.wanted.transport} {note.wanted.internal} there?",
+            f"Is {_called(note)} there?",
             "the router said that it had made it, and its table has never shown it",
             "nattools map delete --mine, which removes it if it is",
         )
@@ -75,14 +78,40 @@ async def remove_stale(session: PortmapSession) -> None:
 async def remove(session: PortmapSession, note: JournalEntry) -> Refused | None:
     """Remove a mapping by the journal alone; "not asked" if its router is not here."""
     mapper = await _mapper_for(session, note)
+    if mapper is None and _is_here(session, note):
+        return _unspoken(session, note)
     if mapper is None:
         session.record_gap(
-            f"Is the {note.protocol} mapping of {note.wanted.transport} {note.wanted.internal} gone?",
+            f"Is {_called(note)} gone?",
             f"its router, {note.gateway} on {note.interface}, cannot be reached from here",
             "nattools map delete --mine in that network, or the end of its lifetime",
         )
         return Refused(protocol=note.protocol, failure="not asked", detail="its router is not here")
     return await session.remove(HeldMapping(note, mapper, note.wanted, note.granted))
+
+
+def _called(note: JournalEntry) -> str:
+    return f"the {TECHNIQUES[note.protocol]} mapping of {note.wanted.transport} {note.wanted.internal}"
+
+
+def _is_here(session: PortmapSession, note: JournalEntry) -> bool:
+    gateway = session.gateway(note.wanted.family)
+    return gateway is not None and gateway.address == note.gateway
+
+
+def _unspoken(session: PortmapSession, note: JournalEntry) -> Refused:
+    """The router is here, and does not speak the protocol any more by which it has made the mapping."""
+    name = TECHNIQUES[note.protocol]
+    left = Refused(protocol=note.protocol, failure="timeout", detail=f"the router does not speak {name} now")
+    now = asyncio.get_running_loop().time()
+    recorder = session.run.recorder
+    record_attempt(recorder, "delete", note.protocol, note.wanted, left, now, known=note.granted)
+    session.record_gap(
+        f"Is {_called(note)} still there?",
+        f"the router does not speak {name} now",
+        f"the router's own list of port mappings, or nattools map delete --mine once {name} is enabled again",
+    )
+    return left
 
 
 async def _mapper_for(session: PortmapSession, note: JournalEntry) -> Mapper | None:

@@ -238,7 +238,7 @@ class PortmapSession:
         rows, table = await RouterTable(mapper, self.run.recorder).rows_of(wanted)
         for row in (each for each in rows if each.external_port not in wanted.own_ports):
             await self.remove_unnoted(mapper, wanted, as_granted(row))
-        if table.incomplete or not any(is_of(held.note, row) for row in table.entries):
+        if table.incomplete or not any(row.external_port == granted.external_port for row in rows):
             self.record_gap(
                 f"Is there a second UPnP mapping to {wanted.transport} {wanted.internal}?",
                 "the router failed when it was asked for any port, and its list does not show everything",

@@ -127,6 +127,10 @@ async def _tell_place(state: PwnatState, listener: KnockListener, watcher: Watch
             watcher.code(f"{place} {now}")
 
     if outside is None:
+        if nat is not None and moving(nat) and not (listener.settled or listener.compat):
+            port = int(place.rpartition(":")[2])
+            look = (statement("pwnat-look-as-root", port=port),) if listener.outside.lacks else ()
+            state.timeline.note("beacon", statement("pwnat-port-unknown"), *look, ok=False)
         watcher.code(place)
     else:
         tell(outside)

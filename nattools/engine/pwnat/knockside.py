@@ -28,6 +28,11 @@ class KnockSide(PathFinder):
         self._until: float | None = None
 
     @property
+    def compat(self) -> bool:
+        """Does it speak as the original does?"""
+        return self._options.compat
+
+    @property
     def first_paths(self) -> int:
         """Whoever knows the secret may answer and then leave; the next one is looked for all the same."""
         return MOST_PEERS

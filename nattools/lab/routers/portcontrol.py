@@ -15,6 +15,8 @@ ANNOUNCE_GROUPS = {4: "224.0.0.1", 6: "ff02::1"}
 _NATPMP = b"nat-pmp"
 """Whose a mapping is that NAT-PMP made: it knows of no other client and of no other protocol's mappings."""
 
+_NOBODYS = b"nobody"
+
 
 class EpochCounter:
     """Seconds since the table was last empty."""
@@ -162,6 +164,12 @@ class PortControlServer:
     ) -> list[bytes]:
         inside = Endpoint(request.client, body.internal_port)
         known = self._table.of(transport, inside, body.nonce, now)
+        nonce = body.nonce
+        if self._behaviour.forgets_owner and ":" in inside.host:
+            nobodys = self._table.of(transport, inside, _NOBODYS, now)
+            if nobodys is not None and request.lifetime_s == 0:
+                return [self._failure(request, ResultCode.NOT_AUTHORIZED, epoch_s)]
+            nonce = _NOBODYS if known or nobodys else nonce
         if request.lifetime_s == 0:
             if known is not None:
                 self._table.remove(known)
@@ -177,7 +185,7 @@ class PortControlServer:
             return [self._failure(request, ResultCode.CANNOT_PROVIDE_EXTERNAL, epoch_s)]
         port = known.outside.port if known else self._choose(transport, suggested, now)
         lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
-        row = self._table.add(transport, port, inside, lifetime_s, now, nonce=body.nonce)
+        row = self._table.add(transport, port, inside, lifetime_s, now, nonce=nonce)
         claimed = self._behaviour.external
         host = row.outside.host if claimed is None else claimed or "0.0.0.0"
         told_port, told_s = self._told(row.outside.port, lifetime_s)

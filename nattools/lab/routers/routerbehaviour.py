@@ -72,10 +72,11 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     `call_status`: every call is answered with this HTTP status and a page. `known_type`: calls by another
     service type ("WANIPConnection:1") fail with 401. `down_services`: so many of its connections are offline.
     `delete_error`: DeletePortMapping fails with this code where there is no such mapping, instead of 714;
-    `keeps`: it says success and removes nothing. `longest_name`: longer descriptions fail with 605.
+    `keeps`: it says success and removes nothing. `longest_name`: longer descriptions fail with `name_error`.
     `garbled`: successes of these actions are answered with nonsense. `change_s`: how long changes take.
     `ports`: others than these are refused, inside and outside. `announces`: it tells its clients when it has
-    (re)started. `delay_s`: how late it answers everything.
+    (re)started. `delay_s`: how late it answers everything. `forgets_owner`: a pinhole that PCP is asked for
+    twice, be it by the same request sent again, is removed for nobody any more (miniupnpd 2.3.1).
     """
 
     protocols: tuple[Protocols, ...] = ("pcp", "nat-pmp", "upnp")
@@ -151,12 +152,14 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     delete_error: int = 714
     keeps: bool = False
     longest_name: int = 80
+    name_error: int = 605
     change_s: float = 0.0
     xml: Xml = "good"
     pinholes_allowed: bool = True
     ports: tuple[int, int] = (0, 65535)
     announces: bool = True
     delay_s: float = 0.0
+    forgets_owner: bool = False
     min_lifetime_s: int = 0
     max_lifetime_s: int = 86400
 

@@ -138,7 +138,7 @@ class UpnpServer:
         if port == 0:
             raise _Fault(716)
         if len(values.get("NewPortMappingDescription", "")) > self._behaviour.longest_name:
-            raise _Fault(605)
+            raise _Fault(self._behaviour.name_error)
         if values["NewInternalClient"] != source.host:
             raise _Fault(718)
         if self._behaviour.same_ports and values["NewInternalPort"] != values["NewExternalPort"]:

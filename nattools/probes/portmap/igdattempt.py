@@ -79,6 +79,9 @@ class IgdAttempt:
             return self._same_port()
         if _may_mean_lease(refused) and self._other_lease(refused):
             return True
+        if code in _VALUES and self._description != MAPPING_NAME:
+            self._description = MAPPING_NAME  # not all of them say 605
+            return True
         if code in _TAKEN and elsewhere and not self._wanted.exact:
             self.port = next(self._ports)
             return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -82,11 +83,14 @@ class IgdMapper:
         refused = Refused(protocol="upnp-igd", failure="malformed", detail="no attempt was made")
         for _ in range(_MAX_TRIES):
             row = await row_or_listed(
-                self.gateway, service, wanted.transport, attempt.port, lambda row: _same(row, wanted)
+                self.gateway, service, wanted.transport, attempt.port, partial(_same, wanted=wanted)
             )
             there = isinstance(row, TableEntry) and _same(row, wanted)
             if there or isinstance(row, Refused):
                 asking(attempt.port)
+                # what leads here from there from now on is ours, whatever the router calls it
+                own = dict.fromkeys((*wanted.own_ports, attempt.port))
+                wanted = msgspec.structs.replace(wanted, own_ports=tuple(own))
                 answer = await call(self.gateway, service, attempt.action())
                 if not isinstance(answer, Refused):
                     return await self._granted(wanted, attempt, answer or attempt.port)

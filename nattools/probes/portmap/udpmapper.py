@@ -40,6 +40,10 @@ SILENCE_S = 1.9
 """How long to ask a router that says nothing at all: requests at 0, 0.25, 0.75 and 1.75 s."""
 PATIENCE_S = 4.0
 """How long to ask for a mapping where the protocol is spoken."""
+PAUSE_S = 0.25
+"""After what time to send a request again, at first."""
+PINHOLE_PAUSE_S = 1.0
+"""After what time to ask for a pinhole again: see `PcpMapper.read_back`. Busy routers have taken 0.6 s."""
 NO_LIFETIME = "the router gives it a lifetime of 0 s"
 _NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}
 
@@ -313,13 +317,21 @@ class PcpRequest(RouterRequest[pcp.ResponseMessage]):
     unspoken = (ResultCode.UNSUPP_VERSION,)
     instead = "it speaks NAT-PMP"
 
-    def __init__(self, gateway: GatewayContext, request: pcp.RequestMessage | None = None) -> None:
-        patience_s = SILENCE_S if request is None else PATIENCE_S
+    def __init__(
+        self,
+        gateway: GatewayContext,
+        request: pcp.RequestMessage | None = None,
+        *,
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        """`pause_s`: before the request is sent again."""
         server = Endpoint(gateway.address, pcp.PORT)
         if request is None:
-            super().__init__(gateway, pcp.PcpSearch(gateway.local, server, patience_s=patience_s))
+            super().__init__(gateway, pcp.PcpSearch(gateway.local, server, patience_s=SILENCE_S))
         else:
-            super().__init__(gateway, pcp.PcpTransaction(request, server, patience_s=patience_s))
+            super().__init__(
+                gateway, pcp.PcpTransaction(request, server, initial_s=pause_s, patience_s=PATIENCE_S)
+            )
 
     def _detailed(self, offer: Offer, response: pcp.ResponseMessage) -> Offer:
         """Who does not know ANNOUNCE may make mappings all the same, and so may who has none to end."""
@@ -365,7 +377,8 @@ class PcpMapper(UdpMapper[pcp.ResponseMessage]):
         if wanted.internal.host != self.gateway.local:
             options = (pcp.third_party(wanted.internal.host), *options)
         asked = pcp.RequestMessage(pcp.MAP, lifetime_s, self.gateway.local, body, options)
-        request = PcpRequest(self.gateway, asked)
+        pause_s = PINHOLE_PAUSE_S if wanted.family == 6 and lifetime_s else PAUSE_S
+        request = PcpRequest(self.gateway, asked, pause_s=pause_s)
         return request, await request.ask()
 
     async def _assigned(self, wanted: MappingRequest, response: pcp.ResponseMessage) -> _Assigned:

@@ -13,7 +13,7 @@ from nattools.net.derpsocket import DerpSocket, derp_endpoints, open_derp
 from nattools.net.secondattempt import with_second
 from nattools.net.serversteps import StepFailure, Steps
 from nattools.probes.relay.crossing import LARGE_SIZES, Passage
-from nattools.probes.relay.flight import HANDSHAKE
+from nattools.probes.relay.inflight import HANDSHAKE
 from nattools.probes.relay.pinger import Pinger
 from nattools.probes.relay.relaytrial import DerpAsk, RelayContext, RelayRecord
 from nattools.protocols import derp

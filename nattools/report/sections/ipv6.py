@@ -167,10 +167,11 @@ def addresses(report: Report, view: View) -> list[Section]:
         tried = any(each.inbound is not None for each in found.addresses)
         titles = ("address", "kind", *(("UDP in", "TCP in") if tried else ()))
         rows = tuple(_address(each, tried=tried) for each in found.addresses[:_MOST])
-        blocks.append(Table(titles, rows, (1, 1, 0, 0)[: len(titles)]))
+        blocks.append(Table(titles, rows, (0, 1, 0, 0)[: len(titles)]))
     for router in found.routers[:_MOST]:
         via = router.address or "point to point"
-        blocks.append(Prose(safe(f"Router {via} on {router.interface}: {_SOURCES[router.source]}.")))
+        silent = "; it does not answer" if router.silent else ""
+        blocks.append(Prose(safe(f"Router {via} on {router.interface}: {_SOURCES[router.source]}{silent}.")))
     return [Section("Addresses", tuple(blocks))]
 
 

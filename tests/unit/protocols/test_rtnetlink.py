@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from nattools.errors import ProtocolError
 from nattools.protocols import rtnetlink
 from nattools.protocols.rtnetlink import (
+    BlockingRoute,
     End,
     KernelAddress,
     KernelLink,
     KernelNeighbour,
     NetlinkError,
+    SilentNeighbour,
     TableRoute,
     decode,
 )
@@ -66,8 +68,9 @@ OUT = attribute(4, number(3))
         (route(attribute(9, struct.pack("=HBBi", 16, 0, 0, 3) + attribute(5, GATEWAY)
                          + struct.pack("=HBBi", 8, 0, 0, 4))),
          [TableRoute(4, 3, gateway="192.168.1.1"), TableRoute(4, 4)]),
-        (route(attribute(6, number(1)), kind=BLACKHOLE), []),
-        (route(OUT, kind=7), []),
+        (route(attribute(6, number(1)), kind=BLACKHOLE), [BlockingRoute(4, metric=1)]),
+        (route(OUT, kind=7), [BlockingRoute(4)]),
+        (route(OUT, kind=9), []),
         (route(OUT, family=28), []),
         (message(2, struct.pack("=i", -101)), [NetlinkError(101)]),
         (message(3, bytes(4)), [End()]),
@@ -160,12 +163,15 @@ def neighbour(state: int, *attributes: bytes, family: int = 2) -> bytes:
             neighbour(4, NAMED, HARDWARE),
             [KernelNeighbour(3, "192.168.1.1", "020000000001")],
         ),
-        (neighbour(0x20, attribute(1, GATEWAY)), []),
-        (neighbour(1, attribute(1, GATEWAY)), []),
+        (neighbour(0x20, attribute(1, GATEWAY)), [SilentNeighbour(3, "192.168.1.1")]),
+        (neighbour(1, attribute(1, GATEWAY)), [SilentNeighbour(3, "192.168.1.1")]),
+        (neighbour(1), []),
         (neighbour(0x40, attribute(1, GATEWAY), attribute(2, bytes(6))), []),
         (neighbour(2, attribute(2, b"\2\0\0\0\0\1")), []),
         (neighbour(2, NAMED, HARDWARE, family=7), []),
     ],
 )
-def test_only_neighbours_that_answered_are_told(data: bytes, expected: list[KernelNeighbour]) -> None:
+def test_neighbours_that_answered_and_those_that_were_looked_for_in_vain(
+    data: bytes, expected: list[rtnetlink.Message]
+) -> None:
     assert decode(data, 7) == expected

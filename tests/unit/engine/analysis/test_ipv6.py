@@ -20,10 +20,11 @@ from ipv6found import (
     codes,
     found_on,
 )
+from msgspec.structs import replace
 
 from nattools.model.host import ConfiguredAddress, ConfiguredRouter
 from nattools.model.ipv6trial import MtuTrial, SourceTrial
-from nattools.model.observation import AnyObservation, Connection, Opener
+from nattools.model.observation import FORBIDDEN_HERE, AnyObservation, Connection, Opener
 
 
 @pytest.mark.parametrize(
@@ -219,3 +220,30 @@ def test_all_addresses_of_a_dead_prefix_are_said_to_get_no_answer() -> None:
         STABLE, OLD, other, seen=(asked_from(OWN, answered=True), asked_from(OLD.address, answered=False))
     )
     assert [each.answered for each in found.addresses] == [True, False, False]
+
+
+SILENCE = (
+    answered(outcome="timeout", received=0, sent=40, mapped=None, source=None, rtt_s=None),
+    Connection(probe="tcp", family=6, local=None, remote=SERVER, outcome="timeout"),
+)
+FORBIDDEN = answered(outcome="prohibited", received=0, rtt_s=None, mapped=None, detail=FORBIDDEN_HERE)
+SILENT_ROUTER = replace(ROUTER, silent=True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "more", "works", "problem"),
+    [
+        ((FORBIDDEN,), {}, False, "forbidden-here"),
+        ((*SILENCE,), {"routers": (SILENT_ROUTER,)}, False, "router-silent"),
+        ((*SILENCE,), {"routers": (SILENT_ROUTER, replace(ROUTER, address=None))}, False, "router-silent"),
+        ((*SILENCE,), {}, False, "no-answer"),
+        ((*PLENTY,), {"routers": (SILENT_ROUTER,)}, True, None),
+        ((), {"blocked": True}, False, "route-blocked"),
+    ],
+)
+def test_why_nothing_comes_back(
+    seen: tuple[AnyObservation, ...], more: dict[str, Any], works: bool, problem: str | None
+) -> None:
+    found = found_on(STABLE, seen=(*seen, answered(family=4, asked="11.201.0.2:3478")), **more)
+    assert (found.works, codes(found)) == (works, [problem] if problem else [])
+    assert found.capable is (problem != "route-blocked")

@@ -138,8 +138,8 @@ def test_a_forbidding_router_is_asked_no_further() -> None:
     tried = [seen for seen in report.observations if isinstance(seen, MapAttempt)]
     assert {seen.protocol for seen in tried if seen.outcome != "not asked"} == {"upnp-igd"}
     assert {seen.protocol for seen in tried if seen.outcome == "not asked"} == {"nat-pmp", "pcp"}
-    why = {each.id: each.summary for each in report.techniques}
-    assert "forbids the port over UPnP" in why["pcp"]
+    why = {each.id: [reason.code for reason in each.reason] for each in report.techniques}
+    assert why["pcp"] == ["router-forbids-port"]
     verdicts = {each.id: each.verdict for each in report.techniques}
     assert verdicts["upnp-igd"] == "fails"
     error = report.mappings[0].error

@@ -13,6 +13,7 @@ from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap
 from nattools.model.report import Report
+from nattools.report.sections.map import headline
 
 UPNP = RouterBehaviour(protocols=("upnp",))
 
@@ -263,9 +264,8 @@ def test_what_upnp_forbids_is_not_asked_for_by_others_and_that_is_said() -> None
         return await home.map(commands.probe)
 
     report = behind(RouterBehaviour(upnp_error=606), main)
-    said = {each.id: each.summary for each in report.techniques}
-    assert "forbids the port over UPnP" in said["pcp"]
-    assert "nattools map probe" not in said["pcp"]
+    why = {each.id: [reason.code for reason in each.reason] for each in report.techniques}
+    assert why["pcp"] == ["router-forbids-port"]
 
 
 def test_one_row_for_whatever_port_is_asked_for_blocks_and_saves_none() -> None:
@@ -318,3 +318,27 @@ class TestAnotherGateway:
         report = behind(UPNP, main)
         assert "gateway-off-path" in codes(report)
         assert codes(report).isdisjoint({"router-address-differs", "mappings-not-reached"})
+
+
+def test_a_router_that_does_not_speak_the_protocol_any_more_is_here_all_the_same() -> None:
+    async def main(home: OddHome) -> Report:
+        await home.add()
+        await home.router.close()
+        report = await home.delete_mine()
+        assert len(home.journal.notes()) == 1
+        return report
+
+    report = behind(UPNP, main)
+    assert headline(report) == "0 of 1 mapping removed."
+    assert "Is the UPnP mapping of udp 10.0.1.2:5000 still there?" in gaps(report)
+
+
+@pytest.mark.parametrize("error", [402, 600, 605])
+def test_a_name_that_is_too_long_is_not_insisted_on(error: int) -> None:
+    async def main(home: OddHome) -> None:
+        wish = MapOptions(ports=(5000,), transports=("udp",), description="the game of the evening")
+        assert made(await home.add(wish)).verified_inbound
+        await home.delete_mine()
+        assert home.ports == []
+
+    behind(upnp(longest_name=10, name_error=error), main)

@@ -19,6 +19,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.pwnat import Pwnat
 from nattools.model.report import Report
+from nattools.model.serveruri import parse_server
 from nattools.net.base import Capability
 from nattools.net.trace import Trace, TracedNetwork
 from nattools.probes.quotedsums import moves_of
@@ -50,7 +51,8 @@ def run(nat: NatSpec, main: Callable[[SimLab], Awaitable[Any]], seed: int = 0) -
 
 def options(**more: Any) -> PwnatOptions:
     measuring = MeasureOptions("pwnat", (), families=(4,))
-    return PwnatOptions(secret="the same on both sides", measuring=measuring, **{"wait_s": 30.0} | more)
+    ordinary: dict[str, Any] = {"secret": "the same on both sides", "measuring": measuring, "wait_s": 30.0}
+    return PwnatOptions(**ordinary | more)
 
 
 def told(report: Report) -> Pwnat:
@@ -179,6 +181,29 @@ def test_without_the_privilege_it_is_said_what_would_help() -> None:
         assert not [each for each in trace.events if each.kind == "packet"]
 
     run(RANDOM, main)
+
+
+@pytest.mark.parametrize("unprivileged", [True, False])
+def test_a_port_that_nobody_tells_is_said_to_be_unknown(unprivileged: bool) -> None:
+    """A server shows that the NAT gives each destination another port, not which one the beacons have."""
+
+    async def main(lab: SimLab) -> None:
+        network = lab.network("alice")
+        seen = Unprivileged(network, Trace(0.0)) if unprivileged else network
+        servers = tuple(map(parse_server, lab.server_uris()))
+        measuring = MeasureOptions("pwnat", servers, families=(4,))
+        found = told(
+            await listen(
+                seen,
+                options(wait_s=4.0, measuring=measuring),
+                Watcher(),
+                wall=asyncio.get_running_loop().time,
+            )
+        )
+        [said] = [each.text for each in found.stages if "nobody tells which one" in each.text]
+        assert ("as root" in said) is unprivileged
+
+    run(NatSpec(mapping=APD, allocation="random"), main)
 
 
 def test_how_the_port_moves() -> None:

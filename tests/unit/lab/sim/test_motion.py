@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,18 @@ def test_they_are_shown_as_they_pass(capsys: pytest.CaptureFixture[str]) -> None
         "alice's flow comes from another port",
         "alice outside: 11.1.0.4, another port for each",
     ]
+
+
+def test_programs_get_what_happens_as_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["lab", "run", "loses-mappings", "--events", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["scenario"], answer["backend"], answer["complete"]) == ("loses-mappings", "sim", True)
+    assert answer["happened"][1] == {
+        "at_s": 14400.0,
+        "what": "home: table lost",
+        "seen": ["alice's flow comes from another port"],
+    }
+    assert run_command(["lab", "run", "roaming", "--events", "-o", "x.json"]) == 2
 
 
 def test_of_very_many_events_the_first_are_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from nattools.probes.portmap import (
 from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.igdmapper import STILL_THERE
 from nattools.probes.portmap.igdtable import UNLISTED
+from nattools.protocols.pcp import ResultCode
 
 PROTOCOLS: tuple[MappingProtocol, ...] = ("pcp", "nat-pmp", "upnp-igd")
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -519,6 +520,28 @@ def test_a_pinhole_whose_number_was_never_seen() -> None:
         assert home.routers[0].table.rows(0.0) == []
 
     over_ipv6(main)
+
+
+def test_a_pinhole_by_a_slow_router_is_asked_for_once() -> None:
+    """miniupnpd 2.3.1 lets nobody remove what was asked for twice."""
+
+    async def main(home: Home, asked: Mapper) -> None:
+        if asked.offer.protocol == "pcp":
+            await asked.make(wanted(host=ALICE6))
+            assert await asked.delete(wanted(host=ALICE6)) is None
+            assert home.routers[0].table.rows(0.0) == []
+
+    over_ipv6(main, RouterBehaviour(forgets_owner=True, delay_s=0.7, protocols=("pcp",)))
+
+
+def test_a_pinhole_that_was_asked_for_twice_is_said_to_be_left() -> None:
+    async def main(home: Home, asked: Mapper) -> None:
+        for _ in range(2):
+            await asked.make(wanted(host=ALICE6))
+        assert refused(await asked.delete(wanted(host=ALICE6))).code == ResultCode.NOT_AUTHORIZED
+        assert len(home.routers[0].table.rows(0.0)) == 1
+
+    over_ipv6(main, RouterBehaviour(forgets_owner=True, protocols=("pcp",)))
 
 
 def test_pinholes_that_are_not_allowed() -> None:

@@ -97,3 +97,17 @@ def test_a_hidden_row_that_is_what_was_asked_for_was_made() -> None:
         assert granted(await upnp.make(wanted())).quirks[-1] == "error 501, but it is in the table"
 
     at_home(main)
+
+
+@pytest.mark.parametrize("code", [402, 501, 718])
+def test_what_is_called_refused_was_made_and_has_another_name(code: int) -> None:
+    async def main(home: Home) -> None:
+        await home.router(RouterBehaviour(then_fails=code, names="replaced"))
+        upnp = (await home.discover()).mapper("upnp-igd")
+        assert upnp is not None
+        made = granted(await upnp.make(wanted()))
+        assert made.external_port == 4000
+        assert await upnp.delete(wanted(), made) is None
+        assert home.routers[0].table.rows(0.0) == []
+
+    at_home(main)
