@@ -78,9 +78,9 @@ async def _flood(port: int, kind: int, family: Family, *encode: Encode) -> None:
                 asker.transport.abort()
 
 
-def _errors(wish: errortrial.Wish) -> Encode:
+def _errors(kind: errortrial.TrialKind) -> Encode:
     def encode(identity: bytes, cookie: bytes) -> bytes:
-        ask = errortrial.TrialAsk(wish, 1 + int(identity) % 65_535, identity[-8:], errortrial.MAX_COPIES)
+        ask = errortrial.TrialAsk(kind, 1 + int(identity) % 65_535, identity[-8:], errortrial.MAX_COPIES)
         return errortrial.encode_request(identity, ask, cookie)
 
     return encode
@@ -147,7 +147,7 @@ class Spender:
 
     async def spend(self, number: int) -> None:
         """All that an allocation can have, and packets through it."""
-        await self.ask(requests.allocate(requests.AllocationWish()))
+        await self.ask(requests.allocate(requests.AllocationSpec()))
         peers = [Endpoint(source(34, number + each), 4000 + each) for each in range(40)]
         for each in peers:
             await self.ask(requests.create_permission(each.host))

@@ -101,10 +101,10 @@ class RelaySite:
         if isinstance(order.reserved, Port):
             ports[order.reserved.local.family] = order.reserved
         elif self.free:
-            for family in order.wish.families:
+            for family in order.spec.families:
                 number = next(self._numbers)
                 ports[family] = self._open(Endpoint(HOSTS[family], number))
-                following = self._open(Endpoint(HOSTS[family], number + 1)) if order.wish.reserve else None
+                following = self._open(Endpoint(HOSTS[family], number + 1)) if order.spec.reserve else None
         answer = self.server.allocated(order, ports, following, self.now)
         self.close_over()
         return answer

@@ -11,7 +11,7 @@ from nattools.protocols.stun.authentication import long_term_key, make_nonce
 from nattools.protocols.stun.message import Attribute
 from nattools.protocols.turn.clientallocation import AllocationEvent, ClientAllocation
 from nattools.protocols.turn.credentials import LongTermCredentials
-from nattools.protocols.turn.requests import AllocationWish
+from nattools.protocols.turn.requests import AllocationSpec
 
 SERVER = Endpoint("192.0.2.1", 3478)
 RELAYED = Endpoint("198.51.100.1", 50000)
@@ -160,13 +160,13 @@ class Conversation:
 
 def converse(
     relay: ScriptedRelay | None = None,
-    wish: AllocationWish | None = None,
+    spec: AllocationSpec | None = None,
     credentials: LongTermCredentials | None = ALICE,
     *,
     stream: bool = False,
 ) -> Conversation:
     """Ask for an allocation, and let it be answered."""
-    allocation = ClientAllocation(SERVER, credentials, wish or AllocationWish(), stream=stream)
+    allocation = ClientAllocation(SERVER, credentials, spec or AllocationSpec(), stream=stream)
     conversation = Conversation(relay or ScriptedRelay(), allocation)
     conversation.settle()
     return conversation

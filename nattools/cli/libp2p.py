@@ -71,9 +71,9 @@ _WITHOUT = ("lifetime", "max_lifetime", "cross_check")
 @options.takes(wanted=OptionGroup(peers_request), request=options.measuring("libp2p", without=_WITHOUT))
 def command(wanted: PeersRequest, request: Request) -> int:
     """Will libp2p connect here, and if not, why: which peers answer and from where they see this machine,
-    whether they can dial it (AutoNAT v2, with its false positives found out), whether a relay gives a place
-    and carries, and with which kinds of peers a relayed connection becomes direct (DCUtR). A peer behind a
-    relay (/p2p-circuit) is called, and the connection upgraded.
+    whether they can dial it (AutoNAT v2, with its false positives found out), whether a relay gives a
+    reservation and carries, and with which kinds of peers a relayed connection becomes direct (DCUtR). A peer
+    behind a relay (/p2p-circuit) is called, and the connection upgraded.
 
     Without arguments: the servers that are configured, if they speak libp2p (nattools serve --libp2p), and
     bootstrap peers of the public network. Exit code 1 if no peer answered."""

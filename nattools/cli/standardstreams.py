@@ -40,7 +40,7 @@ class Output(io.TextIOWrapper):
         _to_nowhere(self)
 
 
-class Courtesy(io.TextIOWrapper):
+class BestEffortStderr(io.TextIOWrapper):
     """Standard error: it says what may be of interest, and that stops nothing."""
 
     def write(self, text: str) -> int:
@@ -79,7 +79,7 @@ def prepare() -> None:
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(_opened(0)))
     sys.stdout = _remade(sys.stdout, 1, Output)
-    sys.stderr = _remade(sys.stderr, 2, Courtesy)
+    sys.stderr = _remade(sys.stderr, 2, BestEffortStderr)
 
 
 def _remade(stream: Any, number: int, kind: type[io.TextIOWrapper]) -> io.TextIOWrapper:

@@ -21,8 +21,8 @@ from nattools.net.libp2p.peerhost import PeerHost
 from nattools.probes.libp2p.addresschecks import check_addresses
 from nattools.probes.libp2p.dnsnames import NameContext, look_up_names
 from nattools.probes.libp2p.peervisits import PROBE, PeerContext, Visited, locate, visit
-from nattools.probes.libp2p.places import ask_for_places
 from nattools.probes.libp2p.quicports import ask_quic_ports
+from nattools.probes.libp2p.reservations import ask_for_reservations
 from nattools.probes.libp2p.upgradetrials import call_through, wait_for_calls
 from nattools.protocols.libp2p.circuit import HOP
 from nattools.protocols.libp2p.dnsaddr import name_of
@@ -97,7 +97,7 @@ async def ask_peers(run: MeasurementRun, addresses: list[Multiaddr], families: t
         async with asyncio.TaskGroup() as group:
             for family in families:
                 group.create_task(check_addresses(context, family, visited))
-            group.create_task(ask_for_places(context, visited))
+            group.create_task(ask_for_reservations(context, visited))
             group.create_task(ask_quic_ports(context, visited, addresses))
     run.emit(Event("finished", name))
     for address in addresses:
@@ -122,7 +122,7 @@ async def _wait(
         run.emit(Event("finished", PROBE))
     if problem is not None:
         question = "Does a relayed connection become a direct one?"
-        settle = "a relay that gives a place, and a call from another machine: nattools libp2p ADDRESS"
+        settle = "a relay that gives a reservation, and a call from another machine: nattools libp2p ADDRESS"
         run.recorder.add(Gap(probe=PROBE, question=question, reason=problem, settle=settle))
 
 

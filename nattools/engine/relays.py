@@ -22,7 +22,7 @@ from nattools.net.derpmaps import DEFAULT_MAP, KEPT_S, LoadedMap, is_page, kept_
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import Pingers, how_far, note_distance, try_derp
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.pinger import open_pinger
 from nattools.probes.relay.relaytrial import DerpAsk, RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
@@ -164,7 +164,7 @@ def _context(run: MeasurementRun, search: RelaySearch, count: int, *, sizes: boo
     return RelayContext(
         network=run.network,
         recorder=run.recorder,
-        flight=Flight(),
+        flight=InFlightLimit(),
         count=count,
         sizes=sizes,
         throughput=search.throughput,

@@ -26,7 +26,7 @@ from nattools.net.derpmaps import load_map
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import try_derp
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.relaytrial import DerpAsk, RelayContext
 from nattools.probes.tailnet.controlprobe import try_control
 from nattools.probes.tailnet.regionprobe import try_regions
@@ -72,7 +72,7 @@ class Tailnets(MachineProbe):
         asked = TailnetContext(
             network=run.network,
             recorder=run.recorder,
-            flight=Flight(_FLIGHT),
+            flight=InFlightLimit(_FLIGHT),
             families=context.families,
             interface=run.options.interface,
             pinned=search.pinned,
@@ -185,7 +185,7 @@ def _relaying(run: MeasurementRun) -> RelayContext:
     return RelayContext(
         network=run.network,
         recorder=run.recorder,
-        flight=Flight(),
+        flight=InFlightLimit(),
         count=_COUNT,
         interface=run.options.interface,
     )

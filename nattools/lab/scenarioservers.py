@@ -18,7 +18,7 @@ from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
 from nattools.server.connections import BackgroundTasks, converse
 from nattools.server.endpoints import Role, ServerEndpoints
-from nattools.server.limits import Places, RateLimit
+from nattools.server.limits import RateLimit, Slots
 from nattools.server.serving import ServeConfig, serve
 from nattools.server.stun import BindingServer, Reply
 
@@ -74,7 +74,7 @@ def _peer(spec: Libp2pSpec, addresses: tuple[str, ...]) -> PeerServiceConfig:
     from nattools.server.peerrelay import PeerRelayLimits
     from nattools.server.peerservice import PeerServiceConfig
 
-    limits = PeerRelayLimits(places_per_source=spec.places) if spec.relay else None
+    limits = PeerRelayLimits(reservations_per_source=spec.places) if spec.relay else None
     return PeerServiceConfig(seed=seed_at(addresses), relay=limits)
 
 
@@ -114,7 +114,7 @@ class _Server:
         self._spec = spec
         self._tasks = BackgroundTasks()
         self._open: list[UdpSocket | TcpListener] = []
-        self._places = Places(per_source=1000, total=1000)
+        self._slots = Slots(per_source=1000, total=1000)
 
     async def open(self, addresses: tuple[str, ...]) -> None:
         await self._tasks.start()
@@ -165,7 +165,7 @@ class _Server:
             return policy.message(data, stream.remote, role)
 
         return lambda stream: self._tasks.spawn(
-            converse(stream, answer, self._places, patience_s=lambda stream: _IDLE_S)
+            converse(stream, answer, self._slots, patience_s=lambda stream: _IDLE_S)
         )
 
 

@@ -93,10 +93,10 @@ class Libp2pUpgrade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Libp2p(msgspec.Struct, frozen=True, kw_only=True):
-    """`relay_reserved`: did one of the relays give a place? `dcutr`: can this machine and another one behind
-    a NAT upgrade a relayed connection to a direct one ("birthday only": not by libp2p, which does not guess
-    ports)? `names`: do names of libp2p's (`/dnsaddr`, TXT records) lead to addresses; None: none was asked.
-    `why` is the text of `reason`."""
+    """`relay_reserved`: did one of the relays give a reservation? `dcutr`: can this machine and another one
+    behind a NAT upgrade a relayed connection to a direct one ("birthday only": not by libp2p, which does not
+    guess ports)? `names`: do names of libp2p's (`/dnsaddr`, TXT records) lead to addresses; None: none was
+    asked. `why` is the text of `reason`."""
 
     peers: tuple[Libp2pPeer, ...] = ()
     names: bool | None = None

@@ -15,7 +15,14 @@ from nattools.model.lanseen import LanObservation
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer, MapTable
 from nattools.model.observed import Observation
 from nattools.model.packetform import FormTrial
-from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.peertrial import (
+    DialAsked,
+    NameAsked,
+    PeerVisit,
+    QuicAsked,
+    ReservationAsked,
+    UpgradeTried,
+)
 from nattools.model.quotedchecksumseen import QuotedChecksum
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.tailnetseen import TailnetObservation
@@ -317,7 +324,7 @@ AnyObservation = (
     | PeerVisit
     | NameAsked
     | DialAsked
-    | PlaceAsked
+    | ReservationAsked
     | QuicAsked
     | UpgradeTried
     | TailnetObservation

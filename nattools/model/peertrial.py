@@ -78,7 +78,7 @@ class DialAsked(Observation, frozen=True, kw_only=True, tag="libp2p-dial"):
     took_s: float = 0.0
 
 
-class PlaceAsked(Observation, frozen=True, kw_only=True, tag="libp2p-place"):
+class ReservationAsked(Observation, frozen=True, kw_only=True, tag="libp2p-place"):
     """The relay at `relay` was asked for a place. `status`: its answer. `limit_s` and `limit_octets`: what a
     connection through it may last and carry each way (0: no bound, None: it does not say). `carried`: a
     connection through it to this machine's own place was made and answered a ping after `rtt_s`; None: that

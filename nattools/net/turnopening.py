@@ -21,7 +21,7 @@ from nattools.net.turnstreams import RelayedStreams
 from nattools.protocols.turn.clientallocation import ClientAllocation
 from nattools.protocols.turn.credentials import LongTermCredentials, problem_of
 from nattools.protocols.turn.refusal import TurnRefusal
-from nattools.protocols.turn.requests import AllocationWish
+from nattools.protocols.turn.requests import AllocationSpec
 
 OPEN_S: Final = 10.0
 MOST_REDIRECTIONS: Final = 2
@@ -52,11 +52,11 @@ async def open_relayed(
     network: Network,
     server: ServerUri,
     credentials: LongTermCredentials | None,
-    wish: AllocationWish | None = None,
+    spec: AllocationSpec | None = None,
     **options: Unpack[RelayAccess],
 ) -> RelayedSocket | StepFailure:
     """Ask a relay for an allocation. A redirection is followed a few times (RFC 8489 10)."""
-    opening = _Opening(network, credentials, wish or AllocationWish(), options)
+    opening = _Opening(network, credentials, spec or AllocationSpec(), options)
     driver = await opening.open(server)
     return driver if isinstance(driver, StepFailure) else RelayedSocket(driver, opening.steps.taken)
 
@@ -68,7 +68,7 @@ async def open_relayed_streams(
     **options: Unpack[RelayAccess],
 ) -> RelayedStreams | StepFailure:
     """Ask a relay for an allocation for TCP, over TCP or TLS (RFC 6062 4.1)."""
-    opening = _Opening(network, credentials, AllocationWish(tcp=True), {**options, "transport": "tcp"})
+    opening = _Opening(network, credentials, AllocationSpec(tcp=True), {**options, "transport": "tcp"})
     driver = await opening.open(server)
     if isinstance(driver, StepFailure):
         return driver
@@ -83,13 +83,13 @@ class _Opening:
         self,
         network: Network,
         credentials: LongTermCredentials | None,
-        wish: AllocationWish,
+        spec: AllocationSpec,
         options: RelayAccess,
     ) -> None:
         self.steps = Steps()
         self._network = network
         self._credentials = credentials
-        self._wish = wish
+        self._spec = spec
         self._options = options
         self._security: Security | None = None
         self._interface = options.get("interface")
@@ -176,7 +176,7 @@ class _Opening:
         self, endpoint: Endpoint, endpoints: Iterable[Endpoint], by: Transport
     ) -> Carrier | StepFailure:
         if by == "udp":
-            whole = self._wish.dont_fragment and self._network.missing("dont-fragment") is None
+            whole = self._spec.dont_fragment and self._network.missing("dont-fragment") is None
             try:
                 return await self._network.open_udp(
                     family=endpoint.family, interface=self._interface, dont_fragment=whole
@@ -197,7 +197,7 @@ class _Opening:
         allocation = ClientAllocation(
             server,
             self._credentials,
-            self._wish,
+            self._spec,
             stream=isinstance(carrier, TurnStream),
             rto_s=self._options.get("rto_s", 0.5),
         )

@@ -20,9 +20,9 @@ from nattools.protocols.dialback import new_nonce
 from nattools.protocols.errortrial import (
     MAX_COPIES,
     TrialAsk,
+    TrialKind,
     TrialRequest,
     TrialResult,
-    Wish,
     crafted_error,
 )
 from nattools.protocols.outsidesum import port_behind
@@ -88,7 +88,7 @@ async def _port_read(client: StunClient, host: str) -> int | None:
     """The outside port of the beacons, where each destination sees another one and quoted checksums tell
     which; `pwnat listen` finds it in the same way."""
     network = client.context.network
-    if network.missing("raw-packets") is not None:
+    if client.context.interface is not None or network.missing("raw-packets") is not None:
         return None
     with await QuotedSums.open(network) as sums:
         found = await sums.of(client.local.port, pwnat.TARGETS[0])
@@ -123,13 +123,13 @@ class _Inward:
         """Order, wait until one is here or silence counts, and record what came of it."""
         client, began = self.client, asyncio.get_running_loop().time()
         estimate = client.context.estimate
-        wish: Wish = "quote-beacon" if self.quotes == "beacon" else "quote-server"
+        kind: TrialKind = "quote-beacon" if self.quotes == "beacon" else "quote-server"
         sent, answer = 0, None
         while not self.arrived and sent < estimate.copies():
             copies = min(MAX_COPIES, -(-estimate.copies() // ORDERS), estimate.copies() - sent)
             if self.quotes == "beacon":
                 client.socket.send(pwnat.BEACON, pwnat.TARGETS[0])
-            ask = TrialAsk(wish, self.mapped.port, self.nonce, copies)
+            ask = TrialAsk(kind, self.mapped.port, self.nonce, copies)
             answer = await self._ordered(ask)
             sent += copies if answer is not None and answer.outcome == "sent" else 0
             if answer is None or answer.outcome != "sent":

@@ -38,9 +38,9 @@ ERROR_TRIAL_SOURCE: Final = 0xFF62
 NONCE_SIZE: Final = 8
 MAX_COPIES: Final = 8
 
-Wish = Literal["quote-beacon", "quote-server", "tell"]
+TrialKind = Literal["quote-beacon", "quote-server", "tell"]
 TrialOutcome = Literal["sent", "arrived", "missing", "denied", "error"]
-_WISHES: Final[tuple[Wish, ...]] = get_args(Wish)
+_KINDS: Final[tuple[TrialKind, ...]] = get_args(TrialKind)
 _OUTCOMES: Final[tuple[TrialOutcome, ...]] = get_args(TrialOutcome)
 _TIME_EXCEEDED: Final = 11
 _ASK: Final = struct.Struct("!BBH8s")
@@ -49,7 +49,7 @@ _ASK: Final = struct.Struct("!BBH8s")
 class TrialAsk(msgspec.Struct, frozen=True):
     """What to do. `port`: the asker's, as seen from outside; for "tell" any."""
 
-    wish: Wish
+    kind: TrialKind
     port: int
     nonce: bytes
     copies: int = 1
@@ -71,7 +71,7 @@ class TrialResult(msgspec.Struct, frozen=True):
 
 def encode_request(transaction_id: bytes, ask: TrialAsk, cookie: bytes = NO_COOKIE) -> bytes:
     """A request of 56 bytes, longer than every answer to an unproven source."""
-    value = _ASK.pack(_WISHES.index(ask.wish) + 1, ask.copies, ask.port, ask.nonce)
+    value = _ASK.pack(_KINDS.index(ask.kind) + 1, ask.copies, ask.port, ask.nonce)
     attributes = ((ERROR_TRIAL, value), (c.NONCE, cookie))
     return stun.encode(stun.Message(METHOD, "request", transaction_id, attributes))
 
@@ -81,11 +81,11 @@ def decode_request(message: stun.Message) -> tuple[TrialAsk, bytes]:
     value = message.get(ERROR_TRIAL)
     if message.method != METHOD or message.kind != "request" or value is None or len(value) != _ASK.size:
         raise ProtocolError("not a request for an error trial")
-    wish, copies, port, nonce = _ASK.unpack(value)
-    if not 1 <= wish <= len(_WISHES):
-        raise ProtocolError(f"an error trial of the unknown kind {wish}")
+    kind, copies, port, nonce = _ASK.unpack(value)
+    if not 1 <= kind <= len(_KINDS):
+        raise ProtocolError(f"an error trial of the unknown kind {kind}")
     try:
-        ask = TrialAsk(_WISHES[wish - 1], port, nonce, copies)
+        ask = TrialAsk(_KINDS[kind - 1], port, nonce, copies)
     except ValueError as error:
         raise ProtocolError(str(error)) from None
     return ask, message.get(c.NONCE) or b""

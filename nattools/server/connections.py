@@ -13,7 +13,7 @@ from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.protocols import turn
 from nattools.protocols.turn import TurnFramer
-from nattools.server.limits import Place, Places, RateLimit
+from nattools.server.limits import RateLimit, Slot, Slots
 
 Answer = Callable[[bytes, TcpStream], bytes | Awaitable[bytes | None] | None]
 """The framed answer to a framed message, or what gives it, before which nothing more is read; None: there is
@@ -100,27 +100,27 @@ class _PacedStream:
 async def converse(
     stream: TcpStream,
     answer: Answer,
-    places: Places,
+    slots: Slots,
     *,
     patience_s: Callable[[TcpStream], float],
     other: NonStunHandler | None = None,
 ) -> None:
     """Serve an accepted connection until the client ends it, breaks the protocol, or completes no message in
-    `patience_s` seconds. A source beyond its share of `places` is reset, and so is one that does not read
-    what it asked for, or that is idle when another needs its place.
+    `patience_s` seconds. A source beyond its share of `slots` is reset, and so is one that does not read
+    what it asked for, or that is idle when another needs its slot.
 
-    What does not begin as STUN does is for `other`, if there is one; it gives the place here back."""
-    place = places.enter(stream.remote, stream.abort)
-    if place is None:
+    What does not begin as STUN does is for `other`, if there is one; it gives the slot here back."""
+    slot = slots.enter(stream.remote, stream.abort)
+    if slot is None:
         stream.abort()
         return
     foreign = b""
     try:
-        foreign = await _answer(stream, answer, place, patience_s, b"" if other is None else _FOREIGN)
+        foreign = await _answer(stream, answer, slot, patience_s, b"" if other is None else _FOREIGN)
     except ProtocolError:
         pass
     finally:
-        place.leave()
+        slot.leave()
         if not foreign:
             stream.close()
     if other is not None and foreign:
@@ -130,7 +130,7 @@ async def converse(
 async def _answer(
     stream: TcpStream,
     answer: Answer,
-    place: Place,
+    slot: Slot,
     patience_s: Callable[[TcpStream], float],
     foreign: bytes,
 ) -> bytes:
@@ -152,7 +152,7 @@ async def _answer(
                 replies += () if reply is None else (reply,)
             if messages:
                 limit.reschedule(loop.time() + patience_s(stream))
-                place.use()
+                slot.use()
             writing = True
             if replies:
                 stream.write(b"".join(replies))

@@ -84,7 +84,7 @@ class ErrorTrialServer:
         return answer
 
     def _result(self, ask: TrialAsk, source: Endpoint, role: Role, now: float) -> TrialResult:
-        if ask.wish == "tell":
+        if ask.kind == "tell":
             if self.errors is not None:
                 self.errors.hear(role, self.heard)
             if ask.nonce not in self._arrived:
@@ -97,7 +97,7 @@ class ErrorTrialServer:
         if not allowed or not self._limits.errors.take(source, now, ask.copies):
             return "denied"
         own = self._site.at(role)
-        target = pwnat.TARGETS[0] if ask.wish == "quote-beacon" else own
+        target = pwnat.TARGETS[0] if ask.kind == "quote-beacon" else own
         asker = Endpoint(source.host, ask.port)
         packet = errortrial.crafted_error(own.host, asker, target, ask.nonce)
         try:

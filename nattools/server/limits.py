@@ -129,7 +129,7 @@ class Occupancy:
         return all(self._held.get(key, 0) < self._per_source * share for key, share in keys)
 
     def enter(self, source: Endpoint) -> bool:
-        """Take a place if there is one; `leave` gives it back."""
+        """Take a slot if there is one; `leave` gives it back."""
         if self.full or not self.has_room_for(source):
             return False
         self._count += 1
@@ -138,7 +138,7 @@ class Occupancy:
         return True
 
     def leave(self, source: Endpoint) -> None:
-        """Give back a place that `enter` gave."""
+        """Give back a slot that `enter` gave."""
         self._count -= 1
         for key, _ in source_keys(source.host):
             held = self._held[key] - 1
@@ -148,23 +148,23 @@ class Occupancy:
                 del self._held[key]
 
 
-class Place:
-    """One of `Places`."""
+class Slot:
+    """One of `Slots`."""
 
-    __slots__ = ("_evict", "_places", "source")
+    __slots__ = ("_evict", "_slots", "source")
 
-    def __init__(self, places: Places, source: Endpoint, evict: Callable[[], object]) -> None:
+    def __init__(self, slots: Slots, source: Endpoint, evict: Callable[[], object]) -> None:
         self.source = source
-        self._places = places
+        self._slots = slots
         self._evict = evict
 
     def use(self) -> None:
         """Its holder is not idle."""
-        self._places.renew(self)
+        self._slots.renew(self)
 
     def leave(self) -> None:
         """Give it back. Idempotent."""
-        self._places.remove(self)
+        self._slots.remove(self)
 
     def lose(self) -> None:
         """Give it back, and tell the holder."""
@@ -172,22 +172,22 @@ class Place:
         self._evict()
 
 
-class Places:
-    """Places that one who comes when all are taken gets from another: from the one idle for longest in the
+class Slots:
+    """Slots that one who comes when all are taken gets from another: from the one idle for longest in the
     network that has most."""
 
     def __init__(self, *, per_source: int, total: int) -> None:
         self._occupancy = Occupancy(per_source=per_source, total=total)
-        self._networks: dict[SourceKey, dict[Place, None]] = {}  # each in the order of their last use
+        self._networks: dict[SourceKey, dict[Slot, None]] = {}  # each in the order of their last use
 
     @property
     def taken(self) -> int:
         """How many are taken."""
         return sum(map(len, self._networks.values()))
 
-    def enter(self, source: Endpoint, evict: Callable[[], object], *, crowd: int = 1) -> Place | None:
-        """A place; None: this source has its share, or all are taken and no network has `crowd` of them.
-        `evict` is called when the place is lost to another."""
+    def enter(self, source: Endpoint, evict: Callable[[], object], *, crowd: int = 1) -> Slot | None:
+        """A slot; None: this source has its share, or all are taken and no network has `crowd` of them.
+        `evict` is called when the slot is lost to another."""
         if not self._occupancy.has_room_for(source):
             return None
         if self._occupancy.full:
@@ -196,25 +196,25 @@ class Places:
                 return None
             next(iter(largest)).lose()
         self._occupancy.enter(source)
-        place = Place(self, source, evict)
-        self._networks.setdefault(_widest(source), {})[place] = None
-        return place
+        slot = Slot(self, source, evict)
+        self._networks.setdefault(_widest(source), {})[slot] = None
+        return slot
 
-    def renew(self, place: Place) -> None:
+    def renew(self, slot: Slot) -> None:
         """It was used."""
-        places = self._networks.get(_widest(place.source), {})
-        if place in places:
-            del places[place]
-            places[place] = None
+        slots = self._networks.get(_widest(slot.source), {})
+        if slot in slots:
+            del slots[slot]
+            slots[slot] = None
 
-    def remove(self, place: Place) -> None:
+    def remove(self, slot: Slot) -> None:
         """It is free."""
-        key = _widest(place.source)
-        if place in self._networks.get(key, ()):
-            del self._networks[key][place]
+        key = _widest(slot.source)
+        if slot in self._networks.get(key, ()):
+            del self._networks[key][slot]
             if not self._networks[key]:
                 del self._networks[key]
-            self._occupancy.leave(place.source)
+            self._occupancy.leave(slot.source)
 
 
 def _widest(source: Endpoint) -> SourceKey:

@@ -16,7 +16,7 @@ from nattools.chance import chance
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.mailbox import messages as m
-from nattools.server.limits import Place, Places, RateLimit, TokenBucket
+from nattools.server.limits import RateLimit, Slot, Slots, TokenBucket
 
 _REMEMBERED: Final = 4096
 _TRIES: Final = 4
@@ -71,14 +71,14 @@ class _Member:
 
 
 class _Room:
-    __slots__ = ("members", "nameplate", "opened_at", "place", "vacant_at")
+    __slots__ = ("members", "nameplate", "opened_at", "slot", "vacant_at")
 
     def __init__(self, nameplate: int, now: float) -> None:
         self.nameplate = nameplate
         self.members: list[_Member] = []
         self.opened_at = now
         self.vacant_at: float | None = None
-        self.place: Place | None = None
+        self.slot: Slot | None = None
 
     def other(self, member: _Member) -> _Member | None:
         return next((each for each in self.members if each is not member), None)
@@ -130,7 +130,7 @@ class Mailbox:
         self._connections: dict[int, _Connection] = {}
         self._numbers = 0
         self._used_up: dict[int, _Use] = {}
-        self._places = Places(per_source=self._limits.rooms_per_source, total=self._limits.rooms)
+        self._slots = Slots(per_source=self._limits.rooms_per_source, total=self._limits.rooms)
         self._evicted: list[_Room] = []
         self._entries = RateLimit(
             rate=self._limits.entry_rate,
@@ -250,19 +250,19 @@ class Mailbox:
             if use is not None and use.until > now:
                 return "used-up"
         room = _Room(self._free_nameplate() if nameplate is None else nameplate, now)
-        room.place = self._places.enter(source, lambda: self._evicted.append(room), crowd=_CROWD)
-        if room.place is None:
+        room.slot = self._slots.enter(source, lambda: self._evicted.append(room), crowd=_CROWD)
+        if room.slot is None:
             return "full"
         self._rooms[room.nameplate] = room
         return room
 
     def _close_evicted(self, now: float) -> list[OutgoingText]:
-        """Rooms that lost their place to the one that was opened just now."""
+        """Rooms that lost their slot to the one that was opened just now."""
         evicted, self._evicted = self._evicted, []
         return [out for room in evicted for out in self._close(room, "expired", now)]
 
     def _seat(self, room: _Room, secret: bytes, number: int, now: float) -> list[OutgoingText] | None:
-        """Give a member its place, its old connection losing it; None: there is none free. The place of one
+        """Give a member its slot, its old connection losing it; None: there is none free. The slot of one
         who waited alone and is gone is free: it never met anybody. So is that of one who met another and
         has nothing to say to it: peers speak at once."""
         for member in room.members:
@@ -292,8 +292,8 @@ class Mailbox:
         if other is None:
             return []
         member.relayed = True
-        if room.place is not None:
-            room.place.use()
+        if room.slot is not None:
+            room.slot.use()
         return _to(other, message)
 
     def _replace(self, member: _Member) -> list[OutgoingText]:
@@ -329,8 +329,8 @@ class Mailbox:
         """End a room. A code that two have met under had its try. A number that is no code's may be used
         again when its time is over: to come back to it takes no guess."""
         self._rooms.pop(room.nameplate, None)
-        if room.place is not None:
-            room.place.leave()
+        if room.slot is not None:
+            room.slot.leave()
         if len(room.members) == 2 and (room.nameplate <= m.MAX_NAMEPLATE or reason != "expired"):
             self._use_up(
                 room.nameplate, _Use(now + self._limits.used_up_s, reason in ("wrong-code", "failed"))

@@ -15,7 +15,7 @@ from nattools.net.tls import HANDSHAKE_BYTE, start_tls
 from nattools.net.websocket import WebSocket
 from nattools.protocols import mailbox as protocol
 from nattools.server.connections import Answer, converse, report_fault
-from nattools.server.limits import Place, Places
+from nattools.server.limits import Slot, Slots
 from nattools.server.mailbox import Mailbox, MailboxLimits, OutgoingText
 
 _HANDSHAKE_S: Final = 10.0
@@ -31,13 +31,13 @@ class MailboxTimeouts:
 
 
 class MailboxConnections:
-    """Serves the mailbox's connections, and those within TLS; `places` bounds how many there are. Without
+    """Serves the mailbox's connections, and those within TLS; `slots` bounds how many there are. Without
     `rooms` there is no mailbox. `patience_s` adds to how long one may be silent."""
 
     def __init__(
         self,
         limits: MailboxLimits | None,
-        places: Places,
+        slots: Slots,
         *,
         tls: ssl.SSLContext | None = None,
         rooms: bool = True,
@@ -48,30 +48,30 @@ class MailboxConnections:
         self._mailbox = Mailbox(limits, offer=offer)
         self._has_rooms = rooms
         self._patience_s = patience_s
-        self._places = places
+        self._slots = slots
         self._tls = tls
         self._timeouts = timeouts or MailboxTimeouts()
         self._visited = asyncio.Event()
         self._sockets: dict[int, WebSocket] = {}
         self._time = asyncio.get_running_loop().time
 
-    async def serve(self, stream: TcpStream, first: bytes, answer: Answer, streams: Places) -> None:
+    async def serve(self, stream: TcpStream, first: bytes, answer: Answer, streams: Slots) -> None:
         """Serve a connection that begins with `first`: WebSocket, or TLS and within it WebSocket or STUN.
 
-        A source beyond its share of places is reset."""
-        place = self._places.enter(stream.remote, stream.abort)
-        if place is None:
+        A source beyond its share of slots is reset."""
+        slot = self._slots.enter(stream.remote, stream.abort)
+        if slot is None:
             stream.abort()
             return
         try:
             if first[0] == HANDSHAKE_BYTE and self._tls is not None:
                 secured = await start_tls(stream, self._tls, timeout_s=_HANDSHAKE_S, first=first)
                 if not isinstance(secured, str):
-                    await self._within_tls(secured, place, answer, streams)
+                    await self._within_tls(secured, slot, answer, streams)
             elif first[:1] == b"G" and self._has_rooms:
-                await self._accept(stream, place, first)
+                await self._accept(stream, slot, first)
         finally:
-            place.leave()
+            slot.leave()
             stream.close()
 
     async def sweep_forever(self) -> None:
@@ -88,10 +88,10 @@ class MailboxConnections:
             if self._mailbox.empty:
                 self._visited.clear()
 
-    async def _within_tls(self, stream: TcpStream, place: Place, answer: Answer, streams: Places) -> None:
+    async def _within_tls(self, stream: TcpStream, slot: Slot, answer: Answer, streams: Slots) -> None:
         async def accept(stream: TcpStream, first: bytes) -> None:
             if self._has_rooms:
-                await self._accept(stream, place, first)
+                await self._accept(stream, slot, first)
 
         def patience_s(stream: TcpStream) -> float:
             return max(self._timeouts.silent_s, self._patience_s(stream))
@@ -101,7 +101,7 @@ class MailboxConnections:
         finally:
             stream.close()
 
-    async def _accept(self, stream: TcpStream, place: Place, first: bytes) -> None:
+    async def _accept(self, stream: TcpStream, slot: Slot, first: bytes) -> None:
         socket = await websocket.accept(
             stream, first, path=protocol.PATH, max_size=protocol.MAX_TEXT, timeout_s=_HANDSHAKE_S
         )
@@ -111,7 +111,7 @@ class MailboxConnections:
         self._visited.set()
         self._sockets[number] = socket
         try:
-            await self._converse(number, socket, place)
+            await self._converse(number, socket, slot)
         finally:
             self._sockets.pop(number, None)
             for out in self._mailbox.disconnect(number, self._time()):
@@ -119,7 +119,7 @@ class MailboxConnections:
             socket.close()
         await socket.wait_closed(self._timeouts.unread_s)
 
-    async def _converse(self, number: int, socket: WebSocket, place: Place) -> None:
+    async def _converse(self, number: int, socket: WebSocket, slot: Slot) -> None:
         """Serve a connection until it ends. A sender waits until the other side has read what came before;
         one that joins no room in time is gone, whatever else it says."""
         join_by = self._time() + _JOIN_S
@@ -130,7 +130,7 @@ class MailboxConnections:
                 text = await socket.receive()
             if text is None:
                 return
-            place.use()
+            slot.use()
             await self._deliver(self._mailbox.receive(number, text, self._time()))
 
     async def _deliver(self, outgoing: Iterable[OutgoingText]) -> None:

@@ -1,4 +1,4 @@
-"""A circuit relay v2: places for peers that cannot be reached, and limited connections to them."""
+"""A circuit relay v2: reservations for peers that cannot be reached, and limited connections to them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _PIECE: Final = 4096
 
 
 class PeerRelayLimits(msgspec.Struct, frozen=True):
-    """As go-libp2p's: a place lasts `lasts_s` seconds, and each source has some of all `places`; a connection
-    lasts `circuit_s` seconds and carries `circuit_octets` each way. `circuits` bounds connections, `per_peer`
-    those of one peer."""
+    """As go-libp2p's: a reservation lasts `lasts_s` seconds, and each source has some of all `reservations`;
+    a connection lasts `circuit_s` seconds and carries `circuit_octets` each way. `circuits` bounds
+    connections, `per_peer` those of one peer."""
 
     lasts_s: float = 3600.0
-    places_per_source: int = 8
-    places: int = 128
+    reservations_per_source: int = 8
+    reservations: int = 128
     circuit_s: float = 120.0
     circuit_octets: int = 1 << 17
     circuits: int = 64
@@ -67,7 +67,7 @@ class PeerRelay:
         self._addresses = tuple(addresses)
         self._clock = clock
         self._held: dict[PeerId, _Held] = {}
-        self._places = Occupancy(per_source=limits.places_per_source, total=limits.places)
+        self._reservations = Occupancy(per_source=limits.reservations_per_source, total=limits.reservations)
         self._circuits = 0
         self._asks = RateLimit(
             rate=limits.asks_rate,
@@ -102,10 +102,10 @@ class PeerRelay:
     def _reserve(self, connection: Libp2pConnection) -> CircuitMessage:
         held = self._held.get(connection.peer)
         if held is None or held.connection is not connection:
-            if not self._places.enter(connection.remote):
+            if not self._reservations.enter(connection.remote):
                 return _refusal("reservation-refused")
             if held is not None:
-                self._places.leave(held.source)
+                self._reservations.leave(held.source)
             held = self._held[connection.peer] = _Held(connection, 0.0, connection.remote)
             self._host.spawn(self._keep(connection.peer, held))
         held.until = self._time() + self._limits.lasts_s
@@ -116,13 +116,13 @@ class PeerRelay:
         return CircuitMessage("status", "ok", reservation=place, limit=self._bounds)
 
     async def _keep(self, peer: PeerId, held: _Held) -> None:
-        """A place ends with its connection, and with its time."""
+        """A reservation ends with its connection, and with its time."""
         while not held.connection.ended.is_set() and (left_s := held.until - self._time()) > 0:
             async with TimeLimit(left_s):
                 await held.connection.ended.wait()
         if self._held.get(peer) is held:
             del self._held[peer]
-            self._places.leave(held.source)
+            self._reservations.leave(held.source)
 
     async def _connect(
         self, stream: MuxStream, messages: StreamMessages, peer: PeerId, *, allowed: bool
@@ -166,7 +166,7 @@ class PeerRelay:
                     each.abort()
 
     async def _stop(self, connection: Libp2pConnection, caller: PeerId) -> MuxStream | None:
-        """Tell the one who has the place that it is called; None: it does not answer, or says no."""
+        """Tell the one who has the reservation that it is called; None: it does not answer, or says no."""
         stream = await connection.open(circuit.STOP, timeout_s=_REQUEST_S)
         if stream is None:
             return None

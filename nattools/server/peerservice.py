@@ -22,7 +22,7 @@ from nattools.protocols.libp2p.autonat import DialDataRequest, DialRequest, Dial
 from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
 from nattools.protocols.libp2p.peerid import PeerId
-from nattools.server.limits import Occupancy, Places, RateLimit
+from nattools.server.limits import Occupancy, RateLimit, Slots
 from nattools.server.peerrelay import PeerRelay, PeerRelayLimits
 
 _HANDSHAKE_S: Final = 10.0
@@ -75,7 +75,7 @@ class PeerService:
         self._sites = sites
         self._dials = dials
         self._report = report
-        self._places = Places(per_source=config.peers_per_source, total=config.peers)
+        self._slots = Slots(per_source=config.peers_per_source, total=config.peers)
         self._limit = RateLimit(
             rate=config.dials_rate,
             burst=config.dials_burst,
@@ -101,10 +101,10 @@ class PeerService:
 
     async def serve(self, stream: TcpStream, first: bytes) -> None:
         """Serve a connection, of which `first` was read already, until its end. A source beyond its share of
-        places is reset, and so is the oldest one where all are taken."""
+        slots is reset, and so is the oldest one where all are taken."""
         await self._running.wait()
-        place = self._places.enter(stream.remote, stream.abort)
-        if place is None:
+        slot = self._slots.enter(stream.remote, stream.abort)
+        if slot is None:
             stream.abort()
             return
         try:
@@ -114,7 +114,7 @@ class PeerService:
             if isinstance(made, Libp2pConnection):
                 await made.ended.wait()
         finally:
-            place.leave()
+            slot.leave()
             stream.close()
 
     async def _dial_request(self, stream: MuxStream) -> None:

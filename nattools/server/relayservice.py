@@ -213,7 +213,7 @@ class RelayService:
             if order.reserved is not None:
                 ports[order.reserved.local.family] = order.reserved
             else:
-                for family in order.wish.families:
+                for family in order.spec.families:
                     pair = await self._open(order, family)
                     if pair:
                         ports[family] = pair[0]
@@ -226,11 +226,11 @@ class RelayService:
 
     async def _open(self, order: AllocateOrder, family: Family) -> list[RelayedPort]:
         """One port or, where the next one is to be reserved, two; none: none is free."""
-        wish, (low, high) = order.wish, self._config.ports
+        spec, (low, high) = order.spec, self._config.ports
         for _ in range(_TRIES):
             port = chance().randint(low, high)
-            port -= port % 2 if wish.even else 0
-            wanted = (port, port + 1) if wish.reserve else (port,)
+            port -= port % 2 if spec.even else 0
+            wanted = (port, port + 1) if spec.reserve else (port,)
             if wanted[0] < low or wanted[-1] > high:
                 continue
             opened: list[RelayedPort] = []
@@ -246,9 +246,9 @@ class RelayService:
 
     async def _open_one(self, order: AllocateOrder, family: Family, port: int) -> RelayedPort:
         host = self._hosts[family]
-        if order.wish.protocol == t.UDP:
+        if order.spec.protocol == t.UDP:
             return await self._network.open_udp(
-                family=family, host=host, port=port, dont_fragment=order.wish.dont_fragment
+                family=family, host=host, port=port, dont_fragment=order.spec.dont_fragment
             )
         listener = await self._network.listen_tcp(
             family=family,

@@ -16,7 +16,7 @@ from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler,
 from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServer
 from nattools.server.endpoints import Role, ServerEndpoints, dialled_from
 from nattools.server.errortrialserver import ErrorTrialServer, error_trials
-from nattools.server.limits import Places, RateLimit
+from nattools.server.limits import RateLimit, Slots
 from nattools.server.service import StunService
 from nattools.server.stun import BindingServer
 
@@ -105,7 +105,7 @@ class Running:
         self._limit = _rate(config, "answer")
         self._cookies = Cookies(config.secret)
         self._dial_limits = DialBackLimits()
-        self._places = Places(per_source=config.streams_per_source, total=config.streams)
+        self._slots = Slots(per_source=config.streams_per_source, total=config.streams)
         self._proven: set[tuple[Endpoint, Endpoint]] = set()
         self._reception = Reception(_rate(config, "arrival"), _rate(config, "octet"), self._proven)
         self._relay: RelayService | None = None
@@ -221,7 +221,7 @@ class Running:
     async def _converse(self, stream: TcpStream, answer: Answer) -> None:
         other = self._non_stun(answer)
         try:
-            await converse(stream, answer, self._places, patience_s=self._patience_s, other=other)
+            await converse(stream, answer, self._slots, patience_s=self._patience_s, other=other)
         finally:
             if self._relay is not None:
                 self._relay.on_end(stream)
@@ -239,7 +239,7 @@ class Running:
         if self._peers is not None and first[0] == _MULTISTREAM:
             await self._peers.serve(stream, first)
         elif self._has_mailbox or self._tls is not None:
-            await self._mailbox().serve(stream, first, answer, self._places)
+            await self._mailbox().serve(stream, first, answer, self._slots)
         else:
             stream.close()
 
@@ -248,10 +248,10 @@ class Running:
         if self._mailbox_connections is None:
             from nattools.server.mailboxserver import MailboxConnections
 
-            places = Places(per_source=self._config.peers_per_source, total=self._config.peers)
+            slots = Slots(per_source=self._config.peers_per_source, total=self._config.peers)
             self._mailbox_connections = MailboxConnections(
                 self._config.mailbox_limits,
-                places,
+                slots,
                 tls=self._tls,
                 rooms=self._has_mailbox,
                 offer=(lambda: None) if self._relay is None else self._relay.offer,

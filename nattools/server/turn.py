@@ -41,8 +41,8 @@ from nattools.server.turnlimits import Quotas
 from nattools.server.turnpeerings import Peerings
 from nattools.server.turnpeers import PeerRules
 from nattools.server.turnrequests import (
+    RequestedAllocation,
     TurnError,
-    Wish,
     bare_failure,
     failure,
     granted_lifetime_s,
@@ -63,12 +63,12 @@ METHODS: Final = frozenset(
 
 
 class AllocateOrder(NamedTuple):
-    """Open a UDP socket, or a TCP listener if `wish.protocol` says so, for each of `wish.families`, as `wish`
+    """Open a UDP socket, or a TCP listener if `spec.protocol` says so, for each of `spec.families`, as `spec`
     says, and set the allocation's `say`; then tell `TurnServer.allocated`. `reserved` is open already."""
 
     allocation: RelayAllocation
     request: stun.Message
-    wish: Wish
+    spec: RequestedAllocation
     reserved: RelayedPort | None = None
 
 
@@ -203,20 +203,20 @@ class TurnServer:
             if allocation.transaction_id != request.transaction_id:
                 raise TurnError(t.ALLOCATION_MISMATCH)
             return self._allocated(request, allocation, user, now) if allocation.ports else None
-        wish = read_allocate(request, client, self._families, can_forbid_fragments=self._can_forbid_fragments)
-        reserved = None if wish.token is None else self._use_reservation(wish.token, user, now)
+        spec = read_allocate(request, client, self._families, can_forbid_fragments=self._can_forbid_fragments)
+        reserved = None if spec.token is None else self._use_reservation(spec.token, user, now)
         try:
-            self._enter(user, client.remote, 1 + wish.reserve)
+            self._enter(user, client.remote, 1 + spec.reserve)
         except TurnError:
             self._over += [] if reserved is None else [reserved]
             raise
         allocation = RelayAllocation(
             client, user, lambda data: None, self._quotas.carrier(user.name), request.transaction_id
         )
-        allocation.protocol, allocation.dont_fragment = wish.protocol, wish.dont_fragment
-        allocation.expires_at = now + wish.lifetime_s
+        allocation.protocol, allocation.dont_fragment = spec.protocol, spec.dont_fragment
+        allocation.expires_at = now + spec.lifetime_s
         self.clients(client.transport, client.local)[client.remote] = allocation
-        return AllocateOrder(allocation, request, wish, reserved)
+        return AllocateOrder(allocation, request, spec, reserved)
 
     def _enter(self, user: User, source: Endpoint, count: int) -> None:
         for number in range(count):
@@ -235,18 +235,18 @@ class TurnServer:
     ) -> bytes:
         """The answer to the request, with what could be opened; and the port after that one, if one was to be
         reserved."""
-        allocation, wish = order.allocation, order.wish
-        if not self._is_known(allocation) or not ports or (wish.reserve and next_port is None):
+        allocation, spec = order.allocation, order.spec
+        if not self._is_known(allocation) or not ports or (spec.reserve and next_port is None):
             self._over += [*ports.values(), *([] if next_port is None else [next_port])]
-            if wish.reserve:
+            if spec.reserve:
                 self._quotas.leave(allocation.user.name, allocation.client.remote)
             self._end(allocation)
             return failure(order.request, allocation.user, TurnError(t.INSUFFICIENT_CAPACITY))
-        missing = [each for each in wish.families if each not in ports and order.reserved is None]
+        missing = [each for each in spec.families if each not in ports and order.reserved is None]
         allocation.ports.update(ports)
         for port in ports.values():
-            self._relayed[wish.protocol][port.local] = allocation
-        more = unavailable_families(wish.unavailable, t.FAMILY_NOT_SUPPORTED)
+            self._relayed[spec.protocol][port.local] = allocation
+        more = unavailable_families(spec.unavailable, t.FAMILY_NOT_SUPPORTED)
         more += unavailable_families(missing, t.INSUFFICIENT_CAPACITY)
         if next_port is not None:
             more.append((c.RESERVATION_TOKEN, self._reserve(next_port, allocation, now)))

@@ -45,7 +45,7 @@ class TurnError(Exception):
         self.attributes = attributes
 
 
-class Wish(NamedTuple):
+class RequestedAllocation(NamedTuple):
     """What a client asks for. `unavailable`: families of a dual allocation that there are not."""
 
     protocol: int
@@ -60,7 +60,7 @@ class Wish(NamedTuple):
 
 def read_allocate(
     request: stun.Message, client: Client, families: Container[Family], *, can_forbid_fragments: bool
-) -> Wish:
+) -> RequestedAllocation:
     """By RFC 8656 7.2 and RFC 6062 5.1. TurnError: it cannot be; ProtocolError: it is malformed (400)."""
     protocol = request.requested_transport
     if protocol is None:
@@ -76,7 +76,7 @@ def read_allocate(
         raise TurnError(t.BAD_REQUEST)
     wanted, unavailable = _families(request, families)
     lifetime_s = granted_lifetime_s(request)
-    return Wish(
+    return RequestedAllocation(
         protocol, wanted, lifetime_s, request.dont_fragment, even is not None, bool(even), token, unavailable
     )
 

@@ -160,6 +160,10 @@ SENTENCES = {
         "IPv{family} went through {interface}, which is a VPN: everything said here about IPv{family} is "
         "about the VPN."
     ),
+    "vpn-passed-by": (
+        "IPv6 does not go through {interface}, the VPN, but by {other}: whoever is asked over IPv6 sees this "
+        "machine's own address."
+    ),
     "router-off-path": (
         "The router that makes port mappings is not on the path: this machine's traffic leaves by "
         "{interface}."

@@ -25,7 +25,7 @@ from nattools.model.report import Report
 from nattools.net.derplatency import captive_portal, https_latency
 from nattools.net.derpsocket import DerpSocket, open_derp
 from nattools.net.serversteps import StepFailure
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.pinger import open_pinger
 from nattools.protocols import derp, stun
 from nattools.traversal.relayaccess import DerpAccess
@@ -108,7 +108,7 @@ def test_its_latency_is_measured_by_stun_and_by_https(lab: NetnsLab, node: derp.
         assert await captive_portal(carol, node) is False
         place = Endpoint(node.host, 3478)
         for network, count in ((carol, 2), (alice, 0)):
-            pinger = await open_pinger(network, 4, Flight())
+            pinger = await open_pinger(network, 4, InFlightLimit())
             assert len(await pinger.trips(derp.tailnode_request, place, 2)) == count
             assert await pinger.trips(lambda number: stun.binding_request(number), place, 1) == []
             pinger.socket.close()

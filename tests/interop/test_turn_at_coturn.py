@@ -25,7 +25,7 @@ from nattools.net.turnstreams import RelayedStreams
 from nattools.protocols import stun
 from nattools.protocols.turn.credentials import LongTermCredentials, time_limited
 from nattools.protocols.turn.refusal import TurnRefusal
-from nattools.protocols.turn.requests import AllocationWish
+from nattools.protocols.turn.requests import AllocationSpec
 
 pytestmark = pytest.mark.interop("turnserver")
 TRANSPORTS = ("udp", "tcp", "tls")
@@ -117,19 +117,19 @@ def test_a_wrong_password(server: Coturn, transport: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "code"),
+    ("spec", "code"),
     [
-        (AllocationWish(family=6), 440),
-        (AllocationWish(tcp=True), 400),  # coturn's word for UDP; RFC 6062 5.1 has 400 too
+        (AllocationSpec(family=6), 440),
+        (AllocationSpec(tcp=True), 400),  # coturn's word for UDP; RFC 6062 5.1 has 400 too
         (
-            AllocationWish(reservation=b"12345678"),
+            AllocationSpec(reservation=b"12345678"),
             404,
         ),  # and for a token that nobody has: 508 in RFC 8656 7.2
     ],
 )
-def test_what_it_refuses(server: Coturn, wish: AllocationWish, code: int) -> None:
+def test_what_it_refuses(server: Coturn, spec: AllocationSpec, code: int) -> None:
     async def main(network: Network) -> None:
-        found = await try_relay(network, server.uris["udp"], wish=wish)
+        found = await try_relay(network, server.uris["udp"], spec=spec)
         assert isinstance(found, StepFailure)
         assert (found.step, found.cause, found.code) == ("allocate", "error", code)
 
@@ -138,11 +138,11 @@ def test_what_it_refuses(server: Coturn, wish: AllocationWish, code: int) -> Non
 
 def test_a_pair_of_ports(server: Coturn) -> None:
     async def main(network: Network) -> None:
-        even = await relay(network, server.uris["udp"], wish=AllocationWish(port="pair"))
+        even = await relay(network, server.uris["udp"], spec=AllocationSpec(port="pair"))
         assert even.local.port % 2 == 0
         token = even.allocation.reservation
         assert token is not None
-        odd = await relay(network, server.uris["udp"], wish=AllocationWish(reservation=token))
+        odd = await relay(network, server.uris["udp"], spec=AllocationSpec(reservation=token))
         assert odd.local.port == even.local.port + 1
         await even.release()
         await odd.release()
@@ -153,11 +153,11 @@ def test_a_pair_of_ports(server: Coturn) -> None:
 def test_an_ipv6_address(tmp_path: Path) -> None:
     async def main(network: Network) -> None:
         with coturn(tmp_path, next(_PORTS), "--relay-ip=::1") as found:
-            both = await relay(network, found.uris["udp"], wish=AllocationWish(both_families=True))
+            both = await relay(network, found.uris["udp"], spec=AllocationSpec(both_families=True))
             assert both.local.host == HOST
             assert len(both.relayed) == 1, "coturn 4.6.1 passes over ADDITIONAL-ADDRESS-FAMILY"
             await both.release()
-            six = await relay(network, found.uris["udp"], wish=AllocationWish(family=6, dont_fragment=True))
+            six = await relay(network, found.uris["udp"], spec=AllocationSpec(family=6, dont_fragment=True))
             assert six.local.host == "::1"
             peer = Inbox(await network.open_udp(family=6, host="::1"))
             for number in range(8):
@@ -310,8 +310,8 @@ async def refused(network: Network, server: Coturn, hosts: tuple[str, ...]) -> s
     """Those that it gives no permission for. Nothing is sent to them."""
     found: set[str] = set()
     for family in (4, 6):
-        wish = AllocationWish(family=family)
-        socket = await open_relayed(network, parse_server(server.uris["udp"]), ALICE, wish)
+        spec = AllocationSpec(family=family)
+        socket = await open_relayed(network, parse_server(server.uris["udp"]), ALICE, spec)
         assert isinstance(socket, RelayedSocket)
         for host in hosts:
             if (

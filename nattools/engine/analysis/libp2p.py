@@ -10,7 +10,14 @@ from nattools.engine.analysis.directupgrade import upgrades
 from nattools.engine.analysis.findings import Findings
 from nattools.model.endpoint import host_of
 from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
-from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.peertrial import (
+    DialAsked,
+    NameAsked,
+    PeerVisit,
+    QuicAsked,
+    ReservationAsked,
+    UpgradeTried,
+)
 from nattools.model.statement import Reason, Statement, statement
 from nattools.net.addresses import is_this_machine
 
@@ -55,7 +62,7 @@ def libp2p(findings: Findings) -> Libp2p:
     """Of a measurement that is about libp2p too."""
     upgrade = upgrades(findings)
     seen = findings.measurement.observations
-    relays = _relays([each for each in seen if isinstance(each, PlaceAsked)])
+    relays = _relays([each for each in seen if isinstance(each, ReservationAsked)])
     names = [bool(each.found) for each in seen if isinstance(each, NameAsked)]
     return Libp2p(
         peers=_peers(seen),
@@ -204,11 +211,11 @@ def _named(each: DialAsked) -> str:
 # --- relays
 
 
-def _relays(asked: Sequence[PlaceAsked]) -> tuple[Libp2pRelay, ...]:
+def _relays(asked: Sequence[ReservationAsked]) -> tuple[Libp2pRelay, ...]:
     return tuple(_relay(each) for each in asked)
 
 
-def _relay(asked: PlaceAsked) -> Libp2pRelay:
+def _relay(asked: ReservationAsked) -> Libp2pRelay:
     reserved = None if asked.status is None else asked.status == "ok"
     return Libp2pRelay(
         address=asked.relay,
@@ -222,7 +229,7 @@ def _relay(asked: PlaceAsked) -> Libp2pRelay:
     )
 
 
-def _about_place(asked: PlaceAsked) -> Reason:
+def _about_place(asked: ReservationAsked) -> Reason:
     if asked.status is None:
         return (statement("place-silent"),)
     if asked.status != "ok":

@@ -163,14 +163,14 @@ class CircuitAnswer(NamedTuple):
 
 
 async def reserve(connection: Libp2pConnection, timeout_s: float = ANSWER_S) -> CircuitAnswer:
-    """Ask a relay for a place; it lasts as long as the connection."""
+    """Ask a relay for a reservation; it lasts as long as the connection."""
     return await _hop(connection, CircuitMessage("reserve"), timeout_s, keep=False)
 
 
 async def connect_through(
     connection: Libp2pConnection, peer: PeerId, timeout_s: float = DIAL_S
 ) -> CircuitAnswer:
-    """Ask a relay for a connection to one who has a place there."""
+    """Ask a relay for a connection to one who has a reservation there."""
     return await _hop(connection, CircuitMessage("connect", peer=peer), timeout_s, keep=True)
 
 

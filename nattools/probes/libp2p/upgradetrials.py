@@ -17,7 +17,7 @@ from nattools.net.libp2p.peerconnection import Libp2pConnection
 from nattools.net.libp2p.peerhost import PeerHost, listen_on_any_port
 from nattools.net.libp2p.peerquestions import connect_through, identify, ping, reserve
 from nattools.probes.libp2p.peervisits import PROBE, PeerContext, PeerPlace, Visited, locate, visit
-from nattools.probes.libp2p.places import RelayedCalls
+from nattools.probes.libp2p.reservations import RelayedCalls
 from nattools.protocols.libp2p import dcutr
 from nattools.protocols.libp2p.identify import PeerDescription
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
@@ -153,8 +153,8 @@ def _rounded(value: float | None) -> float | None:
 async def wait_for_calls(
     context: PeerContext, relay: Multiaddr, seconds: float, told: Callable[[str], None]
 ) -> str | None:
-    """Take a place at a relay, and for so many seconds lead the upgrade of whatever call comes. `told` hears
-    the address to call. Why none came; None: one did."""
+    """Take a reservation at a relay, and for so many seconds lead the upgrade of whatever call comes. `told`
+    hears the address to call. Why none came; None: one did."""
     async with AsyncExitStack() as stack:
         site = await _site(context, stack, relay)
         if site is None:
@@ -163,7 +163,7 @@ async def wait_for_calls(
         RelayedCalls(site.host, calls.put_nowait)
         answer = await reserve(site.relay.connection)
         if not answer.granted:
-            return "the relay gives no place"
+            return "the relay gives no reservation"
         address = site.relay.address.without_peer().to(
             ("p2p", str(site.relay.connection.peer)), ("p2p-circuit", ""), ("p2p", str(site.host.peer))
         )

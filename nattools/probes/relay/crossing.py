@@ -10,7 +10,7 @@ from nattools.chance import random_bytes
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import SendFailure
 from nattools.net.eventloop import TimedEvent
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 
 _NUMBER: Final = 4
 SMALLEST: Final = 8 + _NUMBER
@@ -105,7 +105,7 @@ class Crossing:
         return await self._any.wait(wait_s)
 
 
-async def series(crossing: Crossing, count: int, flight: Flight) -> None:
+async def series(crossing: Crossing, count: int, flight: InFlightLimit) -> None:
     """Send so many, evenly, and wait for them."""
     gap_s = min(_LONGEST_GAP_S, max(_SHORTEST_GAP_S, crossing.trip_s / 4))
     async with asyncio.TaskGroup() as group:
@@ -115,7 +115,7 @@ async def series(crossing: Crossing, count: int, flight: Flight) -> None:
             await asyncio.sleep(gap_s)
 
 
-async def _held(crossing: Crossing, flight: Flight) -> None:
+async def _held(crossing: Crossing, flight: InFlightLimit) -> None:
     """Send one, and hold its place until it has come or will not come any more."""
     with flight.taken():
         await crossing.crossed(max(0.3, 4 * crossing.trip_s))
@@ -130,7 +130,7 @@ _SLOWEST: Final = 60_000
 """Bytes a second of the slowest line over which large datagrams are waited for."""
 
 
-async def largest(crossing: Crossing, flight: Flight, sizes: Sequence[int] = SIZES) -> int | None:
+async def largest(crossing: Crossing, flight: InFlightLimit, sizes: Sequence[int] = SIZES) -> int | None:
     """The largest of the `sizes` that arrives: mostly the first, else found by halving; None: not even the
     smallest does."""
     if await _passes(crossing, sizes[0], flight):
@@ -145,7 +145,7 @@ async def largest(crossing: Crossing, flight: Flight, sizes: Sequence[int] = SIZ
     return sizes[low] if low < len(sizes) else None
 
 
-async def _passes(crossing: Crossing, size: int, flight: Flight) -> bool:
+async def _passes(crossing: Crossing, size: int, flight: InFlightLimit) -> bool:
     for _ in range(_COPIES if size <= SIZES[0] else 1):
         await flight.take()
         with flight.taken():

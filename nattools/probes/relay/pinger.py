@@ -10,7 +10,7 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import Network, UdpSocket
 from nattools.net.eventloop import TimedEvent
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 from nattools.protocols import stun
 
 FIRST_WAIT_S: Final = 1.0
@@ -42,7 +42,7 @@ class _Waiting:
 class Pinger:
     """Asks from one socket, whose datagrams it takes; what belongs to no question goes to `other`."""
 
-    def __init__(self, socket: UdpSocket, flight: Flight) -> None:
+    def __init__(self, socket: UdpSocket, flight: InFlightLimit) -> None:
         self.socket = socket
         self.other: Callable[[bytes, Endpoint], None] | None = None
         self._flight = flight
@@ -102,7 +102,12 @@ class Pinger:
 
 
 async def open_pinger(
-    network: Network, family: Family, flight: Flight, interface: str | None = None, *, whole: bool = False
+    network: Network,
+    family: Family,
+    flight: InFlightLimit,
+    interface: str | None = None,
+    *,
+    whole: bool = False,
 ) -> Pinger:
     """From a fresh port; `whole`: what it sends is not to be fragmented. CannotRun: there is no such port."""
     wanted = whole and network.missing("dont-fragment") is None

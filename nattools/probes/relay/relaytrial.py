@@ -16,7 +16,7 @@ from nattools.net.base import Network
 from nattools.net.serversteps import ServerStep, StepFailure
 from nattools.probes.probe import Recorder
 from nattools.probes.relay.crossing import SIZES, Passage, largest, series, throughput
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.quietline import QuietLine
 from nattools.protocols import derp
 from nattools.protocols.turn.credentials import LongTermCredentials
@@ -51,7 +51,7 @@ class RelayContext(msgspec.Struct, frozen=True):
 
     network: Network
     recorder: Recorder
-    flight: Flight
+    flight: InFlightLimit
     count: int = 10
     sizes: bool = False
     throughput: bool = False

@@ -20,7 +20,7 @@ from nattools.net.serverstream import Security
 from nattools.net.turnopening import open_relayed
 from nattools.net.turnsocket import RelayedSocket
 from nattools.probes.relay.crossing import Crossing, Passage
-from nattools.probes.relay.flight import HANDSHAKE
+from nattools.probes.relay.inflight import HANDSHAKE
 from nattools.probes.relay.pinger import FIRST_WAIT_S, Pinger, open_pinger
 from nattools.probes.relay.relaytrial import DIRECT_TRIPS, RelayContext, RelayRecord, TurnAsk
 from nattools.protocols import stun

@@ -16,7 +16,7 @@ from nattools.net.derplatency import captive_portal, https_latency
 from nattools.net.derpsocket import derp_endpoints
 from nattools.net.eventloop import TimedEvent
 from nattools.net.serversteps import StepFailure, Steps
-from nattools.probes.relay.flight import HANDSHAKE
+from nattools.probes.relay.inflight import HANDSHAKE
 from nattools.probes.relay.pinger import FIRST_WAIT_S, Pinger, open_pinger
 from nattools.probes.tailnet.tailnetcontext import TailnetContext
 from nattools.protocols import derp

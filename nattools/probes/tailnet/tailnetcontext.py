@@ -7,7 +7,7 @@ import msgspec
 from nattools.model.endpoint import Family
 from nattools.net.base import Network
 from nattools.probes.probe import Recorder
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 
 
 class TailnetContext(msgspec.Struct, frozen=True):
@@ -17,7 +17,7 @@ class TailnetContext(msgspec.Struct, frozen=True):
 
     network: Network
     recorder: Recorder
-    flight: Flight
+    flight: InFlightLimit
     families: tuple[Family, ...]
     interface: str | None = None
     pinned: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Circuit relay v2: a place at a relay (RESERVE), and a connection through it to one who has a place
+"""Circuit relay v2: a reservation at a relay (RESERVE), and a connection through it to one who has it
 (CONNECT), which the relay announces to that one (stop).
 """
 
@@ -65,7 +65,7 @@ class RelayLimit(msgspec.Struct, frozen=True):
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """A place at a relay until `expires` (seconds since 1970). `addresses`: the relay's own."""
+    """A reservation at a relay until `expires` (seconds since 1970). `addresses`: the relay's own."""
 
     expires: int
     addresses: tuple[Multiaddr, ...] = ()
@@ -83,7 +83,7 @@ class CircuitMessage(msgspec.Struct, frozen=True):
 
 
 def encode_hop(message: CircuitMessage) -> bytes:
-    """To or from the relay about a place or a connection, without its length."""
+    """To or from the relay about a reservation or a connection, without its length."""
     return _encode(message, _HOP_KINDS, (2, 3, 4, 5))
 
 

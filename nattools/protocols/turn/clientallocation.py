@@ -19,7 +19,7 @@ from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.protocols.turn.grants import Grant, Permission
 from nattools.protocols.turn.peers import Peers
 from nattools.protocols.turn.refusal import TurnRefusal, refusal
-from nattools.protocols.turn.requests import AllocationWish
+from nattools.protocols.turn.requests import AllocationSpec
 from nattools.protocols.turn.turnconstants import ALLOCATION_MISMATCH, MAX_LIFETIME_S
 
 AllocationState = Literal["asking", "standing", "releasing", "over"]
@@ -97,14 +97,14 @@ class ClientAllocation:
         self,
         server: Endpoint,
         credentials: LongTermCredentials | None,
-        wish: AllocationWish = AllocationWish(),  # noqa: B008 (it is frozen)
+        spec: AllocationSpec = AllocationSpec(),  # noqa: B008 (it is frozen)
         *,
         stream: bool = False,
         rto_s: float = 0.5,
     ) -> None:
         """ValueError: a user name or password that cannot be one."""
         self.server = server
-        self.wish = wish
+        self.spec = spec
         self.state: AllocationState = "asking"
         self.relayed: tuple[Endpoint, ...] = ()
         self.mapped: Endpoint | None = None
@@ -115,7 +115,7 @@ class ClientAllocation:
         self.challenged_at: float | None = None
         self.answered = False
         self.due = True
-        self.peers = Peers(stream=stream, dont_fragment=wish.dont_fragment)
+        self.peers = Peers(stream=stream, dont_fragment=spec.dont_fragment)
         self._authentication = None if credentials is None else LongTermAuthentication(*credentials)
         self._stream = stream
         self._rto_s = rto_s
@@ -124,7 +124,7 @@ class ClientAllocation:
         self._events: list[AllocationEvent] = []
         self._families: set[Family] = set()
         self._sent_at = self._renew_at = self._ends_at = 0.0
-        self._first = self._start(requests.allocate(wish, padded=not stream), self._allocated)
+        self._first = self._start(requests.allocate(spec, padded=not stream), self._allocated)
 
     # --- driving
 
@@ -175,7 +175,7 @@ class ClientAllocation:
             return
         if now >= self._renew_at:
             self._renew_at = self._ends_at  # unless the answer says otherwise
-            self._start(requests.refresh(self.wish.lifetime_s), self._renewed)
+            self._start(requests.refresh(self.spec.lifetime_s), self._renewed)
         if not self._stream and now >= self._sent_at + _KEEPALIVE_S:
             self._outbox.append(stun.binding_indication())
         self.peers.handle_timeout(now)
@@ -268,8 +268,8 @@ class ClientAllocation:
 
     def _read_grant(self, response: stun.Message, now: float) -> None:
         """RFC 8656 7.3."""
-        lifetime_s, relayed, wanted = response.lifetime_s, response.relayed, self.wish.family
-        if not relayed and not self.wish.tcp:
+        lifetime_s, relayed, wanted = response.lifetime_s, response.relayed, self.spec.family
+        if not relayed and not self.spec.tcp:
             raise ProtocolError("the server's answer has no relayed address")
         if len({each.family for each in relayed}) != len(relayed):
             raise ProtocolError("the server's answer has two relayed addresses of one family")

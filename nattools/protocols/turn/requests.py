@@ -17,14 +17,14 @@ _PADDING: Final = b"nattools, a TURN client."
 """As SOFTWARE: with it the request has 56 bytes at least."""
 
 
-class AllocationWish(msgspec.Struct, frozen=True):
+class AllocationSpec(msgspec.Struct, frozen=True):
     """What an allocation is to be like (RFC 8656 7.1, RFC 6062 4.1).
 
     `family` of its relayed address, None: whichever the server gives, which is IPv4; `both_families` asks for
     one of each. `lifetime_s` None: the server's. `port` may be asked to be even, or the even one of a
-    "pair" whose other is reserved: its token, as `reservation` of another wish, gets it. `dont_fragment`:
+    "pair" whose other is reserved: its token, as `reservation` of another spec gets it. `dont_fragment`:
     what the client marks so is not to be fragmented on its way to the peers. `tcp`: peers are reached over
-    TCP. ValueError: two wishes that exclude each other.
+    TCP. ValueError: two of these that exclude each other.
     """
 
     family: Family | None = None
@@ -44,21 +44,21 @@ class AllocationWish(msgspec.Struct, frozen=True):
             raise ValueError("an allocation for TCP has neither an even port nor a don't-fragment bit")
 
 
-def allocate(wish: AllocationWish, *, padded: bool = False) -> bytes:
+def allocate(spec: AllocationSpec, *, padded: bool = False) -> bytes:
     """RFC 8656 7.1. `padded`: long enough for a challenge that offers SHA-256 (RFC 8489 9.2.4) to be no more
     than 1.6 times as long, which is as much as a careful server says to one who has proved nothing."""
-    attributes: list[Attribute] = [(c.REQUESTED_TRANSPORT, r.pack_transport(TCP if wish.tcp else UDP))]
-    if wish.lifetime_s is not None:
-        attributes.append((c.LIFETIME, wish.lifetime_s.to_bytes(4, "big")))
-    if wish.family is not None:
-        attributes.append((c.REQUESTED_ADDRESS_FAMILY, r.pack_family(wish.family)))
-    if wish.both_families:
+    attributes: list[Attribute] = [(c.REQUESTED_TRANSPORT, r.pack_transport(TCP if spec.tcp else UDP))]
+    if spec.lifetime_s is not None:
+        attributes.append((c.LIFETIME, spec.lifetime_s.to_bytes(4, "big")))
+    if spec.family is not None:
+        attributes.append((c.REQUESTED_ADDRESS_FAMILY, r.pack_family(spec.family)))
+    if spec.both_families:
         attributes.append((c.ADDITIONAL_ADDRESS_FAMILY, r.pack_family(6)))
-    if wish.port != "any":
-        attributes.append((c.EVEN_PORT, r.pack_even_port(reserve_next=wish.port == "pair")))
-    if wish.reservation is not None:
-        attributes.append((c.RESERVATION_TOKEN, wish.reservation))
-    if wish.dont_fragment:
+    if spec.port != "any":
+        attributes.append((c.EVEN_PORT, r.pack_even_port(reserve_next=spec.port == "pair")))
+    if spec.reservation is not None:
+        attributes.append((c.RESERVATION_TOKEN, spec.reservation))
+    if spec.dont_fragment:
         attributes.append((c.DONT_FRAGMENT, b""))
     if padded:
         attributes.append((c.SOFTWARE, _PADDING))

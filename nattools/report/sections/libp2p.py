@@ -109,7 +109,7 @@ def relays(report: Report, view: View) -> list[Section]:
     rows = report.libp2p.relays if report.libp2p is not None else ()
     if not rows:
         return []
-    titles = ("relay", "gives a place", "carries", "round trip", "limit of a connection")
+    titles = ("relay", "reservation", "carries", "round trip", "limit of a connection")
     return [Section("Relays", (Table(titles, tuple(map(_relay, rows[:_MOST])), (1, 0, 0, 0, 1)),))]
 
 

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from nattools.model.endpoint import host_of
-from nattools.model.peertrial import DialAsked, NameAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.peertrial import (
+    DialAsked,
+    NameAsked,
+    PeerVisit,
+    QuicAsked,
+    ReservationAsked,
+    UpgradeTried,
+)
 from nattools.wording.terms import number, seconds
 
 
@@ -39,8 +46,8 @@ def _dial(o: DialAsked) -> str:
     return f"{text}{paid}: {o.status}, {o.dial} after {seconds(o.took_s)}; {came}{known}"
 
 
-def _place(o: PlaceAsked) -> str:
-    text = f"libp2p: a place at {o.relay}: {o.status or o.outcome}"
+def _reservation(o: ReservationAsked) -> str:
+    text = f"libp2p: a reservation at {o.relay}: {o.status or o.outcome}"
     if o.carried is None:
         return text
     trip = "" if o.rtt_s is None else f", there and back in {seconds(o.rtt_s)}"
@@ -67,7 +74,7 @@ LINES: dict[type, Callable[[Any], str]] = {
     PeerVisit: _visit,
     NameAsked: _name,
     DialAsked: _dial,
-    PlaceAsked: _place,
+    ReservationAsked: _reservation,
     QuicAsked: _quic,
     UpgradeTried: _upgrade,
 }

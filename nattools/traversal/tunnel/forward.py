@@ -24,7 +24,7 @@ def _nothing(_: str) -> None:
 
 
 class Forwarding:
-    """Both sides make one before the tunnel runs, and await `start` once it does, if they have wishes.
+    """Both sides make one before the tunnel runs, and await `start` once it does, if they have any purpose.
     Without `allowed` the other side can have nothing connected to or listened at from here. `say` is told
     what a person should know: what listens, what was refused, what failed; parts of it are the other side's
     words. `bound`: forwards that are listened for already.
@@ -42,7 +42,7 @@ class Forwarding:
         self._network = network
         self._allowed = allowed or Allowed()
         self._say = say
-        self._report = SparingVoice(say).say
+        self._report = ThrottledSay(say).say
         self._bound = list(bound)
         self._reverses: dict[int, Forward] = {}
         tunnel.serve(TcpTo, self._on_target)
@@ -67,7 +67,7 @@ class Forwarding:
         for each in self._bound:
             each.listening.close()
 
-    # What is wished here.
+    # What this side asks for.
 
     async def _reverse(self, reverse: Forward) -> str | None:
         """None once the other side listens, else why it does not."""
@@ -88,23 +88,23 @@ class Forwarding:
         if self._tunnel.ended is None:
             self._say(f"{reverse}: the other side has stopped listening: {stream.failed or 'it ended'}")
 
-    # What the other side wishes.
+    # What the other side asks for.
 
     async def _on_target(self, stream: TunnelStream) -> None:
-        wish = stream.purpose
-        assert isinstance(wish, TcpTo | UdpTo)
-        transport: Transport = "tcp" if isinstance(wish, TcpTo) else "udp"
-        place = written(transport, wish.host, wish.port)
-        if not self._allowed.target(transport, wish.host, wish.port):
+        asked = stream.purpose
+        assert isinstance(asked, TcpTo | UdpTo)
+        transport: Transport = "tcp" if isinstance(asked, TcpTo) else "udp"
+        place = written(transport, asked.host, asked.port)
+        if not self._allowed.target(transport, asked.host, asked.port):
             said = f"the other side asked for {place}"
             self._refuse(stream, f"{place} is not allowed", said, allowing=place)
             return
-        await self._join(stream, transport, wish.host, wish.port)
+        await self._join(stream, transport, asked.host, asked.port)
 
     async def _on_accepted(self, stream: TunnelStream) -> None:
-        wish = stream.purpose
-        assert isinstance(wish, Accepted)
-        reverse = self._reverses.get(wish.listener)
+        asked = stream.purpose
+        assert isinstance(asked, Accepted)
+        reverse = self._reverses.get(asked.listener)
         if reverse is None:
             stream.reset("no such listener was asked for")
             return
@@ -116,10 +116,10 @@ class Forwarding:
             self._report(f"{written(transport, host, port)}: {failed}")
 
     async def _on_listen(self, stream: TunnelStream) -> None:
-        wish = stream.purpose
-        assert isinstance(wish, Listen)
-        place = written(wish.transport, wish.host, wish.port)
-        if not self._allowed.listen(wish.transport, wish.host, wish.port):
+        asked = stream.purpose
+        assert isinstance(asked, Listen)
+        place = written(asked.transport, asked.host, asked.port)
+        if not self._allowed.listen(asked.transport, asked.host, asked.port):
             reason = f"listening at {place} is not allowed"
             said = f"the other side asked to listen at {place}"
             self._refuse(stream, reason, said, allowing=f"listen:{place}")
@@ -129,7 +129,7 @@ class Forwarding:
             return Accepted(stream.id, str(source))
 
         clients = Clients(purpose, f"{place} for the other side", self._report, self._tunnel)
-        listening = await clients.listen(self._network, wish.transport, wish.host, wish.port)
+        listening = await clients.listen(self._network, asked.transport, asked.host, asked.port)
         try:
             self._report(f"{listening} is forwarded to the other side")
             stream.write(f"{listening}\n".encode())
@@ -162,7 +162,7 @@ _LINE_EVERY_S: Final = 10.0
 Say = Callable[[str], None]
 
 
-class SparingVoice:
+class ThrottledSay:
     """Says what the other side brings about, as often as it likes: some lines at once, then one now and then
     with the number of those left out."""
 

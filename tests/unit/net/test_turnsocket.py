@@ -25,7 +25,7 @@ from nattools.protocols.demultiplex import SharedProtocol
 from nattools.protocols.stun import constants as c
 from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.protocols.turn.peers import BUSY_AFTER
-from nattools.protocols.turn.requests import AllocationWish
+from nattools.protocols.turn.requests import AllocationSpec
 from nattools.server.serving import serve
 from nattools.traversal.icedriver import IceDriver
 
@@ -88,8 +88,8 @@ def test_an_address_of_each_family() -> None:
         hosts = [route[1] for to in ("11.1.1.1", "2a10::1") if (route := server.route(to)) is not None]
         config = msgspec.structs.replace(relay_config(), addresses=tuple(hosts))
         running = await serve(server, config)
-        wish = AllocationWish(both_families=True)
-        alice = await relay(lab.network("alice"), f"turn:{hosts[0]}", wish=wish)
+        spec = AllocationSpec(both_families=True)
+        alice = await relay(lab.network("alice"), f"turn:{hosts[0]}", spec=spec)
         assert sorted(each.host for each in alice.relayed) == sorted(hosts)
         families: tuple[Family, ...] = (4, 6)
         for family in families:
@@ -141,9 +141,9 @@ def test_a_peer_that_the_relay_refuses() -> None:
             "no-credentials",
             None,
         ),
-        (URIS[0], {"wish": AllocationWish(family=6)}, "allocate", "error", 440),
-        (URIS[0], {"wish": AllocationWish(reservation=b"12345678")}, "allocate", "error", 508),
-        (URIS[0], {"wish": AllocationWish(tcp=True)}, "allocate", "error", 400),
+        (URIS[0], {"spec": AllocationSpec(family=6)}, "allocate", "error", 440),
+        (URIS[0], {"spec": AllocationSpec(reservation=b"12345678")}, "allocate", "error", 508),
+        (URIS[0], {"spec": AllocationSpec(tcp=True)}, "allocate", "error", 400),
     ],
 )
 def test_the_step_that_fails(

@@ -21,7 +21,7 @@ from nattools.net.turnstreams import MOST_ACCEPTING, RelayedStreams
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.turn.refusal import TurnRefusal
-from nattools.protocols.turn.requests import AllocationWish
+from nattools.protocols.turn.requests import AllocationSpec
 
 
 async def streams(network: Network, uri: str = URIS[1]) -> RelayedStreams:
@@ -257,7 +257,7 @@ def test_a_relay_that_offers_connections_without_end() -> None:
 
 def test_over_udp_there_is_no_such_allocation() -> None:
     async def main(lab: SimLab) -> None:
-        found = await try_relay(lab.network("alice"), f"turn:{HOST}", wish=AllocationWish(tcp=True))
+        found = await try_relay(lab.network("alice"), f"turn:{HOST}", spec=AllocationSpec(tcp=True))
         assert isinstance(found, StepFailure)
         assert found.code == 400
 

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import errortrial, provenrequest, pwnat, stun
-from nattools.protocols.errortrial import TrialAsk, TrialRequest, TrialResult, Wish
+from nattools.protocols.errortrial import TrialAsk, TrialKind, TrialRequest, TrialResult
 
 ID = bytes(range(12))
 SERVER = Endpoint("11.201.0.2", 3478)
 
 
-@pytest.mark.parametrize("wish", ["quote-beacon", "quote-server", "tell"])
-def test_a_request_is_read_as_it_was_written(wish: Wish) -> None:
-    ask = TrialAsk(wish, 4000, b"12345678", 8)
+@pytest.mark.parametrize("kind", ["quote-beacon", "quote-server", "tell"])
+def test_a_request_is_read_as_it_was_written(kind: TrialKind) -> None:
+    ask = TrialAsk(kind, 4000, b"12345678", 8)
     data = errortrial.encode_request(ID, ask, b"c" * 16)
     assert errortrial.decode_request(stun.decode(data)) == (ask, b"c" * 16)
     # no answer to an unproven source is longer
@@ -70,7 +70,7 @@ def test_the_client_sends_its_cookie_back() -> None:
     assert request.receive_datagram(challenge, SERVER, 0.1)
     ((second, _),) = request.datagrams_to_send(0.1)
     ask, cookie = errortrial.decode_request(stun.decode(second))
-    assert (ask.wish, cookie) == ("tell", b"c" * 16)
+    assert (ask.kind, cookie) == ("tell", b"c" * 16)
     answer = errortrial.encode_result(stun.decode(second).transaction_id, TrialResult("missing"))
     assert request.receive_datagram(answer, SERVER, 0.2)
     assert request.result == TrialResult("missing")

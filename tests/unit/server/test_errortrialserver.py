@@ -8,7 +8,7 @@ from typing import Any, cast
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import IcmpError, Network
 from nattools.protocols import errortrial, ip, provenrequest, pwnat, stun
-from nattools.protocols.errortrial import TrialAsk, TrialResult, Wish
+from nattools.protocols.errortrial import TrialAsk, TrialKind, TrialResult
 from nattools.server.dialbackserver import Cookies
 from nattools.server.endpoints import ServerEndpoints
 from nattools.server.errortrialserver import ErrorTrialServer
@@ -37,9 +37,9 @@ class Rig:
         )
 
     def ask(
-        self, wish: Wish, *, source: Endpoint = ASKER, copies: int = 1, number: int = 0, now: float = 0.0
+        self, kind: TrialKind, *, source: Endpoint = ASKER, copies: int = 1, number: int = 0, now: float = 0.0
     ) -> TrialResult:
-        ask = TrialAsk(wish, ASKER.port, NONCE, copies)
+        ask = TrialAsk(kind, ASKER.port, NONCE, copies)
         data = errortrial.encode_request(bytes(11) + bytes((number,)), ask, self.cookies.make(source, now))
         answer = self.server.answer(stun.decode(data), source, (0, 0), now)
         assert answer is not None

@@ -1,4 +1,4 @@
-"""Token buckets and places."""
+"""Token buckets and slots."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nattools.model.endpoint import Endpoint
-from nattools.server.limits import Occupancy, Place, Places, RateLimit, TokenBucket
+from nattools.server.limits import Occupancy, RateLimit, Slot, Slots, TokenBucket
 
 
 def source(number: int) -> Endpoint:
@@ -77,10 +77,10 @@ def test_the_table_of_sources_is_bounded_and_forgets_the_oldest() -> None:
 )
 def test_a_network_has_a_few_times_what_one_source_has(sources: list[Endpoint], granted: int) -> None:
     limit = RateLimit(rate=0, burst=10, total_rate=0, total_burst=500)
-    places = Occupancy(per_source=10, total=500)
+    slots = Occupancy(per_source=10, total=500)
     tries = [each for each in sources for _ in range(10)]
     assert sum(limit.take(each, 0) for each in tries) == granted
-    assert sum(places.enter(each) for each in tries) == granted
+    assert sum(slots.enter(each) for each in tries) == granted
 
 
 def test_many_addresses_of_a_network_do_not_make_it_forgotten() -> None:
@@ -89,13 +89,13 @@ def test_many_addresses_of_a_network_do_not_make_it_forgotten() -> None:
 
 
 def test_who_comes_to_a_full_house_gets_the_place_of_the_longest_idle_in_the_largest_crowd() -> None:
-    places = Places(per_source=2, total=4)
+    slots = Slots(per_source=2, total=4)
     lost: list[str] = []
 
-    def enter(name: str, source: Endpoint) -> Place:
-        place = places.enter(source, lambda: lost.append(name))
-        assert place is not None
-        return place
+    def enter(name: str, source: Endpoint) -> Slot:
+        slot = slots.enter(source, lambda: lost.append(name))
+        assert slot is not None
+        return slot
 
     enter("alice", source(1))
     first = enter("mallory's first", site(1))
@@ -104,27 +104,27 @@ def test_who_comes_to_a_full_house_gets_the_place_of_the_longest_idle_in_the_lar
     first.use()
     bob = enter("bob", source(2))
     assert lost == ["mallory's second"]
-    assert places.taken == 4
+    assert slots.taken == 4
     bob.leave()
     bob.leave()
     enter("carol", source(3))
     assert lost == ["mallory's second"]
-    assert places.taken == 4
+    assert slots.taken == 4
 
 
 def test_a_source_cannot_take_the_places_of_others_by_coming_again() -> None:
-    places = Places(per_source=2, total=4)
-    taken = [places.enter(source(1), lambda: None) for _ in range(3)]
+    slots = Slots(per_source=2, total=4)
+    taken = [slots.enter(source(1), lambda: None) for _ in range(3)]
     assert taken[2] is None
 
 
 def test_places_come_back() -> None:
-    places = Occupancy(per_source=2, total=3)
-    assert [places.enter(source(1)) for _ in range(3)] == [True, True, False]
-    assert [places.enter(source(2)) for _ in range(2)] == [True, False]
-    places.leave(source(1))
-    assert places.enter(source(2))
-    assert not places.enter(source(1))
+    slots = Occupancy(per_source=2, total=3)
+    assert [slots.enter(source(1)) for _ in range(3)] == [True, True, False]
+    assert [slots.enter(source(2)) for _ in range(2)] == [True, False]
+    slots.leave(source(1))
+    assert slots.enter(source(2))
+    assert not slots.enter(source(1))
 
 
 @given(st.lists(st.floats(0, 2), max_size=40), st.floats(0.1, 5), st.integers(1, 3))

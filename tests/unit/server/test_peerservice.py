@@ -25,7 +25,7 @@ from nattools.net.libp2p.peerquestions import (
     ping,
     reserve,
 )
-from nattools.probes.libp2p.places import RelayedCalls
+from nattools.probes.libp2p.reservations import RelayedCalls
 from nattools.protocols.libp2p import autonat, circuit
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at, parse_multiaddr
 from nattools.protocols.libp2p.multistream import Negotiation
@@ -364,7 +364,7 @@ def test_places_are_limited_for_each_source_and_come_back() -> None:
             await pass_time(1.0)
             assert (await reserve(other)).granted
 
-    served(main, relay=PeerRelayLimits(places_per_source=1))
+    served(main, relay=PeerRelayLimits(reservations_per_source=1))
 
 
 def test_without_a_relay_there_is_none() -> None:

@@ -12,7 +12,7 @@ from nattools.model.host import Host
 from nattools.model.libp2p import Libp2p, Libp2pAddress
 from nattools.model.nat import NAT_KINDS, Nat
 from nattools.model.observation import AnyObservation
-from nattools.model.peertrial import DialAsked, PeerVisit, PlaceAsked, QuicAsked, UpgradeTried
+from nattools.model.peertrial import DialAsked, PeerVisit, QuicAsked, ReservationAsked, UpgradeTried
 from nattools.model.report import Measurement
 
 ONE, TWO = "11.201.0.2", "11.202.0.2"
@@ -131,7 +131,7 @@ def test_a_quic_port_of_no_visited_peer_is_told_of(answered: bool, quic: bool | 
     ],
 )
 def test_what_a_relay_said(asked: dict[str, Any], reserved: bool | None, words: str) -> None:
-    found = said(PlaceAsked(relay="/ip4/11.9.9.9/tcp/1", peer="p", **asked))
+    found = said(ReservationAsked(relay="/ip4/11.9.9.9/tcp/1", peer="p", **asked))
     assert found is not None
     assert found.relays[0].reserved is found.relay_reserved is reserved
     assert words in found.relays[0].why

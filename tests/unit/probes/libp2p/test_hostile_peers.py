@@ -102,7 +102,7 @@ async def insatiable(stream: MuxStream) -> None:
 
 
 async def refuse(stream: MuxStream) -> None:
-    """Give no place."""
+    """Give no reservation."""
     messages = StreamMessages(stream, 10_000)
     await messages.expect()
     messages.write(circuit.encode_hop(circuit.CircuitMessage("status", "reservation-refused")))
@@ -238,7 +238,11 @@ def test_a_name_with_very_many_addresses_stands_for_the_first_few() -> None:
 
 @pytest.mark.parametrize(
     ("serve", "words"),
-    [(None, "no peer here relays"), (refuse, "gives no place"), (grant_nothing, "nobody called in 7 s")],
+    [
+        (None, "no peer here relays"),
+        (refuse, "gives no reservation"),
+        (grant_nothing, "nobody called in 7 s"),
+    ],
 )
 def test_why_nobody_called_is_said(serve: Serve | None, words: str) -> None:
     def set_up(host: PeerHost) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from nattools.lab.sim.loop import SimLoop
 from nattools.probes.relay.crossing import FULL, SIZES, Passage, largest, series, throughput
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
@@ -39,7 +39,7 @@ def test_trips_losses_and_what_came_out_of_order() -> None:
         delays = {1: None, 3: 0.2}
         way = across([], lambda _, number: delays.get(number, 0.02))
         crossing = way.crossing()
-        await series(crossing, 5, Flight())
+        await series(crossing, 5, InFlightLimit())
         assert crossing.sent == 5
         assert sorted(crossing.trips) == [0, 2, 3, 4]
         assert crossing.trips[3] == pytest.approx(0.2)
@@ -70,7 +70,7 @@ def test_the_largest_that_passes(limit: int) -> None:
     async def main() -> None:
         way = across([], lambda data, _: 0.01 if len(data) <= limit else None)
         expected = next((size for size in SIZES if size <= limit), None)
-        assert await largest(way.crossing(), Flight()) == expected
+        assert await largest(way.crossing(), InFlightLimit()) == expected
 
     run(main)
 
@@ -96,7 +96,7 @@ def test_throughput_finds_what_a_way_carries_and_ends() -> None:
 
 def test_no_more_is_under_way_than_may_be() -> None:
     async def main() -> None:
-        flight, under_way, most = Flight(3), 0, 0
+        flight, under_way, most = InFlightLimit(3), 0, 0
 
         async def one(count: int) -> None:
             nonlocal under_way, most

@@ -14,7 +14,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.relay import Relay
 from nattools.probes.probe import Recorder
 from nattools.probes.relay.derptrial import how_far, try_derp
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.pinger import open_pinger
 from nattools.probes.relay.relaytrial import DerpAsk, RelayContext
 
@@ -25,7 +25,7 @@ async def tried(lab: SimLab, *, sizes: bool = False) -> Relay:
     """What became of it, from alice's machine."""
     network = lab.network("alice")
     recorder = Recorder(asyncio.get_running_loop().time())
-    context = RelayContext(network, recorder, Flight(), sizes=sizes)
+    context = RelayContext(network, recorder, InFlightLimit(), sizes=sizes)
     ask = DerpAsk(derp_node(lab), "Here")
     pinger = await open_pinger(network, 4, context.flight)
     far = await how_far(context, ask, {4: pinger})

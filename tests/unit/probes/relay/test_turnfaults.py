@@ -13,7 +13,7 @@ from nattools.model.endpoint import Transport
 from nattools.model.relay import Relay
 from nattools.model.serveruri import parse_server
 from nattools.probes.probe import Recorder
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.relaytrial import RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
 from nattools.protocols.turn.credentials import LongTermCredentials
@@ -37,7 +37,7 @@ def tried(nat: NatSpec, spec: TurnSpec, transport: Transport = "udp", *, seed: i
 
         async def main() -> Relay:
             recorder = Recorder(asyncio.get_running_loop().time())
-            context = RelayContext(lab.network("alice"), recorder, Flight())
+            context = RelayContext(lab.network("alice"), recorder, InFlightLimit())
             await try_turn(context, TurnAsk(parse_server("turn:relay"), transport, ALICE))
             (row,) = relays(recorder.observations)
             return row

@@ -14,7 +14,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.relay import Relay
 from nattools.model.serveruri import parse_server
 from nattools.probes.probe import Recorder
-from nattools.probes.relay.flight import Flight
+from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.relaytrial import RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
 from nattools.protocols.turn.credentials import LongTermCredentials
@@ -33,7 +33,7 @@ async def tried(
 ) -> Relay:
     """What became of it, from alice's machine."""
     recorder = Recorder(asyncio.get_running_loop().time())
-    context = RelayContext(lab.network("alice"), recorder, Flight(), **options)
+    context = RelayContext(lab.network("alice"), recorder, InFlightLimit(), **options)
     server = parse_server(uri)
     await try_turn(context, TurnAsk(server, server.transport or "udp", credentials))
     (row,) = relays(recorder.observations)

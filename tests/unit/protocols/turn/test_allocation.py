@@ -9,7 +9,7 @@ from nattools.protocols.stun import constants as c
 from nattools.protocols.turn.clientallocation import ClientAllocation
 from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.protocols.turn.refusal import TurnRefusal
-from nattools.protocols.turn.requests import AllocationWish
+from nattools.protocols.turn.requests import AllocationSpec
 from nattools.protocols.turn.turnconstants import REASONS
 
 ELSEWHERE = Endpoint("192.0.2.2", 3478)
@@ -145,21 +145,21 @@ def test_silence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("relayed", "wish", "lifetime_s", "why"),
+    ("relayed", "spec", "lifetime_s", "why"),
     [
-        ((), AllocationWish(), 600, "has no relayed address"),
-        ((RELAYED, RELAYED), AllocationWish(), 600, "two relayed addresses of one family"),
-        ((RELAYED,), AllocationWish(family=6), 600, "gave no IPv6 address"),
-        ((Endpoint("198.51.100.1", 0),), AllocationWish(), 600, "port 0"),
-        ((RELAYED,), AllocationWish(), 0, "no lifetime"),
+        ((), AllocationSpec(), 600, "has no relayed address"),
+        ((RELAYED, RELAYED), AllocationSpec(), 600, "two relayed addresses of one family"),
+        ((RELAYED,), AllocationSpec(family=6), 600, "gave no IPv6 address"),
+        ((Endpoint("198.51.100.1", 0),), AllocationSpec(), 600, "port 0"),
+        ((RELAYED,), AllocationSpec(), 0, "no lifetime"),
     ],
 )
 def test_answers_that_make_no_sense(
-    relayed: tuple[Endpoint, ...], wish: AllocationWish, lifetime_s: int, why: str
+    relayed: tuple[Endpoint, ...], spec: AllocationSpec, lifetime_s: int, why: str
 ) -> None:
     relay = ScriptedRelay()
     relay.relayed, relay.lifetime_s = relayed, lifetime_s
-    allocation = converse(relay, wish).allocation
+    allocation = converse(relay, spec).allocation
     assert allocation.state == "over"
     assert allocation.refusal is not None
     assert allocation.refusal.code is None
@@ -171,38 +171,38 @@ class TestWishes:
         """RFC 8656 7.1, and 7.3: one of them may be refused."""
         relay = ScriptedRelay()
         relay.relayed = (RELAYED, RELAYED6)
-        found = converse(relay, AllocationWish(both_families=True))
+        found = converse(relay, AllocationSpec(both_families=True))
         assert found.relay.requests[0].additional_family == 6
         assert found.allocation.relayed == (RELAYED, RELAYED6)
         relay = ScriptedRelay()
         relay.extra = ((c.ADDRESS_ERROR_CODE, turn.pack_address_error(6, 440, "none here")),)
-        found = converse(relay, AllocationWish(both_families=True))
+        found = converse(relay, AllocationSpec(both_families=True))
         assert found.allocation.relayed == (RELAYED,)
         assert found.allocation.family_refusal == (6, 440, "none here")
 
     def test_a_pair_of_ports(self) -> None:
         relay = ScriptedRelay()
         relay.extra = ((c.RESERVATION_TOKEN, b"12345678"),)
-        first = converse(relay, AllocationWish(port="pair"))
+        first = converse(relay, AllocationSpec(port="pair"))
         assert first.relay.requests[0].even_port is True
         assert first.allocation.reservation == b"12345678"
-        second = converse(ScriptedRelay(), AllocationWish(reservation=first.allocation.reservation))
+        second = converse(ScriptedRelay(), AllocationSpec(reservation=first.allocation.reservation))
         assert second.relay.requests[0].reservation_token == b"12345678"
-        even = converse(ScriptedRelay(), AllocationWish(port="even"))
+        even = converse(ScriptedRelay(), AllocationSpec(port="even"))
         assert even.relay.requests[0].even_port is False
 
     def test_the_rest(self) -> None:
-        wish = AllocationWish(family=6, lifetime_s=1200, dont_fragment=True)
+        spec = AllocationSpec(family=6, lifetime_s=1200, dont_fragment=True)
         relay = ScriptedRelay()
         relay.relayed = (RELAYED6,)
-        found = converse(relay, wish)
+        found = converse(relay, spec)
         (request,) = relay.requests
         assert (request.requested_family, request.lifetime_s, request.dont_fragment) == (6, 1200, True)
         found.send(b"hello", RELAYED6)
         assert relay.indications[-1].dont_fragment
 
     @pytest.mark.parametrize(
-        "wish",
+        "spec",
         [
             {"reservation": b"12345678", "family": 4},
             {"reservation": b"12345678", "port": "even"},
@@ -211,9 +211,9 @@ class TestWishes:
             {"tcp": True, "dont_fragment": True},
         ],
     )
-    def test_those_that_exclude_each_other(self, wish: dict[str, object]) -> None:
+    def test_those_that_exclude_each_other(self, spec: dict[str, object]) -> None:
         with pytest.raises(ValueError):
-            AllocationWish(**wish)
+            AllocationSpec(**spec)
 
 
 class TestLife:

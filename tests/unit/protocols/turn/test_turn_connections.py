@@ -7,18 +7,18 @@ from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 from nattools.protocols.turn.clientallocation import NotConnected, PeerConnected
 from nattools.protocols.turn.refusal import TurnRefusal
-from nattools.protocols.turn.requests import AllocationWish
+from nattools.protocols.turn.requests import AllocationSpec
 
 
 def test_it_asks_for_tcp() -> None:
     relay = ScriptedRelay()
-    found = converse(relay, AllocationWish(tcp=True), stream=True)
+    found = converse(relay, AllocationSpec(tcp=True), stream=True)
     assert relay.requests[0].requested_transport == 6
     assert found.allocation.state == "standing"
 
 
 def test_the_relay_connects_to_a_peer() -> None:
-    found = converse(wish=AllocationWish(tcp=True), stream=True)
+    found = converse(spec=AllocationSpec(tcp=True), stream=True)
     found.allocation.connect(PEER)
     found.settle()
     assert found.relay.of(c.CONNECT)[0].peers == (PEER,)
@@ -27,7 +27,7 @@ def test_the_relay_connects_to_a_peer() -> None:
 
 @pytest.mark.parametrize("code", [400, 403, 437, 446, 447, 486, 500, 508])
 def test_or_says_why_not(code: int) -> None:
-    found = converse(wish=AllocationWish(tcp=True), stream=True)
+    found = converse(spec=AllocationSpec(tcp=True), stream=True)
     found.relay.refuses[c.CONNECT] = code
     found.allocation.connect(PEER)
     found.settle()
@@ -35,7 +35,7 @@ def test_or_says_why_not(code: int) -> None:
 
 
 def test_an_answer_without_a_number() -> None:
-    found = converse(wish=AllocationWish(tcp=True), stream=True)
+    found = converse(spec=AllocationSpec(tcp=True), stream=True)
     found.relay.answers[c.CONNECT] = lambda request: found.relay.sign(
         stun.Message(request.method, "success", request.transaction_id)
     )
@@ -47,7 +47,7 @@ def test_an_answer_without_a_number() -> None:
 
 
 def test_a_peer_connects_to_the_relay() -> None:
-    allocation = converse(wish=AllocationWish(tcp=True), stream=True).allocation
+    allocation = converse(spec=AllocationSpec(tcp=True), stream=True).allocation
     attributes = (
         (c.CONNECTION_ID, (9).to_bytes(4, "big")),
         (c.XOR_PEER_ADDRESS, stun.pack_xor_address(PEER, bytes(12))),
@@ -59,7 +59,7 @@ def test_a_peer_connects_to_the_relay() -> None:
 
 @pytest.mark.parametrize("code", [None, 400, 437, 500])
 def test_a_connection_is_taken_over_with_the_same_credentials(code: int | None) -> None:
-    found = converse(wish=AllocationWish(tcp=True), stream=True)
+    found = converse(spec=AllocationSpec(tcp=True), stream=True)
     if code is not None:
         found.relay.refuses[c.CONNECTION_BIND] = code
     transaction = found.allocation.connection_bind(77)

@@ -14,7 +14,7 @@ HANDSHAKE: Final = 4
 """Packets that a handshake may have under way."""
 
 
-class Flight:
+class InFlightLimit:
     """Places for packets. Who sends takes one before, and gives it back when the packet is answered or given
     up; those who ask first are served first."""
 
