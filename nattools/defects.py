@@ -22,6 +22,9 @@ _NOT_HERE = "Something here lacks it, or a filter or a container forbids it: try
 _FILES = "Allow more open files: ulimit -n 4096."
 _SPACE = "Make room there, or name another place."
 _MEMORY = "Give it more memory, or end other programs."
+_NO_ROOM = "failed to map segment"
+"""What the dynamic linker says where memory is short, or a folder is mounted without programs (dlopen(3))."""
+_UNMAPPED = "Give it more memory, or put nattools in a folder from which programs may be run (not noexec)."
 _PERMISSION = "A missing privilege, a filter or a container forbids it: try it as root, or outside of that."
 _REFUSALS = {
     errno.EMFILE: _FILES,
@@ -60,7 +63,8 @@ def refusal(error: BaseException) -> CannotRun | None:
         if isinstance(each, RuntimeError) and str(each) == "can't start new thread":
             return CannotRun("this machine refuses: no more threads", _REFUSALS[errno.EAGAIN])
         if isinstance(each, ImportError):
-            return CannotRun(f"a part of nattools cannot be loaded: {each}", "Install nattools again.")
+            remedy = _UNMAPPED if _NO_ROOM in str(each) else "Install nattools again."
+            return CannotRun(f"a part of nattools cannot be loaded: {each}", remedy)
     return None
 
 

@@ -17,6 +17,8 @@ from nattools.cli import options
 from nattools.cli.outputs import tell
 
 _PATIENCE_S: Final = 3.0
+_HOSTS: Final = "/etc/hosts"
+"""Inside it is replaced by one that names the scenario's nodes; what is not there cannot be."""
 
 
 def run_inside(
@@ -38,6 +40,8 @@ def run_inside(
     host = find_host(drawn, host)
     with _ended_by_sigterm(), NetnsLab(drawn, seed=seed or 0) as lab:
         environment = {**os.environ, **more, options.SERVER_VARIABLE: " ".join(lab.server_uris())}
+        if not os.path.exists(_HOSTS):
+            tell(f"nattools: there is no {_HOSTS}, so no server has a name inside. Make one: touch {_HOSTS}")
         if greeting:
             tell(greeting)
         process = lab.popen(host, command, env=environment)

@@ -37,6 +37,8 @@ async def measure_lan(network: Network, options: MeasureOptions, emit: Emit) -> 
 
 async def _look(run: MeasurementRun, context: LanContext) -> None:
     gateways = note_link(context)
+    own = {address for each in run.network.interfaces() for address in each.addresses}
+    named = [peer for peer in run.options.peers if peer not in own]  # who answers itself proves nothing
     run.emit(Event("started", "lan", f"listening on {context.interface.name} for {context.listen_s:g} s"))
     async with asyncio.TaskGroup() as group:
         group.create_task(exchange_beacons(context))
@@ -44,7 +46,7 @@ async def _look(run: MeasurementRun, context: LanContext) -> None:
         for family in context.families:
             group.create_task(ask_mdns(context, family))
         group.create_task(echo_all(context, dict.fromkeys(gateways), "gateway"))
-        group.create_task(echo_all(context, dict.fromkeys(run.options.peers), "named"))
-    known = {*gateways, *run.options.peers}
+        group.create_task(echo_all(context, dict.fromkeys(named), "named"))
+    known = {*gateways, *named}
     await echo_all(context, found_on_lan(context, known), "neighbour")
     run.emit(Event("finished", "lan"))

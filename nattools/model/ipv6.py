@@ -39,6 +39,7 @@ ProblemCode = Literal[
     "route-blocked",
     "router-silent",
     "forbidden-here",
+    "vpn-silent",
 ]
 
 
@@ -159,7 +160,7 @@ class Ipv6(msgspec.Struct, frozen=True, kw_only=True):
     `preferred`: what happy eyeballs (RFC 8305) would use. `dropped_at`: who stops what comes from outside;
     None: nothing is stopped, as far as is known. `punched`: did a hole that was punched from here let a
     packet in? `extension_headers`: do packets pass that have destination options (RFC 8200 4.6)? `code`
-    holds the answers, not the addresses: twelve characters
+    holds the answers, not the addresses: thirteen characters
     that can be read out. `unknowns` says why a field is not known, in the text of `unknown_reasons`.
     `evidence` are observation ids."""
 

@@ -1,4 +1,4 @@
-"""The support code of `nattools ipv6`: the answers, without any address, in twelve characters that can be
+"""The support code of `nattools ipv6`: the answers, without any address, in thirteen characters that can be
 read out.
 
 A row of choices is one number (each choice a digit to the base of how many there are), written with the
@@ -34,7 +34,7 @@ from nattools.model.packetform import FormPassage, FragmentsByFamily
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ALIKE: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 _VERSION: Final = "2"
-_LENGTHS: Final = {"1": 10, "2": 12}
+_LENGTHS: Final = {"1": 10, "2": 13}
 _TRUTHS: Final = (None, False, True)
 _FIRST: Final[tuple[ProblemCode, ...]] = PROBLEMS[:15]
 _LATER: Final[tuple[ProblemCode, ...]] = PROBLEMS[15:]
@@ -101,7 +101,7 @@ _BY_VERSION: Final = {"1": _OLD_CHOICES, "2": _CHOICES}
 
 
 def support_code(found: Ipv6) -> str:
-    """The code of these answers, in groups: "2ABC-DEFG-HJKM"."""
+    """The code of these answers, in groups: "2ABC-DEFG-HJKMN"."""
     number = 0
     for choice in _CHOICES.values():
         number = number * len(choice.values) + choice.values.index(choice.of(found))

@@ -63,6 +63,12 @@ class Steps:
         """Up to now."""
         return tuple(self._taken)
 
+    def copied(self) -> Steps:
+        """For an attempt of its own, from here on."""
+        copy = Steps()
+        copy._taken, copy._began_at = list(self._taken), self._began_at
+        return copy
+
     def done(
         self, name: StepName, detail: str = "", *, at_once: bool = False, at: float | None = None
     ) -> None:

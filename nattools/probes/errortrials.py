@@ -88,7 +88,7 @@ async def _port_read(client: StunClient, host: str) -> int | None:
     """The outside port of the beacons, where each destination sees another one and quoted checksums tell
     which; `pwnat listen` finds it in the same way."""
     network = client.context.network
-    if network.missing("raw-packets") is not None:
+    if client.context.interface is not None or network.missing("raw-packets") is not None:
         return None
     with await QuotedSums.open(network) as sums:
         found = await sums.of(client.local.port, pwnat.TARGETS[0])

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from nattools.model.endpoint import Endpoint, Family
+from nattools.model.observation import Gap
 from nattools.model.quotedchecksumseen import QuotedAs, QuotedChecksum
 from nattools.net.expiring import CONTENTS, ExpiringDatagrams, ExpiryQuote
 from nattools.probes.probe import LaneProbe, ProbeContext, ProbeOptions
@@ -43,6 +44,11 @@ class QuotedChecksums(LaneProbe):
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Learn the outside port, then let datagrams of the same flow expire."""
+        if context.interface is not None:
+            reason = "packets that are sent whole leave by the system's route, not by a named interface"
+            settle = "the same without --interface"
+            context.recorder.add(Gap(probe=self.name, question=self.question, reason=reason, settle=settle))
+            return
         to = targets[0].endpoint
         with (
             await open_stun_client(context) as client,

@@ -36,6 +36,10 @@ SENTENCES = {
     "best-unknown": "None known: see what would settle it",
     # what to do
     "keep-port": "To keep a port open for a program: nattools map keep PORT.",
+    "listen-on-given-port": (
+        "Let the program listen on the port that map keep tells as the outside one: what comes keeps its "
+        "number."
+    ),
     "allow-udp-here": (
         "Let UDP out in this machine's own firewall. If it is a VPN's kill switch, connect the VPN."
     ),
@@ -155,6 +159,10 @@ SENTENCES = {
     "vpn-carries": (
         "IPv{family} went through {interface}, which is a VPN: everything said here about IPv{family} is "
         "about the VPN."
+    ),
+    "vpn-passed-by": (
+        "IPv6 does not go through {interface}, the VPN, but by {other}: whoever is asked over IPv6 sees this "
+        "machine's own address."
     ),
     "router-off-path": (
         "The router that makes port mappings is not on the path: this machine's traffic leaves by "

@@ -167,6 +167,13 @@ SENTENCES = {
         "If it is a VPN's kill switch, use a VPN that carries IPv6, or switch that off; else look at the "
         "firewall's rules for what leaves (nft list ruleset)."
     ),
+    "ipv6-problem-vpn-silent": (
+        "IPv6 goes through a VPN, and nothing comes back: programs that try IPv6 first wait for it."
+    ),
+    "ipv6-advice-vpn-silent": (
+        "Use a VPN that carries IPv6, or switch IPv6 off in the VPN's settings; ask its provider whether it "
+        "should work."
+    ),
     "ipv6-problem-fragments-dropped": (
         "Something on the way drops IPv6 fragments: large DNS answers, IKE and some tunnels fail."
     ),

@@ -89,6 +89,56 @@ def test_each_kind_has_the_same_outcome_on_both(what: str, engine: str) -> None:
     assert any(news for text, news in real if text) != (what == "open to all")
 
 
+DOWN_AND_UP = event(at_s=10, node="{0}", what="link-down") + event(at_s=20, node="{0}", what="link-up")
+RESTART = event(at_s=30, node="{0}", what="restarted")
+DRAWINGS = {
+    "slow uplinks": (
+        '[nat.home]\n[host.alice]\nbehind = "home"\ndelay_ms = 5\nrate_mbps = 10\n'
+        + "[server.stun]\ndelay_ms = 3\n"
+        + DOWN_AND_UP.format("alice")
+        + DOWN_AND_UP.format("stun")
+    ),
+    "a slow router": (
+        '[nat.home]\ndelay_ms = 5\n[host.alice]\nbehind = "home"\n[server.stun]\n'
+        + DOWN_AND_UP.format("home")
+        + RESTART.format("home")
+    ),
+    "a slow router of our own": (
+        '[nat.home]\nengine = "tun"\ndelay_ms = 5\n[host.alice]\nbehind = "home"\n[server.stun]\n'
+        + DOWN_AND_UP.format("home")
+        + RESTART.format("home")
+    ),
+    "a firewall, and a machine on the internet": (
+        '[firewall.fw]\nipv6 = "firewall"\n[host.alice]\nbehind = "fw"\n[host.bob]\n[server.stun]\n'
+        + DOWN_AND_UP.format("fw")
+        + RESTART.format("fw")
+        + event(at_s=40, node="fw", what="table-lost")
+        + DOWN_AND_UP.format("bob")
+    ),
+    "a tunnel": (
+        '[nat.home]\n[nat.vpn]\nbehind = "home"\n[host.alice]\nbehind = ["vpn", "home"]\nvpn = ["vpn"]\n'
+        + "[server.stun]\n"
+        + event(at_s=10, node="alice", what="moved", to="home")
+        + event(at_s=20, node="alice", what="link-up")
+        + event(at_s=30, node="alice", what="link-down")
+    ),
+    "two routers, one behind the other": (
+        '[nat.isp]\n[nat.home]\nbehind = "isp"\nipv6 = "firewall"\n[host.alice]\nbehind = "home"\n'
+        + '[host.carol]\nbehind = "isp"\n[server.stun]\n'
+        + DOWN_AND_UP.format("home")
+        + RESTART.format("isp")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_whatever_is_drawn_the_outcome_is_the_same_on_both(name: str) -> None:
+    scenario = parse(f'title = "t"\n{DRAWINGS[name]}', "t.toml")
+    simulated, real = (played(scenario, backend) for backend in BACKENDS)
+    assert real == simulated
+    assert any(news for text, news in real if text)
+
+
 @pytest.mark.parametrize("engine", ["kernel", "tun"])
 def test_a_lost_table_gives_flows_other_ports(engine: str) -> None:
     more = RANDOM if engine == "kernel" else 'allocation = "random"\n'

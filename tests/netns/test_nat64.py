@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from nattools.lab.scenariofiles import load
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import LowTtlSyn, TcpFailure
 
+ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.netns, pytest.mark.interop("tayga")]
 
 
@@ -37,3 +40,18 @@ def test_a_program_reaches_ipv4_by_the_names_of_the_lab() -> None:
     with NetnsLab(load("nat64-own-prefix")) as lab:
         names = lab.popen("alice", ["getent", "ahostsv6", "stun"], stdout=subprocess.PIPE, text=True)
         assert "2a10:64:0:1" in names.communicate(timeout=10)[0]
+
+
+def test_a_container_without_tun_devices_is_told_what_it_lacks() -> None:
+    nattools = f"exec {sys.executable} -m nattools lab run nat64 --backend netns"
+    done = subprocess.run(
+        ["unshare", "-rnm", "sh", "-ec", f"mount -t tmpfs none /dev/net; {nattools}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "nattools: tayga did not start: Unable to open /dev/net/tun" in done.stderr
+    assert "--device /dev/net/tun" in done.stderr

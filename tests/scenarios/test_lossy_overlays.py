@@ -29,7 +29,7 @@ NAMES = [name for name in available() if name.startswith(("tailnet", "libp2p-", 
 PARTS = ("tailscale", "libp2p", "lan")
 TOLD = ("reason", "actions", "remedy", "steps", "neighbours", "peers")
 """Which words are used depends on what came, and who answers at all on chance."""
-MADE = ("netcheck",)
+MADE = ("netcheck", "home_region")
 """What another program would say of the few answers that came, right or wrong."""
 FLAGS = ("false_positive",)
 """What is set where it was found out, and else not."""

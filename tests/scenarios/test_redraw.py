@@ -49,9 +49,6 @@ def findings(report: Report) -> dict[str, Any]:
 
 BESIDE = ("lan", "libp2p", "tailscale")
 """Commands that ask few servers: those of the scenario may show more of the network."""
-NAMES_ITSELF = [("lan-isolated", "bob")]
-"""The scenario has its machines ask one that is named, and for this one that is itself."""
-CASES = [each for each in CASES if each not in NAMES_ITSELF]
 
 
 def alike(report: Report, original: Report) -> bool:

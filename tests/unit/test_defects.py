@@ -151,3 +151,10 @@ def test_without_a_place_for_the_file_the_line_says_where_it_was(
     assert defects.note(raised.value, "") == 70
     assert f"none could be written; it was at {__file__}:" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_library_that_finds_no_room_is_not_installed_again() -> None:
+    """As the dynamic linker says it where memory is short."""
+    refused = refusal(ImportError("/x/_rust.abi3.so: failed to map segment from shared object"))
+    assert refused is not None
+    assert "more memory" in refused.remedy

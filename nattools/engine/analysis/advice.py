@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from nattools.engine.analysis import endings, translation
 from nattools.engine.analysis.findings import Findings
-from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
+from nattools.engine.analysis.obstacles import (
+    obstacle,
+    open_mappings,
+    remedies,
+    router_address,
+    true_mappings,
+)
 from nattools.model.endpoint import Family, host_of
 from nattools.model.nat import Nat, PeerKind
-from nattools.model.observation import Portal
+from nattools.model.observation import Binding, Portal
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import TIME_OVER, Advice, Measurement, Reachable, Technique
 from nattools.model.statement import Reason, Statement, statement, unique
@@ -51,12 +57,24 @@ def measurement_notices(measurement: Measurement) -> list[Statement]:
         found += [statement("vpn-measured", interface=name) for name in dict.fromkeys(tunnels.values())]
     else:
         found += [statement("vpn-carries", family=family, interface=name) for family, name in tunnels.items()]
+        if (
+            4 in tunnels
+            and by_family.get(6) is not None
+            and 6 not in tunnels
+            and _answers_over_ipv6(measurement)
+        ):
+            found.append(statement("vpn-passed-by", interface=tunnels[4], other=by_family[6]))
     for family in (4, 6):
         routed = tuple(dict.fromkeys(each.interface for each in host.gateways if each.family == family))
         if len(routed) > 1:
             measured = by_family.get(family) or by_family.get(None)
             found.append(statement("several-default-routes", interfaces=routed, measured=measured))
     return list(unique(found))
+
+
+def _answers_over_ipv6(measurement: Measurement) -> bool:
+    seen = measurement.observations
+    return any(isinstance(each, Binding) and each.family == 6 and each.received > 0 for each in seen)
 
 
 def advice(findings: Findings, techniques: tuple[Technique, ...], peers: tuple[PeerKind, ...]) -> Advice:
@@ -107,7 +125,7 @@ def _best(
     match reachable:
         case "directly":
             protocols = tuple(name for name in _MAPPED if _works(verdicts, name))
-            code = "best-mapping" if true_mappings(findings) else "best-pinhole"
+            code = "best-mapping" if open_mappings(findings) else "best-pinhole"
             return statement(code, protocols=protocols)
         case "by punching" if _works(verdicts, "udp-punch"):
             return statement("best-udp-punch", reached=reached, kinds=kinds)
@@ -135,6 +153,8 @@ def _actions(findings: Findings, reachable: Reachable, verdicts: dict[str, Techn
         found += _forwarding(findings, verdicts)
     elif not _works(verdicts, "direct-ipv4", "direct-ipv6"):
         found.append(statement("keep-port"))
+        if open_mappings(findings) and not true_mappings(findings):
+            found.append(statement("listen-on-given-port"))
     if nat is not None and reachable != "directly":
         found += _about_nat(findings, nat)
     if nat is not None and nat.reachable is False:

@@ -23,6 +23,7 @@ _BROKEN: Final[tuple[ProblemCode, ...]] = (
     "no-answer",
     "router-silent",
     "forbidden-here",
+    "vpn-silent",
 )
 """What keeps IPv6 from working at all; that there is no address is known without."""
 _STOPPED_BY: Final[dict[DroppedAt, str]] = {

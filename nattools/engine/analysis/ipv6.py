@@ -74,6 +74,7 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         switched_off=host.ipv6.disabled is True,
         blocked=host.ipv6.blocked,
         forbidden=_forbidden(findings, 6),
+        in_vpn=findings.tunnel(6) is not None,
     )
     found = replace(found, problems=problems(found, own, slow=is_slow(times)))
     return replace(found, code=support_code(found))

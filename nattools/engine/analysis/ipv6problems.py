@@ -11,11 +11,13 @@ _BROKEN: tuple[Literal["teredo", "6to4"], ...] = ("teredo", "6to4")
 
 
 class OwnDoing(NamedTuple):
-    """What this machine does to itself: its kernel has IPv6 off, a route forbids it, its firewall does."""
+    """What this machine does to itself: its kernel has IPv6 off, a route forbids it, its firewall does, or a
+    VPN takes it all."""
 
     switched_off: bool
     blocked: bool
     forbidden: bool
+    in_vpn: bool
 
 
 def problems(found: Ipv6, own: OwnDoing, *, slow: bool) -> tuple[Ipv6Problem, ...]:
@@ -40,12 +42,14 @@ def _without_ipv6(found: Ipv6, own: OwnDoing) -> list[ProblemCode]:
     if "ula" in kinds and not kinds - {"link-local", "ula"} and found.works is not True:
         codes.append("ula-only")
     if found.capable and found.works is False and not _has_dead_prefix(found):
-        codes.append("forbidden-here" if own.forbidden else _unanswered(found))
+        codes.append("forbidden-here" if own.forbidden else _unanswered(found, own))
     return codes
 
 
-def _unanswered(found: Ipv6) -> ProblemCode:
-    """By the router, where it is known that it is not there."""
+def _unanswered(found: Ipv6, own: OwnDoing) -> ProblemCode:
+    """By the VPN that it goes through; by the router, where it is known that it is not there."""
+    if own.in_vpn:
+        return "vpn-silent"
     known = [each for each in found.routers if each.address is not None]
     return "router-silent" if known and all(each.silent for each in known) else "no-answer"
 

@@ -91,9 +91,11 @@ class KnockListener(KnockSide):
 
     async def look_outside(self) -> Outside | None:
         """The outside port of the beacons, where it is not the own one and routers give it away; it takes the
-        privilege for raw sockets."""
+        privilege for raw sockets. What is sent whole leaves by the system's route, whatever interface is
+        named."""
         socket = await self.open()
-        return None if self._options.compat else await self.outside.look(socket)
+        blind = self._options.compat or self.own.run.options.interface is not None
+        return None if blind else await self.outside.look(socket)
 
     def close(self) -> None:
         """Idempotent."""

@@ -19,6 +19,8 @@ from nattools.protocols.nat64 import parse_prefix
 POOL: Final = "192.168.255.0/24"
 """Every inside host has an address of it, between the two translations."""
 _OWN = "192.168.255.1"
+_TUN = "/dev/net/tun"
+_MOST_SAID = 4096
 _START_LIMIT_S = 15.0
 _POLL_S = 0.005
 
@@ -38,7 +40,7 @@ def start(lab: ProgramLab, router: str, spec: Nat64Spec, inside6: str) -> None:
     there is no tayga, or it does not start."""
     program, ip = processes.find("tayga", "tayga"), processes.find("ip", "iproute2")
     prefix = str(parse_prefix(spec.prefix))
-    file = os.memfd_create("tayga.conf")
+    file, said = os.memfd_create("tayga.conf"), os.memfd_create("tayga.log")
     try:
         os.write(file, _configuration(prefix, inside6).encode())
         tayga = f"{program} --config /proc/self/fd/{file}"
@@ -49,18 +51,25 @@ def start(lab: ProgramLab, router: str, spec: Nat64Spec, inside6: str) -> None:
             f"{ip} -6 route add {prefix} dev {TRANSLATED}",
             f"exec {tayga} --nodetach",
         )
-        quiet = subprocess.DEVNULL
         process = lab.popen(
             router,
             ["sh", "-c", " && ".join(steps)],
-            stdin=quiet,
-            stdout=quiet,
-            stderr=quiet,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
             pass_fds=(file,),
         )
+        if not _has_carrier_soon(process, lab.network_path(router)):
+            raise _failed(os.pread(said, _MOST_SAID, 0).decode(errors="replace"))
     finally:
         os.close(file)
-    _await_carrier(process, lab.network_path(router))
+        os.close(said)
+
+
+def _failed(said: str) -> CannotRun:
+    why = next((line for line in reversed(said.splitlines()) if line.strip()), "")
+    remedy = "" if os.path.exists(_TUN) else f"It needs {_TUN}: a container gets it by --device {_TUN}."
+    return CannotRun("tayga did not start" + (f": {why.strip()[:200]}" if why else ""), remedy)
 
 
 def _configuration(prefix: str, inside6: str) -> str:
@@ -77,15 +86,15 @@ def _configuration(prefix: str, inside6: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _await_carrier(process: subprocess.Popen[Any], path: str) -> None:
-    """What is sent to a TUN device that nobody has opened is lost."""
+def _has_carrier_soon(process: subprocess.Popen[Any], path: str) -> bool:
+    """What is sent to a TUN device that nobody has opened is lost. False: nobody opens it."""
     until = time.monotonic() + _START_LIMIT_S
     while time.monotonic() < until and process.poll() is None:
         with entered(path):
             if _has_carrier():
-                return
+                return True
         time.sleep(_POLL_S)
-    raise CannotRun("tayga did not start")
+    return False
 
 
 def _has_carrier() -> bool:

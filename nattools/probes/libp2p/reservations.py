@@ -19,6 +19,8 @@ from nattools.protocols.libp2p import circuit
 MOST_RELAYS: Final = 2
 _MOST_CALLS: Final = 8
 _MOST_LIMIT_S: Final = 1e6
+_SILENT: Final = ("", "silent")
+"""What is seen of a connection whose packets were lost, too."""
 
 
 class RelayedCalls:
@@ -72,7 +74,11 @@ async def _ask_for_reservation(context: PeerContext, relay: Visited) -> None:
         answer = await reserve(made)
         seen = _observed(relay, answer)
         if answer.granted:
-            seen = await _called(context, holder, relay, seen)
+            granted, seen = seen, await _called(context, holder, relay, seen)
+            if seen.carried is False and seen.detail in _SILENT and context.lossy():
+                seen = await _called(context, holder, relay, granted)
+                carried = None if seen.carried is False and seen.detail in _SILENT else seen.carried
+                seen = msgspec.structs.replace(seen, carried=carried)
     context.recorder.add(seen, at=began)
 
 

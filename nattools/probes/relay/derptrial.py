@@ -10,6 +10,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.net.derplatency import captive_portal, https_latency
 from nattools.net.derpsocket import DerpSocket, derp_endpoints, open_derp
+from nattools.net.secondattempt import with_second
 from nattools.net.serversteps import StepFailure, Steps
 from nattools.probes.relay.crossing import LARGE_SIZES, Passage
 from nattools.probes.relay.inflight import HANDSHAKE
@@ -81,12 +82,16 @@ async def try_derp(context: RelayContext, ask: DerpAsk, direct: tuple[float, ...
 async def _open(context: RelayContext, ask: DerpAsk, record: RelayRecord) -> DerpSocket | None:
     await context.flight.take(HANDSHAKE)
     with context.flight.taken(HANDSHAKE):
-        socket = await open_derp(
-            context.network,
-            ask.node,
-            family=context.family,
-            interface=context.interface,
-            timeout_s=OPEN_S,
+        socket = await with_second(
+            lambda: open_derp(
+                context.network,
+                ask.node,
+                family=context.family,
+                interface=context.interface,
+                timeout_s=OPEN_S,
+            ),
+            succeeded=lambda made: not isinstance(made, StepFailure),
+            discard=lambda made: None if isinstance(made, StepFailure) else made.close(),
         )
         if isinstance(socket, StepFailure):
             portal = await captive_portal(context.network, ask.node, interface=context.interface)

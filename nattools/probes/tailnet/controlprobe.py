@@ -14,6 +14,7 @@ from nattools.model.tailnetseen import ControlCause, ControlStep, ControlTrial
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.net.issuers import issuer_of
+from nattools.net.secondattempt import with_second
 from nattools.net.serversteps import Cause, ServerStep, StepFailure, Steps
 from nattools.net.serverstream import Security, addresses_of, open_server_stream
 from nattools.net.tls import TlsStream
@@ -89,8 +90,11 @@ class _Trial:
             self._fail("unresolved", found.detail)
             return None
         routed = [host for host in found if context.network.route(host) is not None] or list(found)
-        stream = await self._stream(
-            [Endpoint(host, control.port) for host in routed], steps, self._security()
+        at = [Endpoint(host, control.port) for host in routed]
+        stream, steps = await with_second(
+            lambda: self._attempt(at, steps.copied()),
+            succeeded=lambda made: not isinstance(made[0], StepFailure),
+            discard=lambda made: None if isinstance(made[0], StepFailure) else made[0].abort(),
         )
         if isinstance(stream, StepFailure):
             self._took(stream.steps)
@@ -102,6 +106,9 @@ class _Trial:
         if isinstance(stream, TlsStream):
             self.told["issuer"] = issuer_of(stream.peer_certificate)
         return stream
+
+    async def _attempt(self, at: list[Endpoint], steps: Steps) -> tuple[TcpStream | StepFailure, Steps]:
+        return await self._stream(at, steps, self._security()), steps
 
     def _security(self, *, unchecked: bool = False) -> Security | None:
         control = self._control

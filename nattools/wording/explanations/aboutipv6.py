@@ -49,6 +49,7 @@ TOPICS = (
             "ipv6-advice-ula-only", "ipv6-problem-duplicate-address", "ipv6-advice-duplicate-address",
             "ipv6-problem-router-silent", "ipv6-advice-router-silent", "ipv6-problem-route-blocked",
             "ipv6-advice-route-blocked", "ipv6-problem-forbidden-here", "ipv6-advice-forbidden-here",
+            "ipv6-problem-vpn-silent", "ipv6-advice-vpn-silent",
         ),
         "It takes an address that works outside, a route, and an answer from outside. Where there is an "
         "address and no answer, programs wait for IPv6 before they try IPv4.",

@@ -176,7 +176,7 @@ class TestWhereItArrives:
             return report
 
         mapping = made(behind(RouterBehaviour(protocols=(protocol,), to_own_number=True), main))  # type: ignore[arg-type]
-        assert (mapping.external, mapping.arrives_at) == ("11.1.0.2:45000", "10.0.1.2:45000")
+        assert (mapping.external, mapping.arrives_at) == ("11.1.0.2:45001", "10.0.1.2:45001")
         assert mapping.verified_inbound is False
 
     def test_a_trial_says_so(self) -> None:
