@@ -11,7 +11,7 @@ from nattools.engine.analysis.advice import advice, measurement_notices
 from nattools.engine.analysis.areas import AreaFindings
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
-from nattools.engine.analysis.obstacles import true_mappings
+from nattools.engine.analysis.obstacles import open_mappings
 from nattools.engine.analysis.portmap_verdicts import mapping_notices
 from nattools.engine.analysis.portmappings import router_evidence
 from nattools.engine.analysis.requirements import requirements
@@ -119,7 +119,7 @@ def _peers(findings: Findings) -> tuple[PeerKind, ...]:
     from nattools.engine.analysis.peer_kinds import peer_kinds
 
     main = findings.main
-    rows = peer_kinds(findings.nat("udp", main), findings.nat("tcp", main), true_mappings(findings))
+    rows = peer_kinds(findings.nat("udp", main), findings.nat("tcp", main), open_mappings(findings))
     best = next((row.rtt_ms for row in findings.relays if row.works and row.rtt_ms is not None), None)
     if best is None:
         return rows

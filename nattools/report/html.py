@@ -133,7 +133,7 @@ def _list(entries: Sequence[tuple[str, Cell]], kind: str = "") -> str:
 
 
 def _table(table: Table) -> Iterator[str]:
-    titles = [title.capitalize() for title in table.titles]
+    titles = [title[:1].upper() + title[1:] for title in table.titles]
     yield "<table>" if any(titles) else '<table class="rows">'
     if any(titles):
         heads = "".join(f'<th scope="col">{escape(title)}</th>' if title else "<td></td>" for title in titles)

@@ -36,6 +36,10 @@ SENTENCES = {
     "best-unknown": "None known: see what would settle it",
     # what to do
     "keep-port": "To keep a port open for a program: nattools map keep PORT.",
+    "listen-on-given-port": (
+        "Let the program listen on the port that map keep tells as the outside one: what comes keeps its "
+        "number."
+    ),
     "allow-udp-here": (
         "Let UDP out in this machine's own firewall. If it is a VPN's kill switch, connect the VPN."
     ),

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from nattools.engine.analysis import endings, translation
 from nattools.engine.analysis.findings import Findings
-from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
+from nattools.engine.analysis.obstacles import (
+    obstacle,
+    open_mappings,
+    remedies,
+    router_address,
+    true_mappings,
+)
 from nattools.model.endpoint import Family, host_of
 from nattools.model.nat import Nat, PeerKind
 from nattools.model.observation import Binding, Portal
@@ -119,7 +125,7 @@ def _best(
     match reachable:
         case "directly":
             protocols = tuple(name for name in _MAPPED if _works(verdicts, name))
-            code = "best-mapping" if true_mappings(findings) else "best-pinhole"
+            code = "best-mapping" if open_mappings(findings) else "best-pinhole"
             return statement(code, protocols=protocols)
         case "by punching" if _works(verdicts, "udp-punch"):
             return statement("best-udp-punch", reached=reached, kinds=kinds)
@@ -147,6 +153,8 @@ def _actions(findings: Findings, reachable: Reachable, verdicts: dict[str, Techn
         found += _forwarding(findings, verdicts)
     elif not _works(verdicts, "direct-ipv4", "direct-ipv6"):
         found.append(statement("keep-port"))
+        if open_mappings(findings) and not true_mappings(findings):
+            found.append(statement("listen-on-given-port"))
     if nat is not None and reachable != "directly":
         found += _about_nat(findings, nat)
     if nat is not None and nat.reachable is False:

@@ -3,6 +3,7 @@ that is not on the path, is not theirs to set, or could not help alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Literal
 
@@ -49,7 +50,7 @@ def obstacle(findings: Findings) -> Obstacle:
     nat, tcp = findings.nat("udp", 4), findings.nat("tcp", 4)
     if any(findings.forwarded(4).values()):
         return "none"
-    if true_mappings(findings):
+    if open_mappings(findings):
         return "router"
     if findings.tunnel(4) is not None:
         return "vpn"
@@ -97,9 +98,21 @@ def _is_providers(address: str) -> bool:
 
 def true_mappings(findings: Findings, family: Family = 4) -> dict[Transport, PortMapping]:
     """A mapping for each transport that packets from outside came through, and that answers leave by."""
+    return _by_transport(findings, family, lambda each: bool(each.verified_inbound))
+
+
+def open_mappings(findings: Findings, family: Family = 4) -> dict[Transport, PortMapping]:
+    """The same, with those that lead to another own port than the one asked for: everybody can come in by
+    them, to a program that listens there."""
+    return _by_transport(findings, family, lambda each: bool(each.verified_inbound or each.arrives_at))
+
+
+def _by_transport(
+    findings: Findings, family: Family, counts: Callable[[PortMapping], bool]
+) -> dict[Transport, PortMapping]:
     found: dict[Transport, PortMapping] = {}
     for each in findings.routers.mappings:
-        if each.verified_inbound and each.family == family:
+        if each.family == family and counts(each):
             found.setdefault(each.transport, each)
     return found
 
@@ -158,7 +171,7 @@ def nat_beyond(findings: Findings) -> Statement | None:
         return statement("nat-before-pcp-router")
     if not findings.routers.claimed_addresses and _lacks_address(findings):
         return statement("router-without-public-address")
-    if nat is not None and nat.double_nat and findings.routers.attempts and not true_mappings(findings):
+    if nat is not None and nat.double_nat and findings.routers.attempts and not open_mappings(findings):
         return statement("second-nat-on-path")
     return None
 
@@ -171,13 +184,24 @@ def _lacks_address(findings: Findings) -> bool:
     return not _NO_ADDRESS.isdisjoint(said) or (_NO_ROOM in said and unaddressed)
 
 
+def gateways_off_path(findings: Findings) -> tuple[str, ...]:
+    """Who answers as a gateway from another address than the router's, and is not seen outside as what it
+    claims: else it may be the same one, as where two routers share an address."""
+    nat = findings.nat("udp", 4)
+    outside = nat.external if nat is not None else ()
+    return tuple(
+        host for host, claimed in findings.routers.others.items() if outside and claimed not in outside
+    )
+
+
 def router_notices(findings: Findings) -> list[Statement]:
     """What a reader should know about the routers that were asked for mappings."""
     beyond = nat_beyond(findings)
     found = [] if beyond is None else [beyond]
-    if beyond is not None and not true_mappings(findings):
+    if beyond is not None and not open_mappings(findings):
         found.append(statement(NOT_REACHED))
-    if findings.routers.others and not true_mappings(findings):
-        found.append(statement("gateway-off-path", hosts=tuple(findings.routers.others)))
+    elsewhere = gateways_off_path(findings)
+    if elsewhere and not open_mappings(findings):
+        found.append(statement("gateway-off-path", hosts=elsewhere))
     taken = sorted(set(findings.routers.astray.values()))
     return found + [statement("router-off-path", interface=name) for name in taken]

@@ -137,7 +137,7 @@ class PortControlServer:
     def _choose(self, transport: Transport, suggested: int, now: float) -> int:
         wanted = suggested + 1 if self._behaviour.other_port else suggested
         if self._behaviour.to_own_number:
-            wanted = 40000 + suggested % 10000
+            wanted = 40000 + (suggested + 1) % 10000  # never the same
         return self._table.free_port(transport, wanted, now)
 
     # --- PCP

@@ -9,6 +9,8 @@ from nattools.wording import terms
 
 Fact = tuple[str, Cell]
 _ABOUT_NAT = ("diagnose", "nat", "ipv6")
+_OF_A_TECHNIQUE = ("lan", "libp2p", "tailscale")
+_VERDICTS: dict[str, Mood] = {"works": "good", "fails": "bad"}
 MOODS: dict[str, Mood] = {
     "directly": "good",
     "by punching": "good",
@@ -25,6 +27,11 @@ def mood(report: Report) -> Mood:
         return "good" if report.punch.connected else "bad"
     if report.ended is not None:
         return "bad"
+    if report.command == "relay":
+        return "good" if any(each.works for each in report.relays) else "bad"
+    if report.command in _OF_A_TECHNIQUE:
+        verdict = next((each.verdict for each in report.techniques if each.id == report.command), "unknown")
+        return _VERDICTS.get(verdict, "unsure")
     return "plain" if report.advice is None else MOODS[report.advice.reachable]
 
 

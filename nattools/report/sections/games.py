@@ -44,7 +44,7 @@ def game_names(nat: Nat | None, *, opens_ports: bool = False) -> GameNames | Non
 
 def game_names_of(report: Report) -> GameNames | None:
     """Those of a report."""
-    opened = any(each.verified_inbound and each.family == 4 for each in report.mappings)
+    opened = any((each.verified_inbound or each.arrives_at) and each.family == 4 for each in report.mappings)
     return game_names(report.nat.udp4, opens_ports=opened)
 
 
@@ -82,7 +82,9 @@ def _calls(direct: int, kinds: int) -> str:
 def _hosts(report: Report) -> bool:
     """Can it host over IPv4 in any other way?"""
     direct = any(one.id == "direct-ipv4" and one.verdict == "works" for one in report.techniques)
-    return direct or any(each.verified_inbound and each.family == 4 for each in report.mappings)
+    return direct or any(
+        (each.verified_inbound or each.arrives_at) and each.family == 4 for each in report.mappings
+    )
 
 
 def _hosting(report: Report) -> str:
@@ -91,7 +93,7 @@ def _hosting(report: Report) -> str:
     hosting = "a server" if games_too else "hosting"
     if verdicts.get("direct-ipv4") == "works":
         return "hosting too"
-    if any(each.verified_inbound and each.family == 4 for each in report.mappings):
+    if any((each.verified_inbound or each.arrives_at) and each.family == 4 for each in report.mappings):
         return "hosting on a port that the router opens"
     if verdicts.get("direct-ipv6") == "works":
         return f"{hosting} over IPv6 alone"

@@ -65,7 +65,7 @@ def tailnets(report: Report, view: View) -> list[Section]:
         return []
     rows = tuple(_tailnet(each) for each in found[:MOST_ROWS])
     titles = ("tailnet", "control", "home region", "relays", "why")
-    return [Section("Servers", (Table(titles, rows, (0, 0, 0, 0, 1)),))]
+    return [Section("Tailnets", (Table(titles, rows, (0, 0, 0, 0, 1)),))]
 
 
 def _tailnet(tailnet: Tailnet) -> tuple[Cell, ...]:

@@ -111,7 +111,9 @@ def _port_seen(nat: Nat) -> tuple[str, str]:
 
 def _opened(report: Report) -> tuple[Reaching, ...]:
     """The ports that the router opened, which all may use."""
-    proven = [each for each in report.mappings if each.verified_inbound and each.external][:2]
+    proven = [
+        each for each in report.mappings if (each.verified_inbound or each.arrives_at) and each.external
+    ][:2]
     return tuple(
         Reaching(
             f"Anybody, by {terms.TECHNIQUES[each.protocol]} over {each.transport.upper()}",

@@ -106,7 +106,7 @@ TOPICS = (
     Topic(
         "port-mapping-same-number",
         "A mapping that arrives at the own port of the same number",
-        ("mapping-arrives-elsewhere", "listen-on-port"),
+        ("mapping-arrives-elsewhere", "listen-on-port", "listen-on-given-port"),
         "VPN providers give a port by NAT-PMP and pass on what comes for it without changing the number: it "
         "does not matter which inside port was asked for.",
         "A server outside sent to the mapped port. Nothing arrived at the inside port asked for, but "
