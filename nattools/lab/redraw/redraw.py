@@ -61,6 +61,10 @@ def _host(drawing: Drawing, report: Report, uplinks: list[Uplink], plans: list[R
     if tunnels:
         host["vpn"] = tunnels
     host.update(_ended(drawing, report, behind))
+    if report.ipv6 is not None and any(each.code == "forbidden-here" for each in report.ipv6.problems):
+        host["lets_out"] = [
+            name for name, uplink in zip(behind, uplinks, strict=False) if 4 in uplink.measured
+        ]
     if any(each.dropped_at == "host" for each in report.mappings):
         host["firewall"] = "drop"
     if report.host.runs_in is not None:
