@@ -61,12 +61,11 @@ def _host(drawing: Drawing, report: Report, uplinks: list[Uplink], plans: list[R
     if tunnels:
         host["vpn"] = tunnels
     host.update(_ended(drawing, report, behind))
-    if report.ipv6 is not None and any(each.code == "forbidden-here" for each in report.ipv6.problems):
-        host["lets_out"] = [
-            name for name, uplink in zip(behind, uplinks, strict=False) if 4 in uplink.measured
-        ]
     if any(each.dropped_at == "host" for each in report.mappings):
         host["firewall"] = "drop"
+    if report.ipv6 is not None and report.ipv6.has("forbidden-here"):
+        pairs = zip(uplinks, plans, strict=False)
+        host["lets_out"] = [plan.inner for uplink, plan in pairs if plan.inner and 4 in uplink.measured]
     if report.host.runs_in is not None:
         host["runs_in"] = report.host.runs_in
     return host | _path_quality(drawing, report)

@@ -20,8 +20,6 @@ HOST = "here"
 """How the machine is called."""
 _NOT_MEASURED = "not measured: the ordinary value"
 _BLOCK = 512
-_DEAD = frozenset({"dead-prefix", "vpn-silent"})
-"""What is wrong with IPv6 where what leaves by that uplink gets no answer."""
 _MOST_NATS = 16
 _MOST_ADDRESSES = 8
 
@@ -67,9 +65,15 @@ def _unmeasured(drawing: Drawing, report: Report, uplink: Uplink) -> RouterPlan:
     table = drawing.table(*place)
     drawing.note(f"Nothing was measured through {name}: it is an ordinary router.")
     if uplink.six:
-        table["ipv6"] = "firewall"
+        table["ipv6"] = "dead" if _gets_no_answer(report, uplink) else "firewall"
     draw_mapper(drawing, report, uplink.interface.name, place, table)
     return RouterPlan(name)
+
+
+def _gets_no_answer(report: Report, uplink: Uplink) -> bool:
+    """Does nobody answer to what is sent from an IPv6 address there, though other addresses are answered?"""
+    addresses = () if report.ipv6 is None else report.ipv6.addresses
+    return any(each.answered is False and each.interface == uplink.interface.name for each in addresses)
 
 
 def _without_nat(drawing: Drawing, uplink: Uplink, nat: Nat) -> RouterPlan:
@@ -103,6 +107,7 @@ def _with_nat(
         _errors(drawing, report, outer, nat)
     _addresses(drawing, report, uplink, names, nat)
     ipv6 = _ipv6(report, uplink, six)
+    drawing.table("nat", names[0]).update(_forms(report))
     for number, name in enumerate(names):
         table = drawing.table("nat", name)
         if number + 1 < len(names):
@@ -123,19 +128,33 @@ def _with_nat(
 def _ipv6(report: Report, uplink: Uplink, six: Nat | None) -> str | None:
     """What the routers do with IPv6; None: there is none."""
     told = report.ipv6
+    if _gets_no_answer(report, uplink):
+        return "dead"
     if told is not None and 6 in uplink.routed:
         problems = {each.code for each in told.problems}
         if told.translation in ("nat66", "nptv6"):
             return told.translation
-        if problems & _DEAD and six is not None and six.reachable is None:
-            return "dead"
-        if problems & {"ula-only", "no-answer"}:
+        if problems & {"ula-only", "no-answer", "router-silent", "vpn-silent"}:
             return "ula" if "ula-only" in problems else "dead"
     if six is None and not uplink.six:
         return None
     if told is not None and told.inbound.udp in ("rejected", "prohibited"):
         return "rejecting" if told.inbound.udp == "rejected" else "prohibiting"
     return "open" if six is not None and six.filtering == "endpoint-independent" else "firewall"
+
+
+def _forms(report: Report) -> dict[str, str]:
+    """Packets of other forms that do not pass."""
+    told = report.ipv6
+    if told is None:
+        return {}
+    cut = (told.fragments.ipv4, told.fragments.ipv6)
+    tried = {"fragments": cut, "extension_headers": (told.extension_headers,)}
+    return {
+        key: "dropped"
+        for key, passages in tried.items()
+        if any(each is not None and False in (each.outbound, each.inbound) for each in passages)
+    }
 
 
 def _is_no_hop(report: Report, uplink: Uplink, nat: Nat) -> bool:

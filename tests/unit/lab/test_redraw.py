@@ -16,6 +16,8 @@ from nattools.lab.redraw import redrawn
 from nattools.lab.redraw.drawing import Drawing, toml_key, toml_value
 from nattools.lab.scenariofiles import parse
 from nattools.model.host import Interface
+from nattools.model.ipv6 import Ipv6
+from nattools.model.packetform import FormPassage, FragmentsByFamily
 from nattools.model.report import Server
 
 EVIL = (
@@ -84,3 +86,12 @@ def test_names_are_names_and_no_two_are_the_same() -> None:
         drawing.table("server", found[-1])
     assert len(set(found)) == len(found)
     assert all(1 <= len(name) <= 12 and name.isascii() for name in found)
+
+
+def test_what_does_not_pass_is_drawn() -> None:
+    found = Ipv6(
+        fragments=FragmentsByFamily(ipv6=FormPassage(outbound=False)),
+        extension_headers=FormPassage(outbound=True, inbound=True),
+    )
+    (router,) = parse(redrawn(replace(home_router(), ipv6=found)).toml(), "drawn.toml").nat.values()
+    assert (router.fragments, router.extension_headers) == ("dropped", "passed")
