@@ -45,7 +45,7 @@ def test_a_program_reaches_ipv4_by_the_names_of_the_lab() -> None:
 def test_a_container_without_tun_devices_is_told_what_it_lacks() -> None:
     nattools = f"exec {sys.executable} -m nattools lab run nat64 --backend netns"
     done = subprocess.run(
-        ["unshare", "-rm", "sh", "-ec", f"mount -t tmpfs none /dev/net; {nattools}"],
+        ["unshare", "-rnm", "sh", "-ec", f"mount -t tmpfs none /dev/net; {nattools}"],
         capture_output=True,
         text=True,
         timeout=60,

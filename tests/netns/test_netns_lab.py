@@ -489,6 +489,34 @@ def test_without_root_it_works_where_user_namespaces_are_allowed() -> None:
     assert (done.stdout.strip(), done.returncode) == ("answered True", 0), done.stderr
 
 
+def test_root_of_a_user_namespace_alone_has_labs_too() -> None:
+    """As in a container that shares the machine's network: there is no way back into that."""
+    command = [
+        "unshare",
+        "-Ur",
+        sys.executable,
+        "-m",
+        "nattools",
+        "lab",
+        "exec",
+        "open",
+        "--",
+        "ip",
+        "-br",
+        "link",
+    ]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {line.split()[0].partition("@")[0] for line in done.stdout.splitlines()} == {"lo", "eth0"}
+
+
 def unprivileged(command: str) -> list[str]:
     """A command as it runs without root."""
     if os.geteuid() != 0:

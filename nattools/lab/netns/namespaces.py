@@ -79,7 +79,8 @@ def gain_privilege() -> None:
     """Make sure that this process may create network namespaces.
 
     Without root it moves itself into a user namespace where it is root, and into a network namespace of its
-    own there, for good: its sockets see the machine's network no more. CannotRun if the system forbids it.
+    own there, for good: its sockets see the machine's network no more. So it is for who is root in a user
+    namespace alone, as in a container without one. CannotRun if the system forbids it.
     """
     if sys.platform != "linux":
         raise CannotRun("network namespaces need Linux", _ELSEWHERE)
@@ -89,7 +90,10 @@ def gain_privilege() -> None:
     except OSError:
         _become_root_of_own()
     else:
-        set_namespace(own)
+        try:
+            set_namespace(own)
+        except PermissionError:  # the network that it came from is another user namespace's
+            _raise_loopback()
     finally:
         os.close(own)
 
