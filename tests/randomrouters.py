@@ -40,19 +40,7 @@ FAULTS: dict[str, tuple[Any, ...]] = {
     "any_port_error": (0, 401, 501, 728),
     "repeats_call": (True,),
     "framing": ("left open", "too long"),
-    "rows": ("gaps", "foreign", "blank", "hidden", "unlisted", "repeated", "unreadable", "first", "both"),
-    "names": ("prefixed", "upper", "replaced"),
-    "moves": (7,),
-    "reserved": ("asked", "none", "zero"),
-    "one_per_inside": (True,),
-    "deletes_both": (True,),
-    "most": (1, 2),
-    "fails_first": (1, 3),
-    "status": ("", "PendingDisconnect"),
-    "uptime": ("0 Days, 01:02:03", "-1"),
-    "fault_status": (200, 400),
-    "busy": (1, 4),
-    "continues": (True,),
+    "rows": ("gaps", "foreign", "blank", "hidden", "unlisted", "repeated", "unreadable"),
     "list_error": (501, 606, 714, 713),
     "row_s": (0.3, 6.0),
     "upnp_error": (501, 606, 718, 725),
@@ -84,6 +72,23 @@ FAULTS: dict[str, tuple[Any, ...]] = {
     "min_lifetime_s": (3600,),
     "max_lifetime_s": (300,),
 }
+MORE_FAULTS: dict[str, tuple[Any, ...]] = {
+    **FAULTS,
+    "rows": (*FAULTS["rows"], "first", "both"),
+    "names": ("prefixed", "upper", "replaced"),
+    "moves": (7,),
+    "reserved": ("asked", "none", "zero"),
+    "one_per_inside": (True,),
+    "deletes_both": (True,),
+    "most": (1, 2),
+    "fails_first": (1, 3),
+    "status": ("", "PendingDisconnect"),
+    "uptime": ("0 Days, 01:02:03", "-1"),
+    "fault_status": (200, 400),
+    "busy": (1, 4),
+    "continues": (True,),
+}
+"""With those that were found later: an older seed draws what it drew."""
 PROTOCOLS = (
     ("upnp",),
     ("pcp",),
@@ -96,10 +101,10 @@ _MOST_FAULTS = 3
 _SLACK_S = 10
 
 
-def drawn(draw: random.Random) -> RouterBehaviour:
+def drawn(draw: random.Random, known: dict[str, tuple[Any, ...]]) -> RouterBehaviour:
     """A router with up to three faults."""
-    names = draw.sample(sorted(FAULTS), draw.choice((0, 1, 1, 1, 2, 2, 2, _MOST_FAULTS)))
-    faults = {name: draw.choice(FAULTS[name]) for name in names}
+    names = draw.sample(sorted(known), draw.choice((0, 1, 1, 1, 2, 2, 2, _MOST_FAULTS)))
+    faults = {name: draw.choice(known[name]) for name in names}
     if faults.get("igd_version") == 1:
         faults["services"] = ("WANIPConnection:1",)
     return RouterBehaviour(protocols=draw.choice(PROTOCOLS), **faults)
@@ -136,9 +141,9 @@ class Steps(list[str]):
 class Life:
     """Alice, at home behind one router, with what she does to it. `problems` is what is wrong in the end."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, *, more: bool = False) -> None:
         self.draw = random.Random(seed)
-        self.behaviour = drawn(self.draw)
+        self.behaviour = drawn(self.draw, MORE_FAULTS if more else FAULTS)
         self.folder = folder
         self.jumped_s = 0.0
         self.said: list[str] = []

@@ -184,13 +184,24 @@ def _lacks_address(findings: Findings) -> bool:
     return not _NO_ADDRESS.isdisjoint(said) or (_NO_ROOM in said and unaddressed)
 
 
+def gateways_off_path(findings: Findings) -> tuple[str, ...]:
+    """Who answers as a gateway from another address than the router's, and is not seen outside as what it
+    claims: else it may be the same one, as where two routers share an address."""
+    nat = findings.nat("udp", 4)
+    outside = nat.external if nat is not None else ()
+    return tuple(
+        host for host, claimed in findings.routers.others.items() if outside and claimed not in outside
+    )
+
+
 def router_notices(findings: Findings) -> list[Statement]:
     """What a reader should know about the routers that were asked for mappings."""
     beyond = nat_beyond(findings)
     found = [] if beyond is None else [beyond]
     if beyond is not None and not open_mappings(findings):
         found.append(statement(NOT_REACHED))
-    if findings.routers.others and not open_mappings(findings):
-        found.append(statement("gateway-off-path", hosts=tuple(findings.routers.others)))
+    elsewhere = gateways_off_path(findings)
+    if elsewhere and not open_mappings(findings):
+        found.append(statement("gateway-off-path", hosts=elsewhere))
     taken = sorted(set(findings.routers.astray.values()))
     return found + [statement("router-off-path", interface=name) for name in taken]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import (
+    gateways_off_path,
     nat_beyond,
     obstacle,
     remedies,
@@ -32,7 +33,7 @@ def port_mapping(findings: Findings, protocol: MappingProtocol) -> Technique:
         return _not_asked(findings, protocol)
     answered = [offer for offer in seen if offer.outcome == "answered"]
     true = any(each.verified_inbound or each.arrives_at for each in made)
-    if answered and all(offer.other for offer in answered) and not true:
+    if answered and all(offer.other for offer in answered) and gateways_off_path(findings) and not true:
         return _of_another(findings, protocol, answered)
     if made:
         return _tried(findings, protocol, made, seen)
@@ -44,7 +45,7 @@ def port_mapping(findings: Findings, protocol: MappingProtocol) -> Technique:
 def _of_another(findings: Findings, protocol: MappingProtocol, answered: list[MapOffer]) -> Technique:
     """What speaks it is not the router that routes lead to."""
     ids = tuple(offer.id for offer in answered)
-    hosts = tuple(findings.routers.others)
+    hosts = gateways_off_path(findings)
     return technique(
         protocol,
         "fails",

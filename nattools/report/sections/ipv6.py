@@ -150,11 +150,18 @@ def _unknown(found: Ipv6) -> Section | None:
         return None
     said: dict[str, list[str]] = {}
     for name, why in found.unknowns.items():
-        said.setdefault(why, []).append(name.removeprefix("inbound."))
+        said.setdefault(why, []).append(_in_words(name))
     lines = tuple(
         Prose(f"- {safe(', '.join(names), 80)}: {safe(why)}", mood="unsure") for why, names in said.items()
     )
     return Section("Not known", lines)
+
+
+def _in_words(field: str) -> str:
+    """A field of which it is said why it is not known."""
+    name, _, way = field.removeprefix("inbound.").partition(".")
+    ways = {"outbound": " out", "inbound": " in"}
+    return f"{name.replace('_', ' ')}{ways.get(way, '')}"
 
 
 def addresses(report: Report, view: View) -> list[Section]:

@@ -289,9 +289,8 @@ class TestAnotherGateway:
     """A machine on the network answers as a gateway and is not the router on the path."""
 
     @staticmethod
-    async def beside(home: OddHome) -> FakeRouter:
-        other = RouterBehaviour(protocols=("upnp",))
-        return await start_router(home.lab.network("carol"), "10.0.1.3", "11.1.0.99", other)
+    async def beside(home: OddHome, outside: str = "11.1.0.99") -> FakeRouter:
+        return await start_router(home.lab.network("carol"), "10.0.1.3", outside, UPNP)
 
     def test_the_router_itself_is_asked_in_whatever_way_it_speaks(self) -> None:
         async def main(home: OddHome) -> None:
@@ -318,6 +317,16 @@ class TestAnotherGateway:
         report = behind(UPNP, main)
         assert "gateway-off-path" in codes(report)
         assert codes(report).isdisjoint({"router-address-differs", "mappings-not-reached"})
+
+    def test_one_that_has_the_outside_address_may_be_the_router_itself(self) -> None:
+        async def main(home: OddHome) -> Report:
+            other = await self.beside(home, "11.1.0.2")
+            await home.router.close()
+            report = await home.add()
+            await other.close()
+            return report
+
+        assert "gateway-off-path" not in codes(behind(UPNP, main))
 
 
 def test_a_router_that_does_not_speak_the_protocol_any_more_is_here_all_the_same() -> None:
