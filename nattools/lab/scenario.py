@@ -395,8 +395,3 @@ def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:
     if behind is None:
         return ()
     return (behind,) if isinstance(behind, str) else behind
-
-
-def ttl_beyond(treatment: str, ttl: int) -> int:
-    """The TTL of what a NAT passes on from inside, by `NatSpec.ttl`."""
-    return {"kept": ttl, "reset": 64}.get(treatment, ttl - 1)

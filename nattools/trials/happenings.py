@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nattools.lab.backend import Backend
 from nattools.lab.scenario import Scenario
-from nattools.trials.outlook import Flow, change, outlook, stun_addresses
+from nattools.trials.outlook import ServerFlow, change, outlook, stun_addresses
 
 if TYPE_CHECKING:
     from nattools.lab.netns.netnslab import NetnsLab
@@ -57,7 +57,9 @@ class Onlooker:
             at_s = motion.next_s
             async with AsyncExitStack() as open_flows:
                 networks = [self._lab.network(host) for host in self._hosts]
-                flows = [await open_flows.enter_async_context(Flow(each, self._asked)) for each in networks]
+                flows = [
+                    await open_flows.enter_async_context(ServerFlow(each, self._asked)) for each in networks
+                ]
                 before = await asyncio.gather(*(flow.ask() for flow in flows))
                 text = await motion.step()
                 after = await asyncio.gather(*(flow.ask() for flow in flows))

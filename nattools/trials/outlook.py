@@ -19,7 +19,7 @@ Seen = dict[Endpoint, Endpoint]
 """By each server's address that answers, from where it sees a flow come."""
 
 
-class Flow:
+class ServerFlow:
     """A flow of a machine's to STUN servers, over one UDP socket. Use it with `async with`."""
 
     def __init__(self, network: Network, asked: tuple[Endpoint, ...]) -> None:
@@ -78,7 +78,7 @@ async def outlook(network: Network, asked: tuple[Endpoint, ...]) -> str:
     """What a new flow looks like from outside, in a few words."""
     if not linked(network):
         return "no link"
-    async with Flow(network, asked) as flow:
+    async with ServerFlow(network, asked) as flow:
         seen = await flow.ask()
     if not seen:
         return "no answer"

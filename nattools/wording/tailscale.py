@@ -5,6 +5,10 @@ from __future__ import annotations
 SENTENCES = {
     # in a sentence
     "ts-direct-count": "Tailscale connects directly with {direct} of {kinds} kinds of networks.",
+    "ts-clashes": (
+        "What a tailnet claims here is claimed by another one, or used by this network, too: what and by "
+        "whom stands below."
+    ),
     "ts-ways-unknown": "Which peers it reaches directly is not known: this NAT's behaviour was not measured.",
     "ts-ways-partly-unknown": "For the others it is not known: no server here could measure the filtering.",
     "ts-all-relayed": "UDP does not get out here, so Tailscale relays everything over HTTPS.",

@@ -76,7 +76,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _process(place: Place, port: int, *command: str) -> Iterator[Relay]:
+def running(place: Place, port: int, *command: str) -> Iterator[Relay]:
+    """A STUN server that listens on that port, once it answers."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     process = place.spawn(
         ["prlimit", f"--nofile={files}:{files}", *command],
@@ -110,13 +111,13 @@ def _wait_until_it_answers(server: tuple[str, int], asked_from: str | None) -> N
                 idle.bind((LOOPBACK, 0))
                 idle.settimeout(0.1)
                 idle.recv(1)
-    pytest.fail("the relay does not answer")
+    pytest.fail("the server does not answer")
 
 
 def ours(place: Place = HERE, loop: str = "asyncio") -> Any:
     """`nattools serve` with a relay and without limits, on that event loop."""
     port = free_port()
-    return _process(place, port, sys.executable, "-c", _SERVE, place.host, str(port), loop)
+    return running(place, port, sys.executable, "-c", _SERVE, place.host, str(port), loop)
 
 
 def coturn(folder: Path, place: Place = HERE) -> Any:
@@ -128,4 +129,4 @@ def coturn(folder: Path, place: Place = HERE) -> Any:
         "--min-port 20000 --max-port 65535"
     ).split()
     files = ["--log-file", str(folder / "log"), "--pidfile", str(folder / "pid"), "-b", str(folder / "db")]
-    return _process(place, port, str(TURNSERVER), *options, *files)
+    return running(place, port, str(TURNSERVER), *options, *files)

@@ -15,7 +15,10 @@ from nattools.model.report import Report
 from nattools.report.redaction import Redaction, redacted
 from nattools.trials.scenarios import Case, hosts_to_try, run_trial
 
+FEW_PORTS = ("office-some-ports",)
+"""A report knows of the ports that were tried alone, and pwnat's beacons leave by others there."""
 CASES = [(name, host) for name in available() for host in hosts_to_try(load(name))]
+CASES = [each for each in CASES if each[0] not in FEW_PORTS]
 FINDINGS = (
     "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
     "hairpinning", "refreshed_by_inbound", "cgnat", "double_nat", "distance_hops", "classic", "pooling",

@@ -39,13 +39,20 @@ def tailscale(findings: Findings) -> Tailscale:
     joined = [JoinedTailnet(_name(asked, one.number), one.status) for one in _statuses(findings)]
     tailnets = tuple(_tailnet(findings, ways, one) for one in asked)
     programs: frozenset[OverlayProgram] = frozenset({each.program for each in tailnets} or {"tailscale"})
+    shared, wanted = overlaps(findings, joined), conflicts(findings, joined)
+    clashes = [each for each in (*shared, *wanted) if each.remedy]
+    first = [each for tailnet in tailnets for each in tailnet.remedy]
+    first += [each for clash in clashes for each in clash.remedy]
     return Tailscale(
         tailnets=tailnets,
-        address_overlaps=overlaps(findings, joined),
-        conflicts=conflicts(findings, joined),
+        address_overlaps=shared,
+        conflicts=wanted,
         direct_with=ways,
-        reason=overall(findings, ways, programs),
-        actions=actions(findings, ways, tailnets, programs),
+        reason=(
+            *([statement("ts-clashes")] if clashes else []),
+            *overall(findings, ways, programs),
+        ),
+        actions=unique((*first, *actions(findings, ways, tailnets, programs))),
         beyond_netcheck=beyond_netcheck(findings, [one.netcheck for one in tailnets])
         if asked and "tailscale" in programs
         else (),

@@ -25,9 +25,10 @@ from nattools.lab.impairment import Impairment
 from nattools.lab.layout import Address, Layout, Port
 from nattools.lab.linkqueue import LinkQueue, is_queued
 from nattools.lab.nat.engine import NatEngine, Side
+from nattools.lab.nat.packetttl import ttl_beyond
 from nattools.lab.netns.nft import LAN, WAN
 from nattools.lab.netns.wiring import Wiring
-from nattools.lab.scenario import NatSpec, RouterSpec, Scenario, host_behind, routers, ttl_beyond
+from nattools.lab.scenario import NatSpec, RouterSpec, Scenario, host_behind, routers
 from nattools.protocols import ip
 from nattools.protocols.packet import Packet
 

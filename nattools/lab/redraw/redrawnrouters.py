@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from nattools.lab.redraw.drawing import Drawing
+from nattools.lab.redraw.redrawnmappers import draw_mapper
 from nattools.lab.redraw.redrawnservers import ports_let_out
 from nattools.lab.redraw.uplinks import Uplink
-from nattools.model.mappingseen import MapOffer
 from nattools.model.nat import Nat
 from nattools.model.observation import Nat64, Portal, Resolution
 from nattools.model.report import Report
@@ -66,7 +66,7 @@ def _unmeasured(drawing: Drawing, report: Report, uplink: Uplink) -> RouterPlan:
     drawing.note(f"Nothing was measured through {name}: it is an ordinary router.")
     if uplink.six:
         table["ipv6"] = "dead" if _gets_no_answer(report, uplink) else "firewall"
-    _mapper(drawing, report, uplink, place, table)
+    draw_mapper(drawing, report, uplink.interface.name, place, table)
     return RouterPlan(name)
 
 
@@ -116,7 +116,7 @@ def _with_nat(
         if ipv6 is not None:
             table["ipv6"] = ipv6
     inner = ("nat", names[0])
-    _mapper(drawing, report, uplink, inner, drawing.table(*inner))
+    draw_mapper(drawing, report, uplink.interface.name, inner, drawing.table(*inner))
     _special(drawing, report, inner)
     direct = next((each.verdict for each in report.techniques if each.id == "direct-ipv4"), "unknown")
     if direct == "works" and nat.present:
@@ -295,6 +295,7 @@ def _blocks(drawing: Drawing, place: Place, report: Report, table: dict[str, Any
     lanes = [(lane, name) for lane, name in ((udp, "udp"), (tcp, "tcp")) if lane is not None]
     if any(lane.blocked_ports and lane.open_ports for lane, _ in lanes):
         table["open_ports"] = [f"{name}/{port}" for lane, name in lanes for port in lane.open_ports]
+        drawing.mark(place, "open_ports", "those that were tried: others may get out too")
     elif ports := ports_let_out(report):
         table["open_ports"] = list(ports)
         drawing.mark(place, "open_ports", "or the server that did not answer is down")
@@ -325,29 +326,6 @@ def _addresses(drawing: Drawing, report: Report, uplink: Uplink, names: list[str
         drawing.table("nat", names[0])["address"] = "100.64.0.0/10"
     if nat.cgnat and not own.startswith("100."):
         drawing.table("nat", names[-1])["address"] = "100.64.0.0/10"
-
-
-def _mapper(drawing: Drawing, report: Report, uplink: Uplink, place: Place, table: dict[str, Any]) -> None:
-    """What its router was found to offer."""
-    offers = [
-        seen
-        for seen in report.observations
-        if isinstance(seen, MapOffer) and seen.interface == uplink.interface.name
-    ]
-    spoken = [protocol for protocol in ("upnp-igd", "nat-pmp", "pcp") if _offered(offers, protocol)]
-    if not spoken:
-        return
-    mapper: dict[str, Any] = {}
-    if len(spoken) < 3:
-        mapper["protocols"] = spoken
-    if any("IGD:1" in seen.version for seen in offers):
-        mapper["igd"] = 1
-    table["mapper"] = mapper
-    drawing.mark(place, "mapper", "its limits are not known: the ordinary ones")
-
-
-def _offered(offers: list[MapOffer], protocol: str) -> bool:
-    return any(seen.protocol == protocol and seen.outcome == "answered" for seen in offers)
 
 
 def _special(drawing: Drawing, report: Report, inner: Place) -> None:

@@ -8,8 +8,9 @@ from nattools.lab.nat.bindings import Forwards
 from nattools.lab.nat.engine import Emitted, NatEngine, Side
 from nattools.lab.nat.ipv6 import Ipv6Engine, ipv6_engine
 from nattools.lab.nat.nat64translation import IPV6_HEADER_MORE, Translator
+from nattools.lab.nat.packetttl import ttl_beyond
 from nattools.lab.nat.portalpage import engine_of
-from nattools.lab.scenario import NatSpec, Passage, RouterSpec, outside_network6, routers, ttl_beyond
+from nattools.lab.scenario import NatSpec, Passage, RouterSpec, outside_network6, routers
 from nattools.lab.sim.nodes import TIME_EXCEEDED, TOO_BIG, Entry, Node, too_big
 from nattools.lab.sim.topology import NextHop, NodePlan
 from nattools.model.endpoint import Family

@@ -23,10 +23,7 @@ from nattools.lab.scenario import NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.portplan import ETHERNET_MTU, Network, PortPlan
 from nattools.model.endpoint import Family, family_of
-from nattools.model.host import (
-    Gateway,
-    Interface,
-)
+from nattools.model.host import Gateway, Interface
 from nattools.net.addresses import is_public
 from nattools.net.base import SendFailure
 from nattools.protocols.packet import Packet

@@ -14,7 +14,7 @@ from nattools.model.tailnetseen import ControlCause, ControlStep, ControlTrial
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.net.issuers import issuer_of
-from nattools.net.secondattempt import with_second
+from nattools.net.moreattempts import with_more_attempts
 from nattools.net.serversteps import Cause, ServerStep, StepFailure, Steps
 from nattools.net.serverstream import Security, addresses_of, open_server_stream
 from nattools.net.tls import TlsStream
@@ -91,9 +91,9 @@ class _Trial:
             return None
         routed = [host for host in found if context.network.route(host) is not None] or list(found)
         at = [Endpoint(host, control.port) for host in routed]
-        stream, steps = await with_second(
+        stream, steps = await with_more_attempts(
             lambda: self._attempt(at, steps.copied()),
-            succeeded=lambda made: not isinstance(made[0], StepFailure),
+            conclusive=lambda made: not isinstance(made[0], StepFailure) or made[0].cause != "timeout",
             discard=lambda made: None if isinstance(made[0], StepFailure) else made[0].abort(),
         )
         if isinstance(stream, StepFailure):
@@ -176,13 +176,14 @@ class _Trial:
         self.told["upgrade"] = await self._upgrades()
 
     async def _upgrades(self) -> bool | None:
-        """Is the header seen by which clients leave HTTP?"""
-        stream = await self._stream(self._at, Steps(), self._security())
-        if isinstance(stream, StepFailure):
-            return None
+        """Is the header seen by which clients leave HTTP? Asked again where no answer comes."""
         request = tailscalecontrol.upgrade_request(self._control.authority, self._control.folder)
-        said = await self._ask(stream, request)
-        return tailscalecontrol.upgrade_arrives(said) if isinstance(said, HttpResponse) else None
+        for _ in range(2):
+            stream = await self._stream(self._at, Steps(), self._security())
+            said = "" if isinstance(stream, StepFailure) else await self._ask(stream, request)
+            if isinstance(said, HttpResponse):
+                return tailscalecontrol.upgrade_arrives(said)
+        return None
 
     def _took(self, steps: Iterable[ServerStep]) -> None:
         for each in steps:

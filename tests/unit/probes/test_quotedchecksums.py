@@ -16,11 +16,10 @@ from nattools.model.serveruri import parse_server
 from nattools.probes.quotedchecksums import TTLS
 
 
-def measured(nat: NatSpec, **more: Any) -> Report:
-    scenario = Scenario(
-        title="t", name="t", nat={"home": nat}, host={"alice": HostSpec(behind="home", delay_ms=5)}
-    )
-    with open_lab(scenario, "sim") as lab:
+def measured(nat: NatSpec, *, loss: float = 0.0, seed: int = 0, **more: Any) -> Report:
+    host = HostSpec(behind="home", delay_ms=5, loss=loss)
+    scenario = Scenario(title="t", name="t", nat={"home": nat}, host={"alice": host})
+    with open_lab(scenario, "sim", seed) as lab:
         servers = tuple(map(parse_server, lab.server_uris()))
         options = MeasureOptions("pwnat", servers, families=(4,), **more)
 
@@ -42,6 +41,18 @@ def test_each_distance_has_its_line(quotes: Any, beyond: str) -> None:
     assert seen[1].quoted == (beyond, beyond)
     assert seen[1].source == "11.1.0.1"
     assert all(each.quoted == () and each.source is None for each in seen[2:])
+
+
+@pytest.mark.parametrize(("quotes", "right"), [("restored", "restored"), ("translated", "translated")])
+def test_losses_leave_it_open_at_most(quotes: Any, right: str) -> None:
+    """A quarter of the packets each way, with several seeds: never the other one, mostly the right one."""
+    found = [
+        nat.quoted_checksum
+        for seed in range(12)
+        if (nat := measured(NatSpec(quotes=quotes), loss=0.25, seed=seed).nat.udp4) is not None
+    ]
+    assert set(found) <= {right, "unknown", None}
+    assert sum(each == right for each in found) > len(found) / 2
 
 
 def test_with_a_named_interface_it_is_not_asked() -> None:

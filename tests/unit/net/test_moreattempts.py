@@ -1,4 +1,4 @@
-"""A second attempt beside one that takes long, on the simulator's clock."""
+"""Further attempts beside one that takes long, on the simulator's clock."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from nattools.errors import CannotRun
 from nattools.lab.sim.loop import SimLoop
-from nattools.net.secondattempt import AGAIN_S, with_second
+from nattools.net.moreattempts import AGAIN_S, with_more_attempts
 
 
 class Attempts:
@@ -33,8 +34,8 @@ class Attempts:
     async def made(self) -> tuple[str, float]:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        found = await with_second(
-            self.attempt, succeeded=lambda made: made.startswith("made"), discard=self.discarded.append
+        found = await with_more_attempts(
+            self.attempt, conclusive=lambda made: made.startswith("made"), discard=self.discarded.append
         )
         return found, round(loop.time() - began, 3)
 
@@ -50,9 +51,11 @@ def simulated(attempts: Attempts) -> tuple[str, float]:
         ([(0.1, True)], "made 1", 0.1, 1, 0),
         ([(0.1, False)], "failed 1", 0.1, 1, 0),
         ([(9.0, True), (0.2, True)], "made 2", AGAIN_S + 0.2, 2, 1),
-        ([(3.0, True), (9.0, True)], "made 1", 3.0, 2, 1),
-        ([(6.0, False), (6.0, False)], "failed 1", AGAIN_S + 6.0, 2, 0),
-        ([(3.0, False), (6.0, True)], "made 2", AGAIN_S + 6.0, 2, 0),
+        ([(2.0, True), (9.0, True)], "made 1", 2.0, 2, 1),
+        ([(9.0, True), (9.0, True), (0.2, True)], "made 3", 2 * AGAIN_S + 0.2, 3, 2),
+        ([(6.0, False), (6.0, False), (6.0, False)], "failed 1", 6.0 + AGAIN_S, 3, 1),
+        ([(6.0, False), (6.0, True), (9.0, True)], "made 2", 6.0 + AGAIN_S, 3, 1),
+        ([(6.0, False), (9.0, True), (9.0, True)], "failed 1", 6.0 + AGAIN_S, 3, 2),
         ([(6.0, True), (1.0, False)], "made 1", 6.0, 2, 0),
     ],
 )
@@ -68,3 +71,14 @@ def test_what_came_too_late_is_closed() -> None:
     attempts = Attempts((AGAIN_S + 1.0, True), (1.0, True))
     assert simulated(attempts)[0] in ("made 1", "made 2")
     assert len(attempts.discarded) + attempts.cancelled == 1
+
+
+def test_what_cannot_be_attempted_is_said_as_it_is() -> None:
+    async def attempt() -> str:
+        raise CannotRun("no such interface")
+
+    async def main() -> str:
+        return await with_more_attempts(attempt, conclusive=bool, discard=lambda made: None)
+
+    with asyncio.Runner(loop_factory=SimLoop) as runner, pytest.raises(CannotRun, match="no such"):
+        runner.run(main())
