@@ -96,6 +96,8 @@ def connect(
         raise UsageError("give the listener's address, as `nattools pwnat listen` prints it")
     if address is not None:
         pwnatoptions.host_and_port(address)
+    if outside is not None and (compat or request.lab is not None):
+        raise UsageError("--outside goes with an ADDRESS, and not with --lab or --compat")
     known = _secret(secret, uses)
     if known is None and request.lab is None:
         raise UsageError("--secret is needed: `nattools pwnat listen` prints it; '-' prompts for it")

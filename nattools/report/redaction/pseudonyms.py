@@ -53,7 +53,7 @@ class Pseudonyms:
         self._given: dict[tuple[str, str], int] = {}
         self._used: set[tuple[str, int]] = set()
         self._counts: Counter[str] = Counter()
-        turn = chance().randrange(30) if self._salt is None else self._hashed("ports", "") % 30
+        turn = chance().randrange(29) if self._salt is None else self._hashed("ports", "") % 29
         self._turn = 1 + turn if ports else 0
 
     def name(self, original: str) -> str:
@@ -69,11 +69,11 @@ class Pseudonyms:
 
     def port(self, original: int) -> int:
         """The same port, or where ports are changed, one whose neighbours stay its neighbours: blocks of 2048
-        ports change places. Those below 2048 stay, since services have them."""
+        ports change places. Those below 4096 stay, since services and STUN servers have them."""
         block, place = divmod(original, _BLOCK)
-        if not self._turn or not 1 <= block < 32:
+        if not self._turn or not 2 <= block < 32:
             return original
-        return (1 + (block - 1 + self._turn) % 31) * _BLOCK + place
+        return (2 + (block - 2 + self._turn) % 30) * _BLOCK + place
 
     def address(self, original: str) -> str:
         """For an address without a zone, in canonical form."""

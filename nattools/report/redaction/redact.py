@@ -23,10 +23,11 @@ _TOKEN = re.compile(
     r"""
     (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))
     |(?P<mac>(?<![\w.-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![\w:-]))
+    |(?P<alone>(?<!\S):\d{1,5}(?![\w.:]))
     |(?P<address>
         (?<![\w.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:|::)[0-9A-Fa-f:.]*(?:[0-9A-Fa-f]|::)
         |(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\w)
-     )(?:/(?P<length>\d{1,3})(?![\w.]))?(?P<port>\]?:\d{1,5}(?![\w.:]))?
+     )(?:/(?P<length>\d{1,3})(?!\w|\.\w))?(?P<port>\]?:\d{1,5}(?![\w.:]))?
     |(?P<word>\w[\w.'-]*)
     |(?P<sign>[^\x00-\x7f]+)
     """,
@@ -107,6 +108,8 @@ class _Search:
     def text(self, text: str) -> str:
         for token in _TOKEN.finditer(text):
             address = _address(token)
+            if token["alone"]:
+                continue
             if address is None:
                 self.originals.add(plain_mac(token["mac"]) if token["mac"] else _word(token).lower())
                 continue
@@ -137,6 +140,8 @@ class _Scrubber:
         whole = token.group()
         if token["time"]:
             return whole
+        if token["alone"]:
+            return f":{self._port(whole[1:])}"
         address = _address(token)
         if address is not None:
             return self._address(token, address)
@@ -161,8 +166,11 @@ class _Scrubber:
         before, colon, port = (token["port"] or "").rpartition(":")
         if not colon:
             return made
-        number = int(port)
-        return f"{made}{before}:{self._pseudonyms.port(number) if number < 65536 else number}"
+        return f"{made}{before}:{self._port(port)}"
+
+    def _port(self, digits: str) -> int:
+        number = int(digits)
+        return self._pseudonyms.port(number) if number < 65536 else number
 
 
 def _word(token: re.Match[str]) -> str:

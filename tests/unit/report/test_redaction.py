@@ -211,3 +211,28 @@ def test_what_nattools_says_itself_stays() -> None:
     assert punching.summary.startswith("Your NAT gives one port to everybody (11.")
     assert after.tool == report.tool
     assert after.started == report.started
+
+
+def test_a_port_that_stands_alone_is_the_same_port() -> None:
+    said = warned("It gave 10.0.0.7:54105, and lists :54105", Redaction(ports=True))
+    given, listed = (part.rstrip(",").rpartition(":")[2] for part in said.split() if ":" in part)
+    assert given == listed != "54105"
+    assert warned("it lists :54105", Redaction()) == "it lists :54105"
+
+
+def test_ports_of_servers_stay_and_others_stay_apart() -> None:
+    ports = [443, 3478, 3479, 4096, 20000, 65535]
+    text = " ".join(f"10.0.0.7:{port}" for port in ports)
+    for salt in "abcdefgh":
+        said = warned(text, Redaction(salt=salt, ports=True))
+        changed = [int(each.rpartition(":")[2]) for each in said.split()]
+        assert changed[:3] == ports[:3]
+        assert len(set(changed)) == len(ports)
+        assert not set(changed[3:]) & set(ports[3:])
+
+
+def test_a_network_at_the_end_of_a_sentence_is_that_network() -> None:
+    said = warned("A route to 203.0.113.0/24, and one to 203.0.113.0/24.", Redaction())
+    first, last = (part for part in said.rstrip(".").split() if "/" in part)
+    assert first.rstrip(",") == last
+    assert last.endswith(".0/24")
