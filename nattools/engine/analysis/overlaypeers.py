@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
-from typing import Final
 
 from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.overlayremedies import helps_with
 from nattools.model.endpoint import family_of, read_endpoint
 from nattools.model.nat import Nat
-from nattools.model.overlay import OverlayPeer, OverlayProgram, OverlayStatus
+from nattools.model.overlay import OverlayPeer, OverlayStatus
 from nattools.model.statement import Reason, Statement, statement
 from nattools.model.tailscale import TailnetPeer, TailscaleWay
 from nattools.net.addresses import is_public
@@ -17,17 +17,6 @@ from nattools.traversal.side import moving
 
 _BLOCKED = "udp blocked"
 _DIRECT: Mapping[str, bool | None] = {"direct": True, "relay": False, "peer-relay": False}
-
-
-_PORTS: Final[Mapping[OverlayProgram, int]] = {"netbird": 51820, "zerotier": 9993, "kubo": 4001}
-"""Where they listen unless told otherwise."""
-
-
-def helps_with(program: OverlayProgram) -> Reason:
-    """What makes more peers of another program than Tailscale direct, whatever their networks are."""
-    if program == "webrtc":
-        return (statement("webrtc-opens-no-ports"),)
-    return (statement("open-port-of-program", port=_PORTS[program]),)
 
 
 def explained(

@@ -8,7 +8,7 @@ from typing import Final
 
 from nattools.engine.analysis.findings import Findings, technique
 from nattools.engine.analysis.obstacles import obstacle, remedies, router_address, true_mappings
-from nattools.engine.analysis.overlaypeers import helps_with
+from nattools.engine.analysis.overlayremedies import helps_with
 from nattools.model.nat import Nat
 from nattools.model.overlay import OverlayProgram
 from nattools.model.report import Technique, Verdict

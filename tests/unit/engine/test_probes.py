@@ -13,6 +13,7 @@ from nattools.engine import registry
 from nattools.engine.inboundtrial import Ipv6Inbound
 from nattools.engine.langlance import LanGlance
 from nattools.engine.options import Event, MeasureOptions
+from nattools.engine.ownprefixes import OwnPrefixes
 from nattools.engine.relays import Relays
 from nattools.engine.run import measure, new_run, within_time_limit
 from nattools.engine.tailnets import Tailnets
@@ -163,6 +164,7 @@ def test_a_command_gets_its_machine_probes_and_no_others(command: Command) -> No
         Ipv6Inbound,
         Tailnets,
         LanGlance,
+        OwnPrefixes,
         *map(type, registry.MACHINE_PROBES),
     )
     wanted = {each for each in every if command in each.commands}

@@ -200,7 +200,7 @@ def test_forged_replayed_cut_short_and_from_another_time() -> None:
     found = refused(home(), packets)
     assert found.errors_seen == found.refused.forged == 4
     assert found.refused.stale == 1
-    assert "16 min 40 s apart" in found.why
+    assert "16 min 40 s off" in found.why
     assert found.refused.foreign == 0
     assert found.peer is None
     assert found.probes_sent == 0
