@@ -25,7 +25,6 @@ from nattools.lab.motion import Motion, specs_in_time
 from nattools.lab.names import names_at, texts_at
 from nattools.lab.netns import namespaces, nft, processes, tayga, wiring
 from nattools.lab.netns.frameprocess import FrameProcess
-from nattools.lab.netns.localroutes import await_local_routes
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.netnschanges import NetnsChanges
 from nattools.lab.netns.nft6 import Prefixes
@@ -217,7 +216,6 @@ class NetnsLab:
                 if spec.nat64.advertised:
                     self._advertise(name, parse_prefix(spec.nat64.prefix))
         processes.await_ready(waiting)
-        await_local_routes(space.path for space in self._namespaces.values())
         self._motion = Motion(self.scenario, self.changes(), time.monotonic())
 
     def changes(self) -> NetnsChanges:
