@@ -81,6 +81,7 @@ async def watched(
     if network.substrate != "host" and wanted.port is not None:
         raise UsageError("--metrics PORT: in a scenario nobody can ask there; name a file")
     metrics = Metrics()
+    file = None if wanted.file is None else _MetricsFile(wanted.file)
 
     def told(event: WatchEvent) -> None:
         metrics.event(event)
@@ -90,8 +91,8 @@ async def watched(
 
     def seen(report: Report | None) -> None:
         metrics.report(report)
-        if wanted.file is not None:
-            write_text(wanted.file, metrics.text())
+        if file is not None:
+            file.write(metrics.text())
 
     clock = None if simulated else clock_through_sleep
     watch = Watch(
@@ -101,13 +102,33 @@ async def watched(
         async with serving(metrics, wanted.port):
             await watch.run()
     finally:
-        if wanted.file is not None:
-            write_text(wanted.file, metrics.text())
+        if file is not None:
+            file.write(metrics.text())
         if watch.last is not None:
             keep(watch.last)
     if watch.last is None:
         raise CannotRun("nothing could be measured all the time", "See the events above for the reason.")
     return watch.last
+
+
+class _MetricsFile:
+    """Where it cannot be written that is said, once for each reason, and the watch goes on: a disk that is
+    full is emptied some day."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._problem = ""
+
+    def write(self, text: str) -> None:
+        """In place of what was there."""
+        problem = ""
+        try:
+            write_text(self._path, text)
+        except CannotRun as error:
+            problem = str(error)
+        if problem and problem != self._problem:
+            tell(f"nattools: {safe(problem)}")
+        self._problem = problem
 
 
 def event_line(event: WatchEvent, *, as_json: bool, wall: bool) -> str:

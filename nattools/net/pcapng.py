@@ -8,9 +8,11 @@ began and ended. The capture says so in its own comment.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
+from stat import S_ISREG
 from struct import pack
 
 import msgspec
@@ -51,6 +53,9 @@ def write_pcapng(path: str | Path, trace: Trace, started: datetime) -> int:
                 file.write(block)
                 count += 1
     except OSError as error:
+        with suppress(OSError):
+            if S_ISREG(Path(path).lstat().st_mode):
+                Path(path).unlink()  # a part of it misleads
         raise CannotRun(f"cannot write {path}: {error.strerror}") from error
     return count
 

@@ -39,7 +39,7 @@ def test_what_was_measured_is_not_lost_with_the_file(option: str, tmp_path: Path
     assert done.stderr.splitlines()[-1] == f"nattools: cannot write {large}: File too large"
     assert "one external port for all peers" in done.stdout
     assert "one external port for all peers" in small.read_text()
-    assert sorted(tmp_path.iterdir()) == [large, small]
+    assert sorted(tmp_path.iterdir()) == ([large, small] if option == "-o" else [small])
     if option == "-o":
         assert large.read_text() == "yesterday's"
 

@@ -38,6 +38,15 @@ def test_metrics_go_through_a_link_and_leave_it(tmp_path: Path) -> None:
     assert file.read_text().endswith("# EOF\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_a_full_disk_does_not_end_a_watch(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which may go on for weeks."""
+    watch = ("--watch", "60", "--for", "200", "--metrics", "/dev/full")
+    assert run(["nat", "--lab", "home-router", *watch]) == 0
+    said = capsys.readouterr().err
+    assert said.count("cannot write /dev/full: No space left") == 1
+
+
 def test_a_person_gets_a_line_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["nat", *DAY]) == 0
     lines = capsys.readouterr().out.splitlines()
