@@ -136,10 +136,19 @@ class DnsOverIpv6(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TriedPinhole(msgspec.Struct, frozen=True, kw_only=True):
-    """A pinhole that the router made for a moment. `verified_inbound`: somebody outside got in by it."""
+    """A pinhole that the router made for a moment. `verified_inbound`: somebody outside got in by it.
+    `dropped_at`: who stops what comes by it, where nobody did."""
 
     protocol: MappingProtocol
     verified_inbound: bool | None = None
+    dropped_at: DroppedAt | None = None
+
+    @property
+    def outcome(self) -> Literal["true", "false", "unknown", "stopped"]:
+        """In one word; "stopped" by this machine itself."""
+        if self.dropped_at == "host":
+            return "stopped"
+        return "unknown" if self.verified_inbound is None else "true" if self.verified_inbound else "false"
 
 
 PROBLEMS: tuple[ProblemCode, ...] = get_args(ProblemCode)
@@ -197,6 +206,8 @@ def explained(code: ProblemCode, found: Ipv6) -> Ipv6Problem:
     remedy: Reason = (statement(f"ipv6-advice-{code}"),)
     if code == "filtered" and found.pinhole is not None and found.pinhole.verified_inbound:
         remedy = (statement("ipv6-advice-filtered-pinhole"),)
+    elif code == "filtered" and found.pinhole is not None and found.pinhole.outcome == "stopped":
+        remedy = (statement("ipv6-advice-filtered-host"), statement("ipv6-advice-filtered-pinhole"))
     elif code == "filtered":
         remedy = (statement(f"ipv6-advice-filtered-{found.dropped_at or 'unknown'}"),)
         remedy += (statement("ipv6-advice-filtered-punch"),) if found.punched else ()

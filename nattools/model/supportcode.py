@@ -56,6 +56,10 @@ def _pinhole(found: Ipv6) -> bool | str | None:
     return "none" if found.pinhole is None else found.pinhole.verified_inbound
 
 
+def _pinhole_stopped(found: Ipv6) -> bool:
+    return found.pinhole is not None and found.pinhole.outcome == "stopped"
+
+
 def _black_hole(found: Ipv6) -> bool | None:
     return None if found.path_mtu.ipv6 is None else found.path_mtu.ipv6.black_hole
 
@@ -96,6 +100,7 @@ _CHOICES: Final[dict[str, _Choice]] = {
     "headers_out": _passes(lambda found: found.extension_headers, lambda each: each.outbound),
     "headers_in": _passes(lambda found: found.extension_headers, lambda each: each.inbound),
     **{code: _problem(code) for code in _LATER},
+    "pinhole_stopped": _Choice(_pinhole_stopped, (False, True)),
 }
 _BY_VERSION: Final = {"1": _OLD_CHOICES, "2": _CHOICES}
 
@@ -170,7 +175,7 @@ def _answers(chosen: dict[str, Any]) -> Ipv6:
         dropped_at=chosen["dropped_at"],
         translation=chosen["translation"],
         nat64=None if nat64 == "none" else Nat64Use(works=nat64),
-        pinhole=None if pinhole == "none" else TriedPinhole(protocol="pcp", verified_inbound=pinhole),
+        pinhole=_tried_pinhole(pinhole, stopped=way("pinhole_stopped") is True),
         punched=chosen["punched"],
         preferred=chosen["preferred"],
         path_mtu=PathMtuByFamily(ipv6=None if hole is None else PathMtu(black_hole=hole)),
@@ -180,6 +185,13 @@ def _answers(chosen: dict[str, Any]) -> Ipv6:
     codes = [code for code in (*_FIRST, *_LATER) if chosen.get(code)]
     found = replace(found, problems=tuple(explained(code, found) for code in codes))
     return replace(found, code=support_code(found))
+
+
+def _tried_pinhole(verified: bool | str | None, *, stopped: bool) -> TriedPinhole | None:
+    if isinstance(verified, str):
+        return None
+    at: DroppedAt | None = "host" if stopped else None
+    return TriedPinhole(protocol="pcp", verified_inbound=verified, dropped_at=at)
 
 
 def _passage(outbound: bool | None, inbound: bool | None) -> FormPassage | None:

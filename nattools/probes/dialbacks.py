@@ -255,6 +255,9 @@ class DialBacks(msgspec.Struct):
 CheckOutcome = Literal["arrived", "silent", "refused", "unreachable", "denied", "error"]
 SPACING_MS = 15
 _LONGEST_S = 60.0
+_TWO_SYNS_MS = 2000
+"""How long a server tries to connect: a SYN is repeated after a second, and again two seconds later (RFC 6298
+2.1, 5.5)."""
 _CONNECTED_S = 3.5
 """How long what was written on a connection may take that is there: a segment may be lost twice."""
 _MAY_PASS = ("silent", "refused")
@@ -302,6 +305,7 @@ class InboundTrial:
             self.target.other is not None or self.listener.transport == "tcp",
             copies,
             SPACING_MS,
+            listen_ms=_TWO_SYNS_MS if self.listener.transport == "tcp" and self.target.listens else 0,
         )
         self.sent += copies
         result = await self._ordered(ask)

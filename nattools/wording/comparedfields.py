@@ -35,6 +35,7 @@ FIELDS = {
     "ipv6.dns.over_ipv6": "a name server is reached over IPv6",
     "ipv6.pinhole.protocol": "protocol of the pinhole",
     "ipv6.pinhole.verified_inbound": "the pinhole is open from outside",
+    "ipv6.pinhole.dropped_at": "who stops what comes by the pinhole",
     "pwnat.connected": "connected",
     "pwnat.path": "path",
     "pwnat.transport": "transport",

@@ -35,6 +35,9 @@ SENTENCES = {
     "ipv6-stopped-unknown": "Who stops what comes from outside is not known.",
     "ipv6-pinhole-true": "The router opens ports on request (a pinhole), verified from outside.",
     "ipv6-pinhole-false": "The router says that it opens ports on request, but nothing arrives through them.",
+    "ipv6-pinhole-stopped": (
+        "The router opens ports on request (a pinhole), but this machine's own firewall stops what comes."
+    ),
     "ipv6-pinhole-unknown": "The router says that it opens ports on request; nobody outside has tried them.",
     "ipv6-punched": "A punched hole lets packets in (UDP hole punching).",
     # translation

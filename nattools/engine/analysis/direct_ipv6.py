@@ -66,7 +66,6 @@ def _tried(base: Technique, found: Ipv6) -> Technique:
     remedy = next((each.remedy for each in found.problems if each.code == "filtered"), base.remedy)
     why: list[Statement] = [statement(_STOPPED_BY[found.dropped_at or "unknown"], filtered=stopped)]
     if found.pinhole is not None:
-        made = {True: "true", False: "false", None: "unknown"}[found.pinhole.verified_inbound]
-        why.append(statement(f"ipv6-pinhole-{made}"))
+        why.append(statement(f"ipv6-pinhole-{found.pinhole.outcome}"))
     confidence = 0.99 if len(stopped) == 2 else 0.8
     return technique(base.id, "fails", confidence, *why, remedy=remedy, evidence=ids)

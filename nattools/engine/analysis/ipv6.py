@@ -186,7 +186,9 @@ def _pinhole(findings: Findings) -> TriedPinhole | None:
     if not made:
         return None
     best = next((each for each in made if each.verified_inbound), made[0])
-    return TriedPinhole(protocol=best.protocol, verified_inbound=best.verified_inbound)
+    return TriedPinhole(
+        protocol=best.protocol, verified_inbound=best.verified_inbound, dropped_at=best.dropped_at
+    )
 
 
 def _unknowns(

@@ -71,8 +71,7 @@ def answers(found: Ipv6) -> Iterator[Statement]:
     if found.dropped_at is not None:
         yield statement(f"ipv6-stopped-{found.dropped_at}")
     if found.pinhole is not None:
-        words = {True: "true", False: "false", None: "unknown"}
-        yield statement(f"ipv6-pinhole-{words[found.pinhole.verified_inbound]}")
+        yield statement(f"ipv6-pinhole-{found.pinhole.outcome}")
     if found.punched:
         yield statement("ipv6-punched")
     if found.nat64 is not None:

@@ -206,7 +206,7 @@ def test_ctrl_c_ends_the_program_too(
     monkeypatch.setattr(labprograms.sys, "stdin", open("/dev/null"))  # noqa: SIM115
     program = Program(ends_by)
     with pytest.raises(KeyboardInterrupt):
-        labprograms._exit_code(program)  # type: ignore[arg-type]
+        labprograms._exit_code(program, None)  # type: ignore[arg-type]
     assert program.got == got
     sys.stdin.close()
     assert not labprograms._is_in_foreground(), "standard input is closed"

@@ -46,7 +46,11 @@ def answers(draw: st.DrawFn) -> Ipv6:
         punched=draw(TRUTHS),
         translation=draw(one_of(Translation)),
         nat64=draw(st.none() | st.just(Nat64Use(works=nat64))),
-        pinhole=draw(st.none() | st.just(TriedPinhole(protocol="pcp", verified_inbound=pinhole))),
+        pinhole=draw(
+            st.none()
+            | st.just(TriedPinhole(protocol="pcp", verified_inbound=pinhole))
+            | st.just(TriedPinhole(protocol="pcp", verified_inbound=False, dropped_at="host"))
+        ),
         preferred=draw(st.sampled_from([None, 4, 6])),
         path_mtu=PathMtuByFamily(ipv6=draw(st.none() | st.just(PathMtu(black_hole=hole)))),
         fragments=FragmentsByFamily(ipv6=draw(PASSAGES)),
@@ -69,6 +73,7 @@ def test_what_was_read_says_what_was_measured(found: Ipv6) -> None:
     assert again.inbound == found.inbound
     assert again.reachable.icmp == found.reachable.icmp
     assert again.problems == found.problems
+    assert (again.pinhole and again.pinhole.outcome) == (found.pinhole and found.pinhole.outcome)
     assert passes(again.fragments.ipv6) == passes(found.fragments.ipv6)
     assert passes(again.extension_headers) == passes(found.extension_headers)
     assert (again.translation, again.punched, again.preferred) == (
