@@ -61,7 +61,7 @@ async def _end_of(process: subprocess.Popen[Any]) -> int:
     return process.wait()
 
 
-def _exit_code(process: subprocess.Popen[Any], ended: Callable[[], int] | None) -> int:
+def _exit_code(process: subprocess.Popen[Any], ended: Callable[[], int] | None = None) -> int:
     """`ended`: what waits for its end where things happen in the scenario meanwhile."""
     try:
         code = process.wait() if ended is None else ended()

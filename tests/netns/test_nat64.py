@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,11 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import LowTtlSyn, TcpFailure
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.netns, pytest.mark.interop("tayga")]
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.interop("tayga"),
+    pytest.mark.skipif(not os.access("/dev/net/tun", os.R_OK | os.W_OK), reason="may not open /dev/net/tun"),
+]
 
 
 def test_an_opener_over_ipv6_survives_the_error_that_it_brings_about() -> None:

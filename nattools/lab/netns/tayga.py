@@ -68,7 +68,11 @@ def start(lab: ProgramLab, router: str, spec: Nat64Spec, inside6: str) -> None:
 
 def _failed(said: str) -> CannotRun:
     why = next((line for line in reversed(said.splitlines()) if line.strip()), "")
-    remedy = "" if os.path.exists(_TUN) else f"It needs {_TUN}: a container gets it by --device {_TUN}."
+    remedy = ""
+    if not os.path.exists(_TUN):
+        remedy = f"It needs {_TUN}: a container gets it by --device {_TUN}."
+    elif not os.access(_TUN, os.R_OK | os.W_OK):
+        remedy = f"Run it as root, or let everybody use tunnels of their own: chmod 666 {_TUN}."
     return CannotRun("tayga did not start" + (f": {why.strip()[:200]}" if why else ""), remedy)
 
 
