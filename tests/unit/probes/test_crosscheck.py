@@ -85,5 +85,5 @@ def test_one_that_is_not_installed_is_named_with_its_remedy(monkeypatch: pytest.
     assert isinstance(seen, Gap)
     assert (seen.reason, seen.settle) == (
         "miniupnpc is not installed",
-        f"{sys.executable} -m pip install miniupnpc",
+        f"Install it where nattools is: {sys.executable} -m pip install miniupnpc",
     )
