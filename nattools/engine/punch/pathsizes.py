@@ -33,6 +33,8 @@ COPIES: Final = 6
 LOOK_S: Final = 0.5
 FINISH_S: Final = 6.0
 """So long the end of a connection waits for the search."""
+WORD_S: Final = 1.0
+"""And so long, after that, for what the peer has found."""
 UNKNOWN_RTT_S: Final = 0.25
 
 
@@ -73,6 +75,8 @@ class PathSizes:
         """Until the search under way is over, or for as long as is worth waiting."""
         async with TimeLimit(FINISH_S):
             await self._settled.wait()
+            if self._search is not None and self.mtu is not None:
+                await self._search.word_of_peer.wait(WORD_S)
 
     def _wanted(self, path: SelectedPath | None) -> bool:
         if path is None or path.relayed or self._network.missing("dont-fragment") is not None:
@@ -91,6 +95,8 @@ class PunchedSize(SizeSearch):
         self._driver, self._pair = path.driver, path.driver.agent.usable
         self._headers = HEADERS[path.family]
         self._down: FoundSize | None = None
+        self.word_of_peer = TimedEvent()
+        self._answers = 0
         self._sent: dict[bytes, int] = {}
         self._tellings: set[bytes] = set()
         self._heard = TimedEvent()
@@ -147,10 +153,14 @@ class PunchedSize(SizeSearch):
             await self._tell(self._found)
 
     async def _tell(self, found: FoundSize) -> None:
+        """Until it is heard and the peer's word is there, which may have come when nobody here listened yet:
+        who tells is answered by a peer that has done so."""
         for _ in range(COPIES):
             self._tell_once(found)
-            if await self._heard.wait(self._patience.gap_s):
-                return
+            gap_s = self._patience.gap_s
+            if await self._heard.wait(gap_s) and await self.word_of_peer.wait(gap_s):
+                break
+        self._answers = COPIES
 
     def _tell_once(self, found: FoundSize) -> None:
         transaction = stun.new_transaction_id()
@@ -197,9 +207,11 @@ class PunchedSize(SizeSearch):
         """The peer's agent may have answered before anybody there listened: now somebody does."""
         if found is None:
             return
-        if self._down is None and self._found is not None:
+        if self._answers and self._found is not None:
+            self._answers -= 1
             self._tell_once(self._found)
         self._down = found
+        self.word_of_peer.set()
 
     def _icmp(self, error: IcmpError) -> None:
         if error.kind == "too-big" and self._pair is not None and error.destination == self._pair.path[2]:
