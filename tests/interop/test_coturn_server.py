@@ -41,8 +41,8 @@ def test_the_findings_are_those_with_nattools_serve(kind: str) -> None:
     scenario = load(kind)
     expected = expectations(scenario, "alice")
     assert "filtering" in expected["nat"]["tcp4"] or kind == "udp-blocked"
-    # coturn connects to nobody, so who may connect in stays open, and so does whether two may at once; nor does it
-    # dial back, which is how the one who drops is found
+    # coturn connects to nobody, so who may connect in stays open, and so does whether two may at once; it
+    # dials nobody back either, which is how the one who drops is found
     expected["nat"]["udp4"].pop("dropped_at", None)
     expected["nat"]["tcp4"]["filtering"] = "unknown"
     expected["technique"]["tcp-punch"] = "unknown"
