@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests, or those that the arguments choose. What runs in network namespaces mostly waits and the rest mostly
-# computes, so all of it goes in five parts side by side, on two cores; each part's output comes when the part
+# computes, so all of it goes in seven parts side by side, on two cores; each part's output comes when the part
 # before is over.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -22,13 +22,14 @@ part() {
   parts+=("$!")
 }
 
-part --ignore=tests/netns --ignore=tests/properties --ignore=tests/scenarios
-part tests/scenarios tests/netns --ignore-glob='tests/netns/test_[!a-l]*' --ignore-glob='tests/scenarios/test_scenario*' \
-  --ignore=tests/scenarios/test_pwnat_matrix.py --ignore=tests/scenarios/test_router_faults.py
+split=(tests/scenarios/test_pwnat_matrix.py tests/scenarios/test_router_faults.py)
+part --ignore=tests/netns --ignore=tests/properties --ignore=tests/scenarios --ignore=tests/interop
 part tests/scenarios/test_scenarios.py
-part tests/properties tests/scenarios/test_scenario_pairs.py tests/netns --ignore-glob='tests/netns/test_[a-lp]*'
-part tests/scenarios/test_pwnat_matrix.py tests/scenarios/test_router_faults.py \
-  tests/netns --ignore-glob='tests/netns/test_[!p]*'
+part tests/scenarios --ignore=tests/scenarios/test_scenarios.py "${split[@]/#/--ignore=}"
+part tests/netns --ignore-glob='tests/netns/test_[!a-l]*'
+part "${split[@]}" tests/netns --ignore-glob='tests/netns/test_[!p]*'
+part tests/interop tests/netns --ignore-glob='tests/netns/test_[a-lp]*'
+part tests/properties
 trap 'kill -INT "${parts[@]}" 2>/dev/null; wait; rm -rf "$logs"; exit 130' INT TERM HUP
 
 failed=0
