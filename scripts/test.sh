@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests, or those that the arguments choose. What runs in network namespaces mostly waits and the rest mostly
-# computes, so all of it goes in eight parts side by side, on two cores; each part's output comes when the part
+# computes, so all of it goes in seven parts side by side, on two cores; each part's output comes when the part
 # before is over.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -22,18 +22,14 @@ part() {
   parts+=("$!")
 }
 
-scenarios=tests/scenarios/test_scenarios.py
-real="$scenarios::test_in_namespaces_and_the_same_as_simulated"
-first=({a..l}) second=({m..z})
-apart=(tests/scenarios/test_{pwnat_matrix,router_faults,scenario_pairs}.py)
+split=(tests/scenarios/test_pwnat_matrix.py tests/scenarios/test_router_faults.py)
 part --ignore=tests/netns --ignore=tests/properties --ignore=tests/scenarios --ignore=tests/interop
-part "$scenarios" "${second[@]/#/--deselect=$real[}"
-part "$real" "${first[@]/#/--deselect=$real[}" tests/scenarios/test_scenario_pairs.py
-part tests/scenarios --ignore="$scenarios" "${apart[@]/#/--ignore=}"
+part tests/scenarios/test_scenarios.py
+part tests/scenarios --ignore=tests/scenarios/test_scenarios.py "${split[@]/#/--ignore=}"
 part tests/netns --ignore-glob='tests/netns/test_[!a-l]*'
-part tests/netns --ignore-glob='tests/netns/test_[!p]*'
+part "${split[@]}" tests/netns --ignore-glob='tests/netns/test_[!p]*'
 part tests/interop tests/netns --ignore-glob='tests/netns/test_[a-lp]*'
-part tests/properties tests/scenarios/test_{pwnat_matrix,router_faults}.py
+part tests/properties
 trap 'kill -INT "${parts[@]}" 2>/dev/null; wait; rm -rf "$logs"; exit 130' INT TERM HUP
 
 failed=0
