@@ -16,8 +16,9 @@ from nattools.model.lan import Lan
 
 pytestmark = pytest.mark.netns
 REMEMBERED_S = 2.0
-LISTEN_S = 24.0
-"""Long enough to tell that multicast has stopped, for what is remembered so briefly."""
+LISTEN_S = 34.0
+"""A machine says twice that it has joined, the second time up to 10 s later (RFC 2236 8.10); then multicast
+goes on for REMEMBERED_S, and has stopped when nothing came for 20 s."""
 
 
 def drawn(lan: LanSpec) -> Scenario:
@@ -84,9 +85,6 @@ def test_the_look_at_the_network_says_that_multicast_dies() -> None:
 
     with NetnsLab(drawn(FORGETS)) as lab:
         found = lab.run(lambda: main(lab))
-    assert (found.unicast, found.multicast) == (True, True)
-    assert found.multicast_lasts is not True
-    if found.multicast_lasts is None:
-        return  # whether the bridge forgets the group in time is chance: see the tests above
+    assert (found.unicast, found.multicast, found.multicast_lasts) == (True, True, False)
     assert "lan-multicast-dies" in [each.code for each in found.reason]
     assert "lan-set-querier" in [each.code for each in found.actions]

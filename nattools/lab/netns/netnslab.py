@@ -262,6 +262,8 @@ class NetnsLab:
                 set_up(batch, node, self.layout, self._wiring, space, without=without)
         finally:
             batch.close()
+        if any(bridge.lan.multicast == "forgotten" for bridge in self._wiring.bridges):
+            time.sleep(2 * wiring.RESPONSE_S)
 
     def _open_tunnels(self) -> None:
         """Their process holds them from its fork on."""

@@ -10,7 +10,7 @@ an impaired wire would lose or delay its requests, and a userspace router could 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -193,6 +193,12 @@ def _mtu(segment: Segment, port: Port | None) -> int:
     return min((limit.mtu or DEFAULT_MTU for limit in limits.values()), default=DEFAULT_MTU)
 
 
+RESPONSE_S: Final = 0.1
+"""How long machines have to answer a bridge that asks who listens. Until then it passes everything on to all
+of its ports, reports too: who hears another's keeps its own back (RFC 2236 3), which a switch prevents (RFC
+4541 2.1.1)."""
+
+
 def _snooping(lan: LanSpec) -> dict[str, int]:
     """Does a bridge look who has joined a group? In hundredths of a second."""
     if lan.multicast != "forgotten":
@@ -202,7 +208,7 @@ def _snooping(lan: LanSpec) -> dict[str, int]:
         "br_mcast_startup_query_cnt": 1,
         "br_mcast_startup_query_intvl": 360_000,
         "br_mcast_query_intvl": 360_000,
-        "br_mcast_query_response_intvl": 10,
+        "br_mcast_query_response_intvl": round(100 * RESPONSE_S),
         "br_mcast_membership_intvl": round(100 * lan.remembered_s),
     }
 
