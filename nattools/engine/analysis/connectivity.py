@@ -10,7 +10,7 @@ import msgspec
 from nattools.engine.analysis.evidence import Finding, PathEvidence, gap_reason
 from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
-from nattools.model.endpoint import read_endpoint
+from nattools.model.endpoint import host_of, read_endpoint
 from nattools.model.nat import FilteringBehaviour, Layer
 from nattools.model.observation import FORBIDDEN_HERE, Binding, Hop
 from nattools.model.statement import Reason, statement
@@ -113,7 +113,9 @@ def _sort_ports(path: PathEvidence) -> tuple[dict[int, set[str]], dict[int, set[
 
 
 def _silent_for_good(path: PathEvidence, binding: Binding) -> bool:
-    return binding.outcome == "timeout" and path.loss.conclusive(binding.sent)
+    return binding.outcome == "timeout" and path.loss_to(host_of(binding.asked) or "").conclusive(
+        binding.sent
+    )
 
 
 Role = Literal["router", "nat", "carrier-nat", "internet", "unknown"]
