@@ -38,6 +38,7 @@ BLOCK_USED = 0.125
 these ports cannot be had, and a port that the other side tries may be among them."""
 
 BOTH_AGREE = 7 / 8
+ALL_SEEN = 0.9
 
 Whose = tuple[str, str]
 """The two sides' names in the possessive: ("our", "its")."""
@@ -51,12 +52,13 @@ def udp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
 def by_some_uplink(step: Step, first: Side, second: Side) -> Step:
     """The same with its odds where a side shows each peer one of several outside addresses: checks go to all
     of them, what is tried besides to one. If both do, each chooses by the address that the other chose, and
-    in one case of eight they never agree."""
+    in one case of eight they never agree. And there may be addresses that no server has seen."""
     if step.odds is None or first.uplinks == second.uplinks == 1:
         return step
     checked = step.transport == "udp" and step.strategy in ("host", "reflexive")
     chance = step.odds * (BOTH_AGREE if min(first.uplinks, second.uplinks) > 1 else 1.0)
     for side in (first, second):
+        chance *= ALL_SEEN if side.uplinks > 1 else 1.0
         chance /= 1 if checked or (side.keeps and step.transport == "udp") else side.uplinks
     return msgspec.structs.replace(step, odds=shown(chance))
 

@@ -348,6 +348,7 @@ async def prepare(
         nat=without_evidence(own.nat),
         low_ports=own.low_ports,
         low_ports_help=own.low_ports_help,
+        outside=() if relaying == "only" else tuple(sorted(own.nat.external()))[:MAX_CANDIDATES],
         asks_router=asks_router,
         resumes=resumes,
         udp=own.options.udp,

@@ -75,7 +75,7 @@ def _end(each: Introduction, *, udp: bool) -> MeasuredEnd:
 
 def _outside(each: Introduction) -> set[str]:
     """Where servers see it; of IPv6, its own addresses too, which most networks do not translate."""
-    found = set()
+    found = {host for host in each.outside if is_public(host)}
     for text in each.candidates:
         try:
             candidate = ice.parse(text)

@@ -34,7 +34,8 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"
     there and only lacks a path. `udp` and `tcp`: what this side is willing to use. `second`: it knew the
     other introduction already, and sends its first packets now. `relaying`: when this side is willing to use
     a relay, and `relay` the URI of one that it can use itself. `low_ports`: it may bind ports below 1024, and
-    its NAT keeps them there; `low_ports_help`: that NAT would, as far as known."""
+    its NAT keeps them there; `low_ports_help`: that NAT would, as far as known. `outside`: where servers
+    see this side, over all transports."""
 
     version: int = VERSION
     program: Short = ""
@@ -43,6 +44,7 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"
     nat: NatByTransport
     low_ports: bool = False
     low_ports_help: bool = True
+    outside: Annotated[tuple[Short, ...], Meta(max_length=MAX_CANDIDATES)] = ()
     udp: bool = True
     tcp: bool = True
     asks_router: bool = False
