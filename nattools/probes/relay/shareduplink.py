@@ -1,5 +1,5 @@
-"""Measuring times and measuring throughput on one uplink: a full uplink would spoil the times, so throughput is
-measured when no time is being measured, one measurement after the other."""
+"""Measuring times and measuring throughput on one uplink: a full uplink would spoil the times, so
+throughput is measured when no time is being measured, one measurement after the other."""
 
 from __future__ import annotations
 
