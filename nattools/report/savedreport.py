@@ -25,7 +25,7 @@ _OTHER_FILES = {
     b"\xa1\xb2\xc3\xd4": _CAPTURE,
     b"\x1f\x8b": "compressed: unpack it first, with gunzip",
     b"<!DOCTYPE": _PAGE,
-    b"\n## nattools": _PAGE,
+    b"## nattools": _PAGE,
 }
 """How files begin that are given by mistake."""
 
