@@ -19,8 +19,8 @@ NAT = {
     "nattools.engine": """analyse lookup measurement options plan registry run""",
     "nattools.engine.analysis": """advice allocation areas connectivity direct_ipv6 directupgrade endings
         evidence externals filtering findings mapping obstacles overlayremedies pathloss peer_kinds
-        portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings relay_verdicts requirements
-        servers tailscaleadvice tailscalepaths techniques translation whostops""",
+        portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings relay_verdicts
+        requirements servers tailscaleadvice tailscalepaths techniques translation whostops""",
     "nattools.net": """addresses base eventloop exchange mappedaddress resolve translated""",
     "nattools.probes": """dialbacks estimate filtering hairpin layers mapping nat64prefix ownaddress probe
         question reach roundtrip target tcpquestion""",
