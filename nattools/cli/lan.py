@@ -83,7 +83,7 @@ def command(wanted: LanRequest, request: Request) -> int:
     keeps its machines apart."""
 
     async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
-        from nattools.engine.lanlook import measure_lan
+        from nattools.engine.lanscan import measure_lan
 
         return await measure_lan(network, replace(chosen, peers=wanted.peers, listen_s=wanted.listen_s), emit)
 

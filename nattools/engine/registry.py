@@ -106,9 +106,9 @@ def _ipv6_inbound(run: MeasurementRun) -> MachineProbe:
 
 
 def _lan(run: MeasurementRun) -> MachineProbe:
-    from nattools.engine.langlance import LanGlance
+    from nattools.engine.quicklanscan import QuickLanScan
 
-    return LanGlance(run)
+    return QuickLanScan(run)
 
 
 def _ipv6_prefixes(run: MeasurementRun) -> MachineProbe:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from nattools.engine.lanlook import measure_lan
+from nattools.engine.lanscan import measure_lan
 from nattools.engine.libp2p import measure_libp2p
 from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal

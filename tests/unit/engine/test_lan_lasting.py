@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from nattools.engine.lanlook import measure_lan
+from nattools.engine.lanscan import measure_lan
 from nattools.engine.options import MeasureOptions
 from nattools.lab.scenario import HostSpec, LanSpec, NatSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
