@@ -49,19 +49,19 @@ class EventObserver:
 
     async def effects(self, end_s: float) -> AsyncIterator[EventEffect]:
         """Everything until then. On the simulator each at its time, on network namespaces at once."""
-        motion = self._lab.motion
+        events = self._lab.events
         yield EventEffect(0.0, "", await self._news())
-        while motion.next_s <= end_s:
+        while events.next_s <= end_s:
             if self._lab.backend == "sim":
-                await motion.sleep()
-            at_s = motion.next_s
+                await events.sleep()
+            at_s = events.next_s
             async with AsyncExitStack() as open_flows:
                 networks = [self._lab.network(host) for host in self._hosts]
                 flows = [
                     await open_flows.enter_async_context(ServerFlow(each, self._asked)) for each in networks
                 ]
                 before = await asyncio.gather(*(flow.ask() for flow in flows))
-                text = await motion.step()
+                text = await events.step()
                 after = await asyncio.gather(*(flow.ask() for flow in flows))
             news = await self._news()
             changes = zip(self._hosts, map(change, before, after), strict=True)

@@ -170,7 +170,7 @@ def test_a_kernel_that_behaves_otherwise_filters_otherwise(backend: Backend) -> 
     async def main() -> list[bool]:
         alice, bob = lab.network("alice"), lab.network("bob")
         before = await reached(alice, bob)
-        await lab.motion.step()
+        await lab.events.step()
         return [before, await reached(alice, bob)]
 
     with still_lab(scenario, backend, 0) as lab:
@@ -199,7 +199,7 @@ def test_ipv6_goes_with_the_link_and_comes_back(backend: Backend) -> None:
     async def main() -> list[bool]:
         found = [await connects()]
         for _ in range(4):
-            await lab.motion.step()
+            await lab.events.step()
             found.append(await connects())
         return found
 

@@ -24,7 +24,7 @@ _REQUEST_AND_ACKNOWLEDGE = 5
 
 
 class NetnsChanges:
-    """`lab.motion.MovingLab` over network namespaces."""
+    """`lab.eventplayer.ChangeableLab` over network namespaces."""
 
     def __init__(
         self,
