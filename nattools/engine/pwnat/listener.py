@@ -13,8 +13,8 @@ from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.beacons import Beacons, interval_s
 from nattools.engine.pwnat.beaconsources import BeaconSource, EchoBeacons, UdpBeacons
-from nattools.engine.pwnat.hearing import Heard, Hearing
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
+from nattools.engine.pwnat.knockreceiver import KnockReceiver, ReceivedKnock
 from nattools.engine.pwnat.knocksession import PLAN_TIMES, KnockSession, planned
 from nattools.engine.pwnat.knockside import KnockSide
 from nattools.engine.pwnat.meeting import Meeting
@@ -48,10 +48,10 @@ class KnockListener(KnockSide):
         super().__init__(own, options, timeline)
         keys = keys_of(options.secret)
         self._session = KnockSession(keys)
-        self._hearing = Hearing(keys, self._session, counts, wall, self._tell)
+        self._receiver = KnockReceiver(keys, self._session, counts, wall, self._tell)
         nat = own.nat.udp4
         self._beacons = Beacons(counts, interval_s(None if nat is None else nat.binding_lifetime_s))
-        self._source: BeaconSource = (EchoBeacons if options.compat else UdpBeacons)(self._hearing)
+        self._source: BeaconSource = (EchoBeacons if options.compat else UdpBeacons)(self._receiver)
         self._socket: UdpSocket | None = None
         self.outside = OutsidePorts(own.run.network, self._source.send)
         self._port = options.port
@@ -71,7 +71,7 @@ class KnockListener(KnockSide):
 
     def secured(self) -> None:
         super().secured()
-        self._hearing.settled = True
+        self._receiver.settled = True
 
     @property
     def peer(self) -> Endpoint | None:
@@ -123,7 +123,7 @@ class KnockListener(KnockSide):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 while True:
-                    path = await self._followed(socket, await self._hearing.next())
+                    path = await self._followed(socket, await self._receiver.next())
                     if isinstance(path, SelectedPath):
                         return path
                     failed = path or failed
@@ -154,7 +154,7 @@ class KnockListener(KnockSide):
         """The path of the attempt before is lost, and its port is needed again."""
         self._close_meeting()
         self._session.attempt = max(self._session.attempt, self._session.heard_of)
-        self._hearing.forget(self._session.attempt)
+        self._receiver.forget(self._session.attempt)
         self._done.clear()
 
     def _close_meeting(self) -> None:
@@ -170,12 +170,12 @@ class KnockListener(KnockSide):
 
     # --- following a caller
 
-    async def _followed(self, socket: UdpSocket, heard: Heard) -> SelectedPath | NoPath | None:
+    async def _followed(self, socket: UdpSocket, received: ReceivedKnock) -> SelectedPath | NoPath | None:
         """A path to the caller; why there is none; None: the knock tells of no place to send to."""
-        place = self._place(heard)
+        place = self._place(received)
         if place is None:
             return None
-        knock = heard.knock
+        knock = received.knock
         if self._session.name != knock.session:
             self._turn_to(knock)
         self._session.attempt = self._session.heard_of = max(self._session.attempt, knock.attempt)
@@ -187,7 +187,7 @@ class KnockListener(KnockSide):
             self._source.share(socket)
         met = self._met
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(self._follow(met, heard))
+            following = group.create_task(self._follow(met, received))
             connected = group.create_task(met.driver.connected(3600.0))
             await asyncio.wait((following, connected), return_when=asyncio.FIRST_COMPLETED)
             for task in (following, connected):
@@ -210,22 +210,22 @@ class KnockListener(KnockSide):
         self._session.begin(knock.session)
         self._session.attempt = self._session.heard_of = knock.attempt
         self._done.clear()
-        self._hearing.begin_turn(knock)
+        self._receiver.begin_turn(knock)
 
-    async def _follow(self, met: Meeting, heard: Heard) -> None:
+    async def _follow(self, met: Meeting, received: ReceivedKnock) -> None:
         """Send to where each knock says, until there is none for a while, or another caller's turn."""
         with contextlib.suppress(TimeoutError):
             while True:
-                if heard.knock.session != self._session.name:
-                    self._hearing.put_back(heard)
+                if received.knock.session != self._session.name:
+                    self._receiver.put_back(received)
                     return
-                place = self._place(heard)
-                if place is not None and heard.knock.attempt == self._session.attempt:
+                place = self._place(received)
+                if place is not None and received.knock.attempt == self._session.attempt:
                     self._source.greet(met.socket, place, self.budget)
                     met.expect(place)
-                    await self._step(met, heard.knock)
+                    await self._step(met, received.knock)
                 async with asyncio.timeout(QUIET_S):
-                    heard = await self._hearing.next()
+                    received = await self._receiver.next()
 
     async def _step(self, met: Meeting, knock: Knock) -> None:
         """The plan's step that begins now, unless it has."""
@@ -233,12 +233,12 @@ class KnockListener(KnockSide):
         if not 0 < knock.step <= len(steps) or knock.step in self._done:
             return
         self._done.add(knock.step)
-        self._hearing.hold(steps[knock.step - 1].seconds or 0.0)
+        self._receiver.hold(steps[knock.step - 1].seconds or 0.0)
         await met.carry_out(self.own.run, self.timeline, steps[knock.step - 1], met.socket, first=True)
 
-    def _place(self, heard: Heard) -> Endpoint | None:
+    def _place(self, received: ReceivedKnock) -> Endpoint | None:
         """Where to send to; None: nothing may be sent there, and the person is told."""
-        place = heard.knock.place(heard.source)
+        place = received.knock.place(received.source)
         if place is None:
             return None
         network = self.own.run.network
@@ -246,7 +246,7 @@ class KnockListener(KnockSide):
         if refused is None and not network.is_public(place.host) and not self._is_near(place):
             refused = statement("pwnat-private-caller", place=str(place))
         if refused is not None:
-            self._hearing.tell(refused)
+            self._receiver.tell(refused)
             return None
         return place
 
