@@ -13,11 +13,11 @@ from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.beacons import Beacons, interval_s
 from nattools.engine.pwnat.beaconsources import BeaconSource, EchoBeacons, UdpBeacons
+from nattools.engine.pwnat.knockchecks import KnockChecks
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knockreceiver import KnockReceiver, ReceivedKnock
 from nattools.engine.pwnat.knocksession import PLAN_TIMES, KnockSession, planned
 from nattools.engine.pwnat.knockside import KnockSide
-from nattools.engine.pwnat.meeting import Meeting
 from nattools.engine.pwnat.outsideports import OutsidePorts
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
@@ -55,7 +55,7 @@ class KnockListener(KnockSide):
         self._socket: UdpSocket | None = None
         self.outside = OutsidePorts(own.run.network, self._source.send)
         self._port = options.port
-        self._met: Meeting | None = None
+        self._checks: KnockChecks | None = None
         self._done: set[int] = set()
         self._counts = counts
         self._refusal: Statement | None = None
@@ -76,7 +76,7 @@ class KnockListener(KnockSide):
     @property
     def peer(self) -> Endpoint | None:
         """Where the caller says that it is."""
-        return None if self._met is None else self._met.place
+        return None if self._checks is None else self._checks.place
 
     async def open(self) -> UdpSocket:
         """The socket that beacons leave from, and over which the connection goes. CannotRun: its port is
@@ -101,8 +101,8 @@ class KnockListener(KnockSide):
         """Idempotent."""
         self._beacons.stop()
         self._source.close()
-        if self._met is not None:
-            self._met.close()
+        if self._checks is not None:
+            self._checks.close()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -128,13 +128,13 @@ class KnockListener(KnockSide):
                         return path
                     failed = path or failed
         failed = failed or NoPath(self._why_nobody(wait_s), self._remedies(socket.local.port))
-        self._close_meeting()
+        self._close_checks()
         return failed
 
     def _why_nobody(self, wait_s: float) -> tuple[Statement, ...]:
         """Nobody was let in: did anybody try?"""
-        if self._met is not None:
-            return (_silent(self._met),)
+        if self._checks is not None:
+            return (_silent(self._checks),)
         if self._refusal is not None:
             return (self._refusal,)
         nobody = statement("pwnat-nobody", wait_s=wait_s)
@@ -152,16 +152,16 @@ class KnockListener(KnockSide):
 
     def _forget_path(self) -> None:
         """The path of the attempt before is lost, and its port is needed again."""
-        self._close_meeting()
+        self._close_checks()
         self._session.attempt = max(self._session.attempt, self._session.heard_of)
         self._receiver.forget(self._session.attempt)
         self._done.clear()
 
-    def _close_meeting(self) -> None:
-        if self._met is not None:
-            self.sent += self._met.sent
-            self._met.close()
-            self._met, self._socket = None, None
+    def _close_checks(self) -> None:
+        if self._checks is not None:
+            self.sent += self._checks.sent
+            self._checks.close()
+            self._checks, self._socket = None, None
 
     def _tell(self, why: Statement) -> None:
         if why.code != "pwnat-no-secret":  # the end tells how many they were
@@ -182,37 +182,37 @@ class KnockListener(KnockSide):
         known = "pwnat-called" if self._options.compat else "pwnat-knocked"
         self.timeline.note("knock", statement(known, place=str(place)), ok=True)
         self.budget.announce(_packets(knock), CHECKS)
-        if self._met is None:
-            self._met = Meeting(self._session, "listener", self.budget, socket)
+        if self._checks is None:
+            self._checks = KnockChecks(self._session, "listener", self.budget, socket)
             self._source.share(socket)
-        met = self._met
+        checks = self._checks
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(self._follow(met, received))
-            connected = group.create_task(met.driver.connected(3600.0))
+            following = group.create_task(self._follow(checks, received))
+            connected = group.create_task(checks.driver.connected(3600.0))
             await asyncio.wait((following, connected), return_when=asyncio.FIRST_COMPLETED)
             for task in (following, connected):
                 task.cancel()
-        path = met.path()
+        path = checks.path()
         if path is None:
-            return NoPath((_silent(met),))
-        self.timeline.note("nomination", met.nominated, ok=True)
+            return NoPath((_silent(checks),))
+        self.timeline.note("nomination", checks.nominated, ok=True)
         return path
 
     def _turn_to(self, knock: Knock) -> None:
         """The first caller, or another one: the one before has not got through and makes room. The port
         stays, for it is the one that callers know."""
-        if self._met is not None:
+        if self._checks is not None:
             self.timeline.note("knock", statement("pwnat-next-caller"))
-            self.sent += self._met.sent
-            self._met.driver.part_with(self._met.socket)
-            self._met.driver.close()
-            self._met = None
+            self.sent += self._checks.sent
+            self._checks.driver.part_with(self._checks.socket)
+            self._checks.driver.close()
+            self._checks = None
         self._session.begin(knock.session)
         self._session.attempt = self._session.heard_of = knock.attempt
         self._done.clear()
         self._receiver.begin_turn(knock)
 
-    async def _follow(self, met: Meeting, received: ReceivedKnock) -> None:
+    async def _follow(self, checks: KnockChecks, received: ReceivedKnock) -> None:
         """Send to where each knock says, until there is none for a while, or another caller's turn."""
         with contextlib.suppress(TimeoutError):
             while True:
@@ -221,20 +221,20 @@ class KnockListener(KnockSide):
                     return
                 place = self._place(received)
                 if place is not None and received.knock.attempt == self._session.attempt:
-                    self._source.greet(met.socket, place, self.budget)
-                    met.expect(place)
-                    await self._step(met, received.knock)
+                    self._source.greet(checks.socket, place, self.budget)
+                    checks.expect(place)
+                    await self._step(checks, received.knock)
                 async with asyncio.timeout(QUIET_S):
                     received = await self._receiver.next()
 
-    async def _step(self, met: Meeting, knock: Knock) -> None:
+    async def _step(self, checks: KnockChecks, knock: Knock) -> None:
         """The plan's step that begins now, unless it has."""
         steps = planned(knock.nat, knock.listener) * PLAN_TIMES
         if not 0 < knock.step <= len(steps) or knock.step in self._done:
             return
         self._done.add(knock.step)
         self._receiver.hold(steps[knock.step - 1].seconds or 0.0)
-        await met.carry_out(self.own.run, self.timeline, steps[knock.step - 1], met.socket, first=True)
+        await checks.carry_out(self.own.run, self.timeline, steps[knock.step - 1], checks.socket, first=True)
 
     def _place(self, received: ReceivedKnock) -> Endpoint | None:
         """Where to send to; None: nothing may be sent there, and the person is told."""
@@ -256,10 +256,10 @@ class KnockListener(KnockSide):
         return any(host.rpartition(".")[0] == place.host.rpartition(".")[0] for host in own)
 
 
-def _silent(met: Meeting) -> Statement:
+def _silent(checks: KnockChecks) -> Statement:
     """What a caller did after its knock, if not what was wanted."""
-    code = "pwnat-caller-other" if met.driver.agent.rejected else "pwnat-caller-silent"
-    return statement(code, place=str(met.place))
+    code = "pwnat-caller-other" if checks.driver.agent.rejected else "pwnat-caller-silent"
+    return statement(code, place=str(checks.place))
 
 
 def _packets(knock: Knock) -> int:

@@ -29,7 +29,7 @@ async def reached_at(run: MeasurementRun, socket: UdpSocket) -> Endpoint | None:
     return socket.local if seen is None and run.network.is_public(socket.local.host) else seen
 
 
-class Meeting:
+class KnockChecks:
     """The listener checks where a knock says that the caller is; the caller answers, and checks what has
     reached it. `place`: where the other side is thought to be."""
 
