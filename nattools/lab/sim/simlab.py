@@ -32,7 +32,7 @@ from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import topology_of
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.host import Environment, Gateway, Interface, Ipv6Setup, LinkNeighbour, Way
 from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
 from nattools.net.base import (
@@ -250,7 +250,7 @@ class SimNetwork:
 
     substrate: Substrate = "sim"
 
-    def __init__(self, node: Node, runs_in: Surroundings | None = None) -> None:
+    def __init__(self, node: Node, runs_in: Environment | None = None) -> None:
         self._node = node
         self._stack = node.stack
         self._runs_in = runs_in
@@ -362,7 +362,7 @@ class SimNetwork:
         """None: a simulated machine keeps no list of them."""
         return ()
 
-    def runs_in(self) -> Surroundings | None:
+    def runs_in(self) -> Environment | None:
         return self._runs_in
 
     def is_public(self, address: str) -> bool:
