@@ -53,7 +53,7 @@ def lane_probes(options: MeasureOptions) -> tuple[LaneProbe, ...]:
 @cache
 def _trials() -> tuple[LaneProbe, ...]:
     """What gets in, through, and to whom."""
-    from nattools.engine.punchplans import plan_birthday, plan_punch
+    from nattools.engine.punchprobeplan import plan_birthday, plan_punch
     from nattools.probes.birthday import Birthday
     from nattools.probes.errortrials import ErrorTrials
     from nattools.probes.packetforms import PacketForms
