@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from nattools.engine.analysis.connectivity import forbidden_here
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.formpassage import form_unknowns, fragments, passage
-from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, path_of
 from nattools.engine.analysis.inbounddrops import punched
+from nattools.engine.analysis.inboundipv6 import InboundFinding, checks_of, inbound, path_of
 from nattools.engine.analysis.ipv6addresses import answers_by_prefix, described, same_host_part
 from nattools.engine.analysis.ipv6problems import OwnDoing, problems
 from nattools.engine.analysis.latency import compared, is_slow, latency, preferred
