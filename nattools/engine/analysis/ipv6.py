@@ -8,13 +8,13 @@ from typing import Literal
 from msgspec.structs import replace
 
 from nattools.engine.analysis.connectivity import forbidden_here
+from nattools.engine.analysis.familylatency import compared, is_slow, latency, preferred
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.formpassage import form_unknowns, fragments, passage
 from nattools.engine.analysis.inbounddrops import punched
 from nattools.engine.analysis.inboundipv6 import InboundFinding, checks_of, inbound, path_of
 from nattools.engine.analysis.ipv6addresses import answers_by_prefix, described, same_host_part
 from nattools.engine.analysis.ipv6problems import OwnDoing, problems
-from nattools.engine.analysis.latency import compared, is_slow, latency, preferred
 from nattools.engine.analysis.pathmtu import path_mtu
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.endpoint import Family, parse_address, read_endpoint
