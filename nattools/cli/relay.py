@@ -11,8 +11,8 @@ import typer
 from msgspec.structs import replace
 
 from nattools.cli import options, running
+from nattools.cli.defaultrelays import map_folder, say_that_map_is_fetched
 from nattools.cli.options import OptionGroup, Request
-from nattools.cli.relaysathand import map_folder, say_that_map_is_fetched
 from nattools.cli.running import Invocation
 from nattools.cli.turnoptions import TurnSecret, TurnUser, credentials_of
 from nattools.engine.options import Emit, MeasureOptions

@@ -88,9 +88,9 @@ def _on_host(invocation: Invocation) -> Report:
     servers = chosen_servers(invocation.request.servers)
     chosen = measure_options(invocation.request, network, servers)
     if chosen.command == "diagnose":
-        from nattools.cli.relaysathand import relays_at_hand, say_that_map_is_fetched
+        from nattools.cli.defaultrelays import default_relays, say_that_map_is_fetched
 
-        search = relays_at_hand(servers, no_derp=invocation.request.no_derp)
+        search = default_relays(servers, no_derp=invocation.request.no_derp)
         if search.public_map:
             say_that_map_is_fetched(" (--no-derp: without)")
         chosen = replace(chosen, relays=search)
