@@ -15,7 +15,7 @@ from nattools.model.endpoint import parse_address
 from nattools.model.provider import Provider
 from nattools.model.report import Report
 from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
-from nattools.report.redaction.ownwords import constants, is_own
+from nattools.report.redaction.knownwords import constants, is_known
 from nattools.report.redaction.pseudonyms import Pseudonyms, plain_mac, taken_by
 from nattools.wording.texts import with_texts
 
@@ -149,7 +149,7 @@ class _Scrubber:
             self.replaced.add(whole)
             return self._pseudonyms.mac(whole)
         word = _word(token)
-        if is_own(word):
+        if is_known(word):
             return whole
         self.replaced.add(word)
         version = _VERSION.match(word)
