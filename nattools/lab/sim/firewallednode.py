@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nattools.lab.sim.simnet import SimNet
 
 
-class GuardedNode(Node):
+class FirewalledNode(Node):
     """What leaves opens the firewall for its answers; what else arrives is dropped or refused, once it has
     come to the interface."""
 
