@@ -25,8 +25,8 @@ from nattools.model.ipv6 import (
     Ipv6Router,
     Nat64Use,
     PathMtuByFamily,
+    PinholeTrial,
     Translation,
-    TriedPinhole,
 )
 from nattools.model.ipv6trial import SourceTrial
 from nattools.model.nat import Nat
@@ -177,7 +177,7 @@ def _name_server(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _pinhole(findings: Findings) -> TriedPinhole | None:
+def _pinhole(findings: Findings) -> PinholeTrial | None:
     made = [
         each
         for each in findings.routers.mappings
@@ -186,7 +186,7 @@ def _pinhole(findings: Findings) -> TriedPinhole | None:
     if not made:
         return None
     best = next((each for each in made if each.verified_inbound), made[0])
-    return TriedPinhole(
+    return PinholeTrial(
         protocol=best.protocol, verified_inbound=best.verified_inbound, dropped_at=best.dropped_at
     )
 
