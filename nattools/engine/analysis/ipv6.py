@@ -14,7 +14,7 @@ from nattools.engine.analysis.formpassage import form_unknowns, fragments, passa
 from nattools.engine.analysis.inbounddrops import punched
 from nattools.engine.analysis.inboundipv6 import InboundFinding, checks_of, inbound, path_of
 from nattools.engine.analysis.ipv6addresses import answers_by_prefix, described, same_host_part
-from nattools.engine.analysis.ipv6problems import OwnDoing, problems
+from nattools.engine.analysis.ipv6problems import LocalCauses, problems
 from nattools.engine.analysis.pathmtu import path_mtu
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.endpoint import Family, parse_address, read_endpoint
@@ -70,7 +70,7 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         unknown_reasons=_unknowns(findings, came_in, capable, works),
         evidence={"inbound": came_in.evidence} if came_in.evidence else {},
     )
-    own = OwnDoing(
+    own = LocalCauses(
         switched_off=host.ipv6.disabled is True,
         blocked=host.ipv6.blocked,
         forbidden=_forbidden(findings, 6),

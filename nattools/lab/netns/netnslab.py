@@ -28,7 +28,7 @@ from nattools.lab.netns.frameprocess import FrameProcess
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.netnschanges import NetnsChanges
 from nattools.lab.netns.nft6 import Prefixes
-from nattools.lab.netns.nodesetup import Unplugging, set_up
+from nattools.lab.netns.nodesetup import UnpluggedCables, set_up
 from nattools.lab.netns.serverprograms import ServerPrograms
 from nattools.lab.netns.tunnels import TunDevice
 from nattools.lab.netns.userspace import inside_nodes
@@ -224,7 +224,7 @@ class NetnsLab:
             self.scenario,
             self.layout,
             self._namespaces,
-            unplugging=Unplugging(self.layout, self._wiring, self._namespaces, self._without),
+            unplugging=UnpluggedCables(self.layout, self._wiring, self._namespaces, self._without),
             frames=self._frames,
             rules=self._rules,
             servers=self._servers,
