@@ -1,5 +1,5 @@
-"""Server-reflexive addresses (RFC 8445 5.1.1.2): where a server sees a socket, asked from the very socket that
-a strategy uses next."""
+"""Server-reflexive addresses (RFC 8445 5.1.1.2): where a server sees a socket, asked from the very socket
+that a strategy uses next."""
 
 from __future__ import annotations
 
