@@ -24,7 +24,7 @@ from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import Pingers, how_far, note_distance, try_derp
 from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.pinger import open_pinger
-from nattools.probes.relay.relaytrial import DerpAsk, RelayContext, TurnAsk
+from nattools.probes.relay.relaycontext import DerpAsk, RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
 from nattools.probes.target import Lane
 from nattools.protocols import derp

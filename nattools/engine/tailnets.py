@@ -27,7 +27,7 @@ from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import try_derp
 from nattools.probes.relay.inflight import InFlightLimit
-from nattools.probes.relay.relaytrial import DerpAsk, RelayContext
+from nattools.probes.relay.relaycontext import DerpAsk, RelayContext
 from nattools.probes.tailnet.controlprobe import try_control
 from nattools.probes.tailnet.regionprobe import try_regions
 from nattools.probes.tailnet.tailnetcontext import TailnetContext

@@ -15,7 +15,7 @@ from nattools.net.serversteps import StepFailure, Steps
 from nattools.probes.relay.crossing import LARGE_SIZES, Passage
 from nattools.probes.relay.inflight import HANDSHAKE
 from nattools.probes.relay.pinger import Pinger
-from nattools.probes.relay.relaytrial import DerpAsk, RelayContext, RelayRecord
+from nattools.probes.relay.relaycontext import DerpAsk, RelayContext, RelayRecord
 from nattools.protocols import derp
 
 OPEN_S: Final = 6.0
