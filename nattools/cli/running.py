@@ -190,7 +190,7 @@ async def _done(request: Request, network: Network, work: Callable[[], Awaitable
     """The work once, or again and again."""
     if request.watch is None:
         return await work()
-    from nattools.cli.watching import watched
+    from nattools.cli.watchcommand import watched
 
     return await watched(
         request.watch,
