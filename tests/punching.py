@@ -9,7 +9,7 @@ from typing import Any
 
 from simulated import STUN
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.natkinds import MATRIX_KINDS
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, RouterSpec, Scenario, ServerSpec

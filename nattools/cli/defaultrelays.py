@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nattools.cli.options import Servers
 from nattools.cli.outputs import tell
+from nattools.cli.sharedoptions import Servers
 from nattools.cli.turnoptions import credentials_of
 
 if TYPE_CHECKING:

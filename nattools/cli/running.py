@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from nattools.cli import options
-from nattools.cli.options import LabChoice, Request, Servers, chosen_servers
+from nattools.cli import sharedoptions
 from nattools.cli.outputs import show, write_files
 from nattools.cli.progress import ProgressLine
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.cli.sharedoptions import LabChoice, Request, Servers, chosen_servers
+from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
@@ -243,7 +243,7 @@ def _command(name: Literal["diagnose", "nat"], summary: str) -> Callable[..., in
         return _diagnosed(request)
 
     command.__doc__ = summary
-    return options.takes(request=options.measuring(name))(command)
+    return sharedoptions.takes(request=sharedoptions.measuring(name))(command)
 
 
 def _diagnosed(request: Request) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from nattools.engine.measurement import MeasurementRun, learn_translation
-from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.peersearch import MOST_PEERS, PeerSearch
 from nattools.engine.run import CompletedRun, new_run, put_questions, within_time_limit
 from nattools.engine.serverlookup import routed_families

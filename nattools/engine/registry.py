@@ -15,7 +15,7 @@ from nattools.probes.roundtrip import RoundTrip, RoundTripTcp
 
 if TYPE_CHECKING:
     from nattools.engine.measurement import MeasurementRun
-    from nattools.engine.options import MeasureOptions
+    from nattools.engine.measureoptions import MeasureOptions
     from nattools.engine.portmap.journal import Journal
     from nattools.model.report import Command
 

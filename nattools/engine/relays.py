@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from nattools.engine.measurement import MeasurementRun
-from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.relaysearch import RelaySearch, time_limited_user
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
 from nattools.engine.serverlookup import routed_families

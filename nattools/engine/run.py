@@ -24,7 +24,7 @@ from nattools.engine.measurement import (
     reach_servers,
     resolve_servers,
 )
-from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.plan import PlannedProbe
 from nattools.engine.serverlookup import routed_families
 from nattools.errors import CannotRun

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from nattools.engine.lanscan import measure_lan
 from nattools.engine.libp2p import measure_libp2p
-from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
 from nattools.engine.tailnets import measure_tailnets

@@ -17,7 +17,7 @@ from conftest import tool
 from relayedpeers import KINDS, UpgradeRecorder, context_of, drawn, is_direct, upgrade_of
 
 from nattools.engine.libp2p import measure_libp2p
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.peersearch import PeerSearch
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec

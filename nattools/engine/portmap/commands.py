@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_servers
-from nattools.engine.options import Emit, Event, MapOptions, MeasureOptions
+from nattools.engine.measureoptions import Emit, Event, MapOptions, MeasureOptions
 from nattools.engine.portmap import journaled
 from nattools.engine.portmap.journal import Journal, JournalEntry, shares_inside
 from nattools.engine.portmap.routersession import HeldMapping, PortmapSession

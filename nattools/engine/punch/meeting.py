@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from nattools.engine.options import Event
+from nattools.engine.measureoptions import Event
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.run import CompletedRun

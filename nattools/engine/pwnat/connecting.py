@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.bothsides import both_sides
 from nattools.engine.punch.local_side import LocalSide, behaviour, may_bind_low_ports
 from nattools.engine.punch.options import Use, Watcher, echoing

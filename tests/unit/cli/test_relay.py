@@ -9,9 +9,9 @@ import pytest
 
 from nattools.cli.app import run
 from nattools.cli.defaultrelays import default_relays
-from nattools.cli.options import Servers
 from nattools.cli.relay import relay_request, searched
-from nattools.engine.options import MeasureOptions
+from nattools.cli.sharedoptions import Servers
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.relays import turn_asks
 from nattools.engine.relaysearch import RelaySearch
 from nattools.errors import UsageError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nattools.cli import options
-from nattools.cli.options import chosen_servers
+from nattools.cli import sharedoptions
+from nattools.cli.sharedoptions import chosen_servers
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
 
@@ -96,5 +96,5 @@ def test_a_bad_variable_is_named(config: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_file_is_in_the_users_configuration_folder() -> None:
-    assert options.config_path().name == "config.toml"
-    assert options.config_path().parent.name == "nattools"
+    assert sharedoptions.config_path().name == "config.toml"
+    assert sharedoptions.config_path().parent.name == "nattools"

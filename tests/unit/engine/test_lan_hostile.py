@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from nattools.engine.laninterface import MOST_NEIGHBOURS
 from nattools.engine.lanscan import measure_lan
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint

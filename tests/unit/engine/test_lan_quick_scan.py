@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.quicklanscan import QuickLanScan
 from nattools.engine.run import new_run
 from nattools.lab.scenario import HostSpec, LanSpec, NatSpec, Scenario

@@ -11,7 +11,7 @@ from simulated import STUN, behind_nat
 
 from nattools.engine import registry
 from nattools.engine.inboundtrial import Ipv6Inbound
-from nattools.engine.options import Event, MeasureOptions
+from nattools.engine.measureoptions import Event, MeasureOptions
 from nattools.engine.ownprefixes import OwnPrefixes
 from nattools.engine.quicklanscan import QuickLanScan
 from nattools.engine.relays import Relays

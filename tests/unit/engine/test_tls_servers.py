@@ -8,7 +8,7 @@ import pytest
 from certificates import HOST, certificate
 from simulated import behind_nat
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.scenario import NatSpec

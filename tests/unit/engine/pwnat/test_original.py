@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import Watcher
 from nattools.engine.pwnat.connecting import listen
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import Connected, Use, UseResult, Watcher
 from nattools.engine.pwnat import knockchecks
 from nattools.engine.pwnat.connecting import Side, both, connect, listen

@@ -17,7 +17,7 @@ import msgspec
 from nattools.cli import completion
 from nattools.cli.help import connect, lab, measure, output, watch
 from nattools.cli.outputs import check_writable, checked_outputs
-from nattools.engine.options import PUBLIC_SERVERS
+from nattools.engine.measureoptions import PUBLIC_SERVERS
 from nattools.errors import UsageError
 from nattools.model.endpoint import Family
 from nattools.model.serveruri import ServerUri, parse_server
