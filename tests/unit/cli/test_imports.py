@@ -17,7 +17,7 @@ RUN = (
 )
 NAT = {
     "nattools.engine": """analyse serverlookup measurement sharedoptions plan registry run""",
-    "nattools.engine.analysis": """advice allocation areas connectivity direct_ipv6 directupgrade endings
+    "nattools.engine.analysis": """diagnosisadvice allocation areas connectivity direct_ipv6 directupgrade endings
         evidence externals filtering findings mapping obstacles overlayremedies peer_kinds portmap_verdicts
         portmappings program_verdicts punching pwnat_verdicts quotefindings relay_verdicts requirements
         servers tailscaleadvice tailscalepaths techniquetables translation inbounddrops""",
