@@ -16,9 +16,9 @@ RUN = (
     "json.dump([code, sorted(sys.modules)], sys.stderr)"
 )
 NAT = {
-    "nattools.engine": """analyse serverlookup measurement sharedoptions plan registry run""",
-    "nattools.engine.analysis": """diagnosisadvice allocation areas connectivity direct_ipv6 directupgrade endings
-        evidence externals filtering findings mapping obstacles overlayremedies peer_kinds portmap_verdicts
+    "nattools.engine": """analyse serverlookup measurement measureoptions plan registry run""",
+    "nattools.engine.analysis": """diagnosisadvice allocation areas connectivity direct_ipv6 directupgrade
+        endings evidence externals filtering findings mapping obstacles overlayremedies peer_kinds portmap_verdicts
         portmappings program_verdicts punching pwnat_verdicts quotefindings relay_verdicts requirements
         servers tailscaleadvice tailscalepaths techniquetables translation inbounddrops""",
     "nattools.net": """addresses base eventloop exchange mappedaddress resolve translated""",

@@ -15,7 +15,7 @@ from nattools.model.serveruri import parse_server
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "config.toml"
-    monkeypatch.setattr(options, "config_path", lambda: path)
+    monkeypatch.setattr(sharedoptions, "config_path", lambda: path)
     monkeypatch.delenv("NATTOOLS_SERVER", raising=False)
     return path
 
