@@ -14,7 +14,7 @@ from nattools.model.endpoint import host_of, read_endpoint
 from nattools.model.nat import FilteringBehaviour, Layer
 from nattools.model.observation import FORBIDDEN_HERE, Binding, Hop
 from nattools.model.statement import Reason, statement
-from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared, is_translated_hop
+from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared, is_squatted, is_translated_hop
 
 _CAME = ("answered", "error", "malformed")
 _STOPPED = ("prohibited", "timeout")
@@ -165,7 +165,9 @@ def _nearest(hops: list[Hop]) -> list[Hop]:
 
 
 def _inside(path: PathEvidence, address: str | None) -> bool:
-    return address is not None and not (path.is_public(address) or is_translated_hop(address))
+    if address is None or is_translated_hop(address):
+        return False
+    return not path.is_public(address) or is_squatted(address)
 
 
 def _within(path: PathEvidence, filtering: FilteringBehaviour) -> int | None:
@@ -188,7 +190,8 @@ def _counts_all(path: PathEvidence, hops: list[Hop]) -> bool:
 
 def _before_public(hops: list[Hop], path: PathEvidence) -> int | None:
     """The hop before the first one with a public address: there the outermost NAT stands, as a rule."""
-    public = [hop.ttl for hop in hops if hop.address is not None and path.is_public(hop.address)]
+    found = [hop for hop in hops if hop.address is not None and path.is_public(hop.address)]
+    public = [hop.ttl for hop in found if not _inside(path, hop.address)]
     return min(public) - 1 if public and min(public) > 1 else None
 
 
