@@ -28,6 +28,8 @@ UNLIKELY = 0.01
 """Ports that lie so close in an aligned block only by such a chance have another block."""
 MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
+LOOKS = 10
+"""The last of several looks at the same ports has to see so many times more."""
 FEWEST = 5
 """Fewer external ports than this are no pattern."""
 KEPT_SHARE = 0.75
@@ -171,7 +173,7 @@ def mostly_ordered_step(ports: list[int], *, keeps_parity: bool = True) -> int |
     common, span = reduce(gcd, _gaps(ordered)), ordered[-1] - ordered[0]
     even = _chance_of_evenness(common, len(ports), keeps_parity=keeps_parity)
     chance = 2 * _chance_of_inversions(len(ports), few) * _chance_of_nearness(len(ports), span, _room(ports))
-    return sign * common if chance * even < CERTAIN_ERROR else None
+    return sign * common if chance * even * LOOKS < CERTAIN_ERROR else None
 
 
 def _chance_of_inversions(count: int, most: int) -> float:

@@ -20,7 +20,8 @@ NAT = {
     "nattools.engine.analysis": """diagnosisadvice allocation areas connectivity direct_ipv6 directupgrade
         endings evidence externals filtering findings mapping obstacles overlayremedies pathloss
         peer_kinds portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings
-        relay_verdicts requirements servers tailscaleadvice tailscalepaths techniques translation inbounddrops""",
+        relay_verdicts requirements servers tailscaleadvice tailscalepaths techniques translation
+        inbounddrops""",
     "nattools.net": """addresses base eventloop exchange mappedaddress resolve translated""",
     "nattools.probes": """dialbacks estimate filtering hairpin layers mapping nat64prefix ownaddress probe
         question reach roundtrip target tcpquestion""",
