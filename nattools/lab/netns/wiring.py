@@ -235,5 +235,5 @@ def plug_in(
         batch.append(f"make the bridge {bridge.name} of {bridge.node}", "link", **wanted, kind="bridge")
     for index, cable in enumerate(wiring.cables, _FIRST_INDEX):
         what = f"make the cable between {cable.left.node} and {cable.right.node}"
-        batch.append(what, "link", **end(cable.left), index=index, kind="veth", peer=end(cable.right))
+        batch.append(what, "link", **end(cable.right), index=index, kind="veth", peer=end(cable.left))
     batch.send(through)
