@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import closing
 
 import pytest
 
@@ -57,9 +58,10 @@ def test_a_cable_that_was_put_in_again_is_in_service_too() -> None:
 
 def test_what_is_not_brought_up_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "LIMIT_S", 0.01)
-    batch = NetlinkBatch()
-    with NetnsLab(drawn(NatSpec()), start_servers=False) as lab:
-        for devices, own, missing in ((["lo", NOWHERE], (), NOWHERE), (["lo"], ("2a10:9::9",), "2a10:9::9")):
-            with pytest.raises(CannotRun, match=f"has not brought up {missing} of internet"):
-                readiness.await_service(batch, INTERNET, lab._namespaces[INTERNET], devices, own)
-    batch.close()
+    with NetnsLab(drawn(NatSpec()), start_servers=False) as lab, closing(NetlinkBatch()) as batch:
+        lab.changes().unplug("alice")
+        namespace = lab._namespaces["alice"]
+        with pytest.raises(CannotRun, match="has not brought up eth0 of alice"):
+            readiness.await_service(batch, "alice", namespace, ["lo", "eth0"], ())
+        with pytest.raises(CannotRun, match="has not brought up 2a10:9::9 of alice"):
+            readiness.await_service(batch, "alice", namespace, ["lo"], ["2a10:9::9"])
