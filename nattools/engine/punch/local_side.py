@@ -21,7 +21,7 @@ from nattools.model.nat import NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network
 from nattools.probes.portmap import Granted, MappingRequest
-from nattools.traversal.sample import where_seen
+from nattools.traversal.serverreflexive import server_reflexive
 from nattools.traversal.side import side_of
 from nattools.traversal.steps import LOWEST_PORT
 
@@ -97,7 +97,7 @@ async def stay_low(run: MeasurementRun, nat: NatByTransport) -> bool:
         with contextlib.suppress(CannotRun):
             socket = await run.network.open_udp(family=4, port=port, interface=run.options.interface)
             try:
-                seen = await where_seen(socket, server)
+                seen = await server_reflexive(socket, server)
             finally:
                 socket.close()
             return seen is None or seen.port < LOWEST_PORT
