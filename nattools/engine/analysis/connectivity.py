@@ -224,8 +224,8 @@ def _double(
     own = {_network(answer.local.host) for answer in path.answers if answer.local is not None}
     if len(networks) > 1 and (not own or networks[0] in own) and (reach or inferred or 2) >= 2:
         return True
-    if cgnat and any(not is_shared(network) for network in own) and own:
-        return True
+    if cgnat and any(_inside(path, network) and not is_shared(network) for network in own):
+        return True  # a network of public addresses may well be routed
     return None
 
 
