@@ -45,7 +45,7 @@ test: setup lab-tools
 	@scripts/test.sh $(ARGS)
 
 test-as-user: setup lab-tools
-	@scripts/as-user.sh tests/netns tests/interop --ignore=tests/netns/test_serve_under_attack.py $(ARGS)
+	@scripts/as-user.sh tests/netns --ignore=tests/netns/test_serve_under_attack.py $(ARGS) + tests/interop $(ARGS)
 
 check: setup
 	@$(PYTHON) -m ruff check .
