@@ -142,6 +142,13 @@ def test_warnings_that_come_and_go() -> None:
     assert compare(calm, passing).same
 
 
+def test_two_commands_are_the_same_only_in_what_both_measure() -> None:
+    found = compare(home_router(), replace(home_router(), command="nat"))
+    assert found.same
+    assert found.meaning.code == "diff-same-in-common"
+    assert compare(home_router(), home_router()).meaning.code == "diff-same"
+
+
 def test_nothing_that_a_report_holds_reaches_the_terminal_as_it_is() -> None:
     evil = with_nat(external=("\x1b[31m11.9.0.2\x07",))
     found = compare(home_router(), evil)
