@@ -48,13 +48,15 @@ class Address(msgspec.Struct, frozen=True):
 
 class Port(msgspec.Struct, frozen=True):
     """A node's interface on a segment. `uplink`: a default route leaves here, of the families of `gateways`;
-    `routing` is a host's, and `lets_out` False where its own firewall lets nothing out. `link` False: its
+    `standby` is the address of another router, to which a default route leads that is not taken; `routing` is
+    a host's, and `lets_out` False where its own firewall lets nothing out. `link` False: its
     cable is out."""
 
     node: str
     interface: str
     addresses: tuple[Address, ...]
     gateways: tuple[str, ...] = ()
+    standby: str | None = None
     uplink: bool = False
     vpn: bool = False
     routing: Routing = "by-source"
