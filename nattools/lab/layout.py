@@ -156,6 +156,8 @@ def plan(scenario: Scenario) -> Layout:
     return Layout(nodes, tuple(draft.segments), tuple(draft.routes))
 
 
+STANDBY_METRIC = 1000
+"""Of a default route that is not taken as long as there is another."""
 _HOST_PART = 0xA5C1_7E09_33D4_0000
 """What the last half of hosts' addresses begins with where it is to be told from a router's outside one."""
 
@@ -208,8 +210,16 @@ def _inside(draft: _Draft, name: str) -> None:
                 )
             )
             impairments[host] = host_spec
+    ports = [msgspec.structs.replace(port, standby=_standby(scenario, port, ports)) for port in ports]
     lan = LanSpec() if nat is None else nat.lan
     draft.segments.append(Segment(f"{name}-lan", tuple(ports), impairments, lan))
+
+
+def _standby(scenario: Scenario, port: Port, ports: list[Port]) -> str | None:
+    """The IPv4 address of the host that would forward if the router did not."""
+    spec = scenario.host.get(port.node)
+    named = None if spec is None or not port.uplink else spec.standby
+    return next((a.ip for each in ports if each.node == named for a in each.addresses[:1]), None)
 
 
 def _is_routed(spec: HostSpec, router: str, gateway: str) -> bool:

@@ -256,6 +256,7 @@ class SimulatedRouters:
 
 
 _PROTOCOLS: dict[MappingProtocol, Protocols] = {"upnp-igd": "upnp", "nat-pmp": "nat-pmp", "pcp": "pcp"}
+STANDBY_OUTSIDE = "11.254.0.2"
 _FIREWALL = "WANIPv6FirewallControl:1"
 
 
@@ -300,6 +301,12 @@ async def start_fake(
         pinholes = tuple(each for each in how.services if each == _FIREWALL)
         how = msgspec.structs.replace(how, services=pinholes)
     return await start_router(network, own, external, how, forwards)
+
+
+async def start_standby(network: Network, address: str, mapper: MapperSpec) -> FakeRouter:
+    """A router that has another line than the one that packets take: it makes what it is asked for, which
+    leads nowhere."""
+    return await start_router(network, address, STANDBY_OUTSIDE, behaviour(NatSpec(), mapper, public=True))
 
 
 def families(layout: Layout, router: str) -> tuple[Family, ...]:

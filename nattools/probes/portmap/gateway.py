@@ -110,8 +110,8 @@ def _places(network: Network, gateways: list[Gateway]) -> Iterator[GatewayContex
 
 
 def _on_path(network: Network, here: list[Gateway]) -> frozenset[str]:
-    """Of the routers of one interface those that forward, by family: the next hop of the route that the system
-    takes, and those of its metric, among which Linux shares what it sends."""
+    """Of the routers of one interface those that forward, by family: the next hop of the route that the
+    system takes, and those of its metric, among which Linux shares what it sends."""
     found = set()
     for family in {each.family for each in here}:
         known = [each for each in here if each.family == family and each.address is not None]
