@@ -15,7 +15,7 @@ from simulated import pass_time
 
 from nattools.engine.options import MapOptions
 from nattools.engine.portmap import commands
-from nattools.engine.portmap.journal import Journal, Moment
+from nattools.engine.portmap.journal import Journal, JournalEntry, Moment
 from nattools.engine.portmap.keep import MappingChange, keep
 from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
 from nattools.lab.routers.igddevice import PORT as WEB_PORT
@@ -184,6 +184,7 @@ class Life:
         self.folder = folder
         self.jumped_s = 0.0
         self.restarts = 0
+        self.noted: list[JournalEntry] = []
         self.said: list[str] = []
         self.problems: list[str] = []
         self.with_server = self.draw.random() < 0.3
@@ -273,7 +274,7 @@ class Life:
     async def _delete_all(self) -> None:
         report = await self._command("delete", MapOptions(mine=True))
         self._check_claims(report, "delete")
-        left = self._ours()
+        left = [row for row in self._ours() if not self._is_nobodys(row)]
         if left:
             self.problems.append(f"left behind: {left}")
 
@@ -290,7 +291,9 @@ class Life:
             work = self._work(name, wish, journal)
             if not kills or self.draw.random() < 0.4:
                 self.said.append(f"{name} {_told(wish)}")
-                return await work
+                report = await work
+                self.noted = journal.notes()
+                return report
             return await self._killed(name, work, journal)
 
     async def _killed(
@@ -346,6 +349,12 @@ class Life:
     def _ours(self) -> list[TableMapping]:
         rows = self.router.table.rows(asyncio.get_running_loop().time())
         return [row for row in rows if row.inside.host == ALICE]
+
+    def _is_nobodys(self, row: TableMapping) -> bool:
+        """Can nobody know who made it, who has not seen the answer: by neither its port nor its name? Then it
+        is not forgotten."""
+        noted = any(note.granted is None and note.wanted.internal == row.inside for note in self.noted)
+        return self.behaviour.names == "replaced" and self.behaviour.moves != 0 and not row.nonce and noted
 
     def _check_claims(self, report: Report | None, what: str) -> None:
         """What the report says is there is in the router's table, and what it calls removed is not."""

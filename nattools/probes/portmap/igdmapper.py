@@ -180,7 +180,17 @@ class IgdMapper:
             ):
                 ports.append(port)
         refusals = [await self._delete_port(service, wanted, port, _same) for port in ports]
-        return next((each for each in refusals if each is not None), None)
+        refused = next((each for each in refusals if each is not None), None)
+        if refused is None and wanted.own_ports:
+            refused = next(
+                (
+                    _nobodys(each)
+                    for each in there
+                    if _leads_to(each, wanted) and each.external_port not in ports
+                ),
+                None,
+            )
+        return refused
 
     async def _has(self, service: igd.Service, wanted: MappingRequest, port: int) -> bool:
         row = await row_at(self.gateway, service, wanted.transport, port)
@@ -308,6 +318,13 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _nobodys(row: TableEntry) -> Refused:
+    """It leads to the same inside from a port that was not asked for, by another name: some routers make
+    another port than they are asked for, and some give mappings names of their own."""
+    detail = f"port {row.external_port} leads there ({row.description[:40]}), which may be another program's"
+    return Refused(protocol="upnp-igd", failure="not asked", detail=detail)
 
 
 def _replaced(row: TableEntry) -> Refused:
