@@ -379,6 +379,8 @@ class Life:
             return "it is there" if maker == claim.protocol else ""
         if claim.protocol != "upnp-igd" and (self.behaviour.full or self.behaviour.told_port is not None):
             return ""  # nothing but a look from outside could tell
+        if claim.protocol != "upnp-igd" and self.router.restarts > 1:
+            return ""  # one restart soon after another does not show in a count of seconds
         false_lifetime = claim.protocol != "upnp-igd" and self.behaviour.told_lifetime_s is not None
         if row is None:
             # whether it is over nobody can know whom the router has told a longer lifetime

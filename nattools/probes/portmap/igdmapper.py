@@ -99,6 +99,9 @@ class IgdMapper:
                 before = row if isinstance(row, TableEntry) else None
                 if await self._made_after_all(service, wanted, attempt, refused, before):
                     return await self._granted(wanted, attempt, attempt.port)
+                anew = there and attempt.may_make_anew(refused)
+                if anew and await self._delete_port(service, wanted, attempt.port, _same) is None:
+                    continue
             else:
                 # routers overwrite a mapping of the same machine without a word, whichever program made it
                 refused = _conflict(row)
