@@ -351,10 +351,13 @@ class Life:
         return [row for row in rows if row.inside.host == ALICE]
 
     def _is_nobodys(self, row: TableMapping) -> bool:
-        """Can nobody know who made it, who has not seen the answer: by neither its port nor its name? Then it
-        is not forgotten."""
+        """Can nobody find it: made at another port than was asked for by a router that refuses its list; or
+        know whose it is, with another name too, who has not seen the answer? Then it is not forgotten."""
+        how = self.behaviour
+        if row.nonce or not how.moves:
+            return False
         noted = any(note.granted is None and note.wanted.internal == row.inside for note in self.noted)
-        return self.behaviour.names == "replaced" and self.behaviour.moves != 0 and not row.nonce and noted
+        return how.list_error is not None or (how.names == "replaced" and noted)
 
     def _check_claims(self, report: Report | None, what: str) -> None:
         """What the report says is there is in the router's table, and what it calls removed is not."""
@@ -379,8 +382,8 @@ class Life:
             return "it is there" if maker == claim.protocol else ""
         if claim.protocol != "upnp-igd" and (self.behaviour.full or self.behaviour.told_port is not None):
             return ""  # nothing but a look from outside could tell
-        if claim.protocol != "upnp-igd" and self.router.restarts > 1:
-            return ""  # one restart soon after another does not show in a count of seconds
+        if claim.protocol != "upnp-igd" and self.router.restarts > (self.behaviour.epoch == "true"):
+            return ""  # neither a count that is none shows a restart, nor any one soon after another
         false_lifetime = claim.protocol != "upnp-igd" and self.behaviour.told_lifetime_s is not None
         if row is None:
             # whether it is over nobody can know whom the router has told a longer lifetime

@@ -173,27 +173,29 @@ class IgdMapper:
     ) -> Refused | None:
         if granted is not None:
             return await self._delete_port(service, wanted, granted.external_port, _leads_to, granted.named)
+        return await self._delete_unseen(service, wanted)
+
+    async def _delete_unseen(self, service: igd.Service, wanted: MappingRequest) -> Refused | None:
+        """What a question may have made whose answer was never seen."""
         table = await list_rows(self.gateway, service)
         there = [each for each in table.entries if each.transport == wanted.transport]
         ports = [each.external_port for each in there if _same(each, wanted)]
         listed = {each.external_port for each in there}
-        for port in islice(ports_to_try(wanted), _MAX_TRIES):
-            if port not in listed and (
-                port == wanted.suggested_port or await self._has(service, wanted, port)
-            ):
-                ports.append(port)
-        refusals = [await self._delete_port(service, wanted, port, _same) for port in ports]
+        tried = [port for port in islice(ports_to_try(wanted), _MAX_TRIES) if port not in listed]
+        found = [port for port in tried if await self._has(service, wanted, port)]
+        unshown = [port for port in tried if port == wanted.suggested_port and port not in found]
+        refusals = [
+            await self._delete_port(service, wanted, port, _same) for port in (*ports, *found, *unshown)
+        ]
         refused = next((each for each in refusals if each is not None), None)
-        if refused is None and wanted.own_ports:
-            refused = next(
-                (
-                    _nobodys(each)
-                    for each in there
-                    if _leads_to(each, wanted) and each.external_port not in ports
-                ),
-                None,
-            )
-        return refused
+        if refused is not None or ports or found or not wanted.own_ports:
+            return refused
+        unknown = [each for each in there if _leads_to(each, wanted)]
+        if unknown:
+            return _nobodys(unknown[0])
+        # AddAnyPortMapping makes another port than the one asked for where that is taken
+        elsewhere = table.incomplete and service.version >= 2 and not wanted.exact
+        return _may_be_elsewhere(table) if elsewhere else None
 
     async def _has(self, service: igd.Service, wanted: MappingRequest, port: int) -> bool:
         row = await row_at(self.gateway, service, wanted.transport, port)
@@ -328,6 +330,11 @@ def _nobodys(row: TableEntry) -> Refused:
     another port than they are asked for, and some give mappings names of their own."""
     detail = f"port {row.external_port} leads there ({row.description[:40]}), which may be another program's"
     return Refused(protocol="upnp-igd", failure="not asked", detail=detail)
+
+
+def _may_be_elsewhere(table: Listing) -> Refused:
+    detail = f"it may have another port, and the router's list is incomplete: {table.incomplete}"
+    return Refused(protocol="upnp-igd", failure="malformed", refusal=table.refusal, detail=detail)
 
 
 def _replaced(row: TableEntry) -> Refused:
