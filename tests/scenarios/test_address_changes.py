@@ -6,7 +6,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.scenarioevents import EventSpec

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 from routerkinds import MINE, OddHome, behind, made
 
-from nattools.engine.options import MapOptions
+from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
 from nattools.lab.routers import RouterBehaviour
 from nattools.lab.routers.igddevice import PORT
