@@ -322,7 +322,7 @@ TOPICS = (
         "external-addresses",
         "More than one external address",
         (
-            "external-address*", "addresses-several", "addresses-paired", "address-disputed",
+            "external-address*", "addresses-several", "addresses-in-turn*", "addresses-paired", "address-disputed",
             "mapping-addresses-disputed",
         ),
         "Servers saw this machine at several addresses: the NAT has several (a pool), several ways lead "
