@@ -15,7 +15,7 @@ from simulated import pass_time
 
 from nattools.engine.options import MapOptions
 from nattools.engine.portmap import commands
-from nattools.engine.portmap.journal import Journal, Moment
+from nattools.engine.portmap.journal import Journal, Timestamp
 from nattools.engine.portmap.keep import MappingChange, keep
 from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
 from nattools.lab.routers.table import TableMapping
@@ -113,7 +113,7 @@ def drawn(draw: random.Random, known: dict[str, tuple[Any, ...]]) -> RouterBehav
 class KilledJournal(Journal):
     """A journal whose process may die before or after one of its writes: then nothing is written any more."""
 
-    def __init__(self, folder: Path, clock: Callable[[], Moment]) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], Timestamp]) -> None:
         super().__init__(folder, clock=clock)
         self.dead = False
         self.before_write: Callable[[], None] = lambda: None
@@ -245,7 +245,7 @@ class Life:
         """One command in a process of its own; None: it was killed, or could not run."""
         loop = asyncio.get_running_loop()
         journal = KilledJournal(
-            self.folder, lambda: Moment(2e9 + loop.time() + self.jumped_s, loop.time(), "boot")
+            self.folder, lambda: Timestamp(2e9 + loop.time() + self.jumped_s, loop.time(), "boot")
         )
         with journal:
             work = self._work(name, wish, journal)

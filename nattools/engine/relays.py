@@ -64,7 +64,7 @@ async def _derp_of(
 ) -> None:
     """Those named, and those of the maps."""
     async with asyncio.TaskGroup() as group:
-        with context.line.measuring():
+        with context.uplink.measuring():
             for ask, far in (await _derp_to_try(run, context, search, families)).items():
                 group.create_task(_try_derp(run, context, ask, far))
             await asyncio.sleep(0)  # each of them measures from now on

@@ -29,7 +29,7 @@ from nattools.model.observation import (
 )
 from nattools.model.quotedchecksumseen import QuotedChecksum
 from nattools.model.statement import Reason, Statement, statement
-from nattools.net.outsideview import as_ipv4, why_impossible
+from nattools.net.mappedaddress import as_ipv4, why_impossible
 
 
 class ServerGroups:

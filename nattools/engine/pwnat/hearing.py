@@ -29,6 +29,8 @@ TURN_S: Final = 6.0
 """Nor does a caller keep others out for longer, however much it knocks, if it has not got through."""
 LONGEST_TURN_S: Final = 40.0
 """With a plan, whose steps take their time."""
+MOST_OVER: Final = 64
+"""Sessions that were replaced, and are not followed again."""
 FORGOTTEN_S: Final = 5.0
 """A caller that waits for its turn knocks at least every 2.2 s."""
 
@@ -43,7 +45,8 @@ class Heard(NamedTuple):
 class Hearing:
     """Hand it each error that is about a beacon; `next` gives the knocks of the session, or of another one
     that takes its place. `note` is told, once each, why somebody who knows the secret is not followed.
-    `settled`: the session has had a connection, and nobody takes its place. `wall`: seconds of UTC."""
+    `settled`: the session has had a connection, and nobody takes its place as long as it lives: `newcomer_s`
+    tells of who would. `wall`: seconds of UTC."""
 
     def __init__(
         self,
@@ -59,6 +62,8 @@ class Hearing:
         self.settled = False
         self._waiting: deque[Heard] = deque(maxlen=MOST_WAITING)
         self._other: tuple[Heard, float] | None = None
+        self._quiet_since = 0.0
+        self._over: deque[bytes] = deque(maxlen=MOST_OVER)
         self._keeps_until = self._turn_ends = 0.0
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -93,12 +98,10 @@ class Hearing:
                 self.tell(statement("pwnat-stale", apart_s=round(abs(self._filter.apart_s or 0.0), 1)))
             return
         heard = Heard(knock, error.offender)
-        if self._session.name not in (None, knock.session):
-            self.tell(statement("pwnat-busy"))
-            self._other = (heard, self._loop.time())
-            self._changed.set()
-            return
-        self._keep(heard)
+        if self._session.name in (None, knock.session):
+            self._keep(heard)
+        elif knock.session not in self._over:
+            self._keep_for_later(heard)
 
     def take_original(self, error: IcmpError, port: int) -> None:
         """The same where the original's errors come: any Time Exceeded about an echo request is a caller, at
@@ -127,9 +130,37 @@ class Hearing:
     def _keep(self, heard: Heard) -> None:
         if heard.knock.attempt > self._session.attempt and self._session.name is not None:
             self._session.heard_of = max(self._session.heard_of, heard.knock.attempt)
+        self._quiet_since = self._loop.time()
         self.hold()
         self._waiting.append(heard)
         self._changed.set()
+
+    def _keep_for_later(self, heard: Heard) -> None:
+        """Another session's knock."""
+        self.tell(statement("pwnat-busy"))
+        if self.newcomer_s is None:
+            self._quiet_since = self._loop.time()
+        self._other = (heard, self._loop.time())
+        self._changed.set()
+
+    @property
+    def newcomer_s(self) -> float | None:
+        """So long has another session knocked, and this one not. None: no other one does."""
+        now = self._loop.time()
+        if self._other is None or now - self._other[1] > FORGOTTEN_S:
+            return None
+        return now - self._quiet_since
+
+    def begin_anew(self) -> None:
+        """The session is over for good, and whoever knocks is heard as if there had been none."""
+        if self._session.name is not None:
+            self._over.append(self._session.name)
+        self._session.leave()
+        self.settled = False
+        self._waiting.clear()
+        other, self._other = self._other, None
+        if other is not None:
+            self._keep(other[0])
 
     async def next(self) -> Heard:
         """The next one. It is another session's once the one that is followed has been silent for a moment,
@@ -140,7 +171,8 @@ class Hearing:
                 return other or self._waiting.popleft()
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(None if self._other is None else self._room_at):
+                makes_room = self._other is not None and not self.settled
+                async with asyncio.timeout_at(self._room_at if makes_room else None):
                     await self._changed.wait()
 
     @property
@@ -150,9 +182,9 @@ class Hearing:
     def _takes_over(self) -> Heard | None:
         """Who does now."""
         now = self._loop.time()
-        if self._other is not None and (self.settled or now - self._other[1] > FORGOTTEN_S):
+        if self._other is not None and now - self._other[1] > FORGOTTEN_S:
             self._other = None
-        if self._other is None or now < self._room_at:
+        if self._other is None or self.settled or now < self._room_at:
             return None
         heard, self._other = self._other[0], None
         self._waiting.clear()

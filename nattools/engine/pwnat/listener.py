@@ -35,7 +35,8 @@ CHECKS: Final = 400
 
 
 class KnockListener(KnockSide):
-    """`open` first, `close` at the end. `wall`: seconds of UTC."""
+    """`open` first, `close` at the end. `wall`: seconds of UTC. `replaced`: the caller is gone, and
+    another one waits for its place."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class KnockListener(KnockSide):
         self._done: set[int] = set()
         self._counts = counts
         self._refusal: Statement | None = None
+        self.replaced = False
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -72,6 +74,20 @@ class KnockListener(KnockSide):
     def secured(self) -> None:
         super().secured()
         self._hearing.settled = True
+
+    @property
+    def newcomer_s(self) -> float | None:
+        return self._hearing.newcomer_s
+
+    def make_room(self) -> Statement:
+        self.replaced = True
+        return statement("pwnat-caller-gone")
+
+    def begin_anew(self, wait_s: float) -> None:
+        """Wait for another caller as at first, for so long. The connection with the one before has ended."""
+        self.replaced = self.settled = False
+        self._hearing.begin_anew()
+        self._until = self._loop.time() + wait_s
 
     @property
     def peer(self) -> Endpoint | None:

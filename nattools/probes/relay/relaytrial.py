@@ -17,7 +17,7 @@ from nattools.net.serversteps import ServerStep, StepFailure
 from nattools.probes.probe import Recorder
 from nattools.probes.relay.crossing import SIZES, Passage, largest, series, throughput
 from nattools.probes.relay.inflight import InFlightLimit
-from nattools.probes.relay.quietline import QuietLine
+from nattools.probes.relay.shareduplink import SharedUplink
 from nattools.protocols import derp
 from nattools.protocols.turn.credentials import LongTermCredentials
 
@@ -58,7 +58,7 @@ class RelayContext(msgspec.Struct, frozen=True):
     family: Family | None = None
     interface: str | None = None
     pinned: dict[str, str] = {}
-    line: QuietLine = msgspec.field(default_factory=QuietLine)
+    uplink: SharedUplink = msgspec.field(default_factory=SharedUplink)
 
 
 class RelayRecord:
@@ -73,7 +73,7 @@ class RelayRecord:
         self._time = asyncio.get_running_loop().time
         self._began_at = self._time()
         self._measures = True
-        context.line.begin()
+        context.uplink.begin()
 
     @property
     def longest_s(self) -> float | None:
@@ -129,7 +129,7 @@ class RelayRecord:
             self.told["mtu"] = await largest(whole.crossing(), context.flight, sizes)
         if context.throughput:
             self._has_measured()
-            async with context.line.alone():
+            async with context.uplink.alone():
                 carried, seconds = await throughput(way.crossing())
             self.told |= {"carried_bytes": carried, "carried_s": round(seconds, 3)}
 
@@ -137,7 +137,7 @@ class RelayRecord:
         """From now on others may fill the line."""
         if self._measures:
             self._measures = False
-            self.context.line.end()
+            self.context.uplink.end()
 
     def note(self) -> None:
         """Of a trial that was broken off before its end nothing follows but what was seen."""

@@ -21,7 +21,7 @@ NAT = {
         evidence externals filtering findings mapping obstacles overlayremedies peer_kinds portmap_verdicts
         portmappings program_verdicts punching pwnat_verdicts quotefindings relay_verdicts requirements
         servers tailscaleadvice tailscalepaths techniques translation whostops""",
-    "nattools.net": """addresses base eventloop exchange outsideview resolve translated""",
+    "nattools.net": """addresses base eventloop exchange mappedaddress resolve translated""",
     "nattools.probes": """dialbacks estimate filtering hairpin layers mapping nat64prefix ownaddress probe
         question reach roundtrip target tcpquestion""",
     "nattools.protocols": """dialback errortrial icmp ip nat64 packet provenrequest""",

@@ -142,7 +142,7 @@ def test_a_report_of_an_earlier_version_has_texts_alone() -> None:
     report = load(json.dumps(old).encode())
     assert report.timed_out
     assert with_texts(report).techniques[0].summary == "As it was worded once."
-    assert reanalyse(report, is_public=is_public).noted(TIME_OVER)
+    assert reanalyse(report, is_public=is_public).warns_of(TIME_OVER)
 
 
 def test_a_map_report_of_an_earlier_version_keeps_its_headline() -> None:

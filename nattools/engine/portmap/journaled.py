@@ -1,4 +1,4 @@
-"""Mappings that the journal tells of, asked about and removed by their notes alone: those of another run, of
+"""Mappings known from the journal alone, asked about and removed by their entries: those of another run, of
 one that was killed, or of another network."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""When a line may be filled: who measures times on it needs it for himself, and so does who fills it."""
+"""Measuring times and measuring throughput on one uplink: a full uplink would spoil the times, so
+throughput is measured when no time is being measured, one measurement after the other."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 
-class QuietLine:
-    """Measurements go on side by side; then those who fill the line have it, one after the other."""
+class SharedUplink:
+    """Times are measured side by side; then each throughput measurement has the uplink to itself."""
 
     def __init__(self) -> None:
         self._measuring = 0
@@ -17,19 +18,19 @@ class QuietLine:
         self._one = asyncio.Lock()
 
     def begin(self) -> None:
-        """One more measures."""
+        """A measurement of times begins."""
         self._measuring += 1
         self._quiet.clear()
 
     def end(self) -> None:
-        """One of them is finished."""
+        """One of them has ended."""
         self._measuring -= 1
         if not self._measuring:
             self._quiet.set()
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Inside, somebody measures."""
+        """Inside, times are measured."""
         self.begin()
         try:
             yield
@@ -38,7 +39,7 @@ class QuietLine:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Inside, nobody else fills the line, and nobody who has begun before measures."""
+        """Inside, no other throughput is measured, nor any times that were begun before."""
         async with self._one:
             await self._quiet.wait()
             yield

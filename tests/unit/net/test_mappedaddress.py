@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nattools.model.endpoint import Endpoint
-from nattools.net.outsideview import as_ipv4, why_impossible
+from nattools.net.mappedaddress import as_ipv4, why_impossible
 
 SERVER = Endpoint("11.201.0.2", 3478)
 INSIDE = Endpoint("10.0.1.2", 5000)
