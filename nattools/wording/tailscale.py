@@ -158,7 +158,7 @@ SENTENCES = {
         "way there, they go through {via}, and the program calls it direct all the same."
     ),
     "peer-trying": "Its program is trying to connect: no path has answered yet, not even through a relay.",
-    "peer-failed": "Every path was tried and none answered, not even through a relay.",
+    "peer-unreached": "Every path was tried and none answered, not even through a relay.",
     "peer-idle": "No packets go there, so no path is chosen.",
     "ping-peer": "tailscale ping {name} makes it choose one.",
     "peer-way-unknown": "The status does not say which path packets take.",

@@ -142,7 +142,7 @@ def _unconnected(
         return (statement("peer-trying"),), ()
     if own.program == "webrtc":
         return (statement("webrtc-failed"),), (statement("webrtc-add-turn"),)
-    return _by_networks(findings, ways, own, peer, (statement("peer-failed"),))
+    return _by_networks(findings, ways, own, peer, (statement("peer-unreached"),))
 
 
 def _relays(own: OverlayStatus, peer: OverlayPeer) -> tuple[Statement, ...]:
