@@ -145,8 +145,8 @@ def decode(data: bytes) -> Message:
     """Read one message, the whole of a datagram or a frame of `Framer`.
 
     ProtocolError: not STUN, cut short or too long, an attribute that overruns the message. Without the
-    magic cookie only RFC 3489's methods are read; old servers send unaligned values there, which is let
-    pass.
+    magic cookie only RFC 3489's methods are read. Values that are not padded, as some servers send them, are
+    let pass there and in answers.
     """
     size = len(data)
     if size < 24:
@@ -178,9 +178,25 @@ def _decode_unusual(data: bytes) -> Message:
         raise ProtocolError("the first two bits are not zero")
     if length + 20 != len(data):
         raise ProtocolError(f"a STUN message of {len(data)} bytes claims {length + 20}")
-    if cookie == c.MAGIC_COOKIE:
+    if cookie != c.MAGIC_COOKIE:
+        return _decode_legacy(data, number)
+    kind = KINDS[number & 0x110]
+    if kind in ("request", "indication"):
         raise ProtocolError(f"the length {length} is not a multiple of 4")
-    return _decode_legacy(data, number)
+    return Message(method_of(number), kind, data[8:20], _read_unaligned(data), data)
+
+
+def _read_unaligned(data: bytes) -> tuple[Attribute, ...]:
+    """The attributes of an answer whose server pads all but the last value, or none: there are such, with
+    names of any length in SOFTWARE."""
+    missing = -len(data) % 4
+    try:
+        found = _read_attributes(data + bytes(missing), 3)
+    except ProtocolError:
+        return _read_attributes(data, 0)
+    if -len(found[-1][1]) % 4 < missing:
+        raise ProtocolError("an attribute overruns the message")
+    return found
 
 
 def _decode_legacy(data: bytes, number: int) -> Message:
