@@ -3,6 +3,7 @@ MESSAGE-INTEGRITY (RFC 8489 14.5 to 14.7)."""
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from binascii import crc32
 from struct import Struct, error
@@ -190,13 +191,11 @@ def _read_unaligned(data: bytes) -> tuple[Attribute, ...]:
     """The attributes of an answer whose server pads all but the last value, or none: there are such, with
     names of any length in SOFTWARE."""
     missing = -len(data) % 4
-    try:
+    with contextlib.suppress(ProtocolError):
         found = _read_attributes(data + bytes(missing), 3)
-    except ProtocolError:
-        return _read_attributes(data, 0)
-    if -len(found[-1][1]) % 4 < missing:
-        raise ProtocolError("an attribute overruns the message")
-    return found
+        if -len(found[-1][1]) % 4 >= missing:  # else it is the value itself that is not all there
+            return found
+    return _read_attributes(data, 0)
 
 
 def _decode_legacy(data: bytes, number: int) -> Message:
