@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-import msgspec
-
 from nattools.errors import ProtocolError
 from nattools.lab.impairment import Impairment
 from nattools.lab.motion import specs_in_time
