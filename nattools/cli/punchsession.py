@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 from nattools.cli.app import INTERRUPTED
@@ -74,7 +75,7 @@ class PunchSession:
     @property
     def use(self) -> Use:
         """For the engine."""
-        return Use(self._run, self._prepare, self._wanted.uses)
+        return Use(self._run, self._prepare, self._wanted.uses, repeats=not self._wanted.pipe)
 
     async def listen(self) -> None:
         """Listen for the forwards, before anybody is met. CannotRun: a port cannot be had."""
@@ -92,7 +93,17 @@ class PunchSession:
             self._pipe = PipeUse(tunnel)
 
     async def _run(self, connected: Connected) -> UseResult:
-        self._listen_to_signals()
+        self.problem = ""
+        hear_as_before = self._listen_to_signals()
+        try:
+            return await self._used(connected)
+        finally:
+            if self._forwarding is not None:
+                self._forwarding.detach()
+            if not self._stop.is_set():
+                hear_as_before()
+
+    async def _used(self, connected: Connected) -> UseResult:
         punch = connected.report().connection
         if punch is not None and self._wanted.uses and self._display is not None:
             self._display.connected(punch, lasts=self._wanted.lasts)
@@ -104,19 +115,24 @@ class PunchSession:
             told = not work.done()
             for task in (work, stop):
                 task.cancel()
-        if self._forwarding is not None:
-            self._forwarding.close()
         if told:
             await connected.tunnel.finish(_INTERRUPTED, timeout_s=GOODBYE_S)
         return UseResult(echoes=self._echoes, throughput=self._throughput, problem=self.problem)
 
-    def _listen_to_signals(self) -> None:
+    def _listen_to_signals(self) -> Callable[[], None]:
+        """What is returned undoes it."""
+
         def interrupt() -> None:
             self.interrupted = True
             self._stop.set()
 
-        on_signal(interrupt, "SIGINT", "SIGHUP")
-        on_signal(self._stop.set, "SIGTERM")
+        undo = on_signal(interrupt, "SIGINT", "SIGHUP"), on_signal(self._stop.set, "SIGTERM")
+
+        def hear_as_before() -> None:
+            for each in undo:
+                each()
+
+        return hear_as_before
 
     async def _work(self, connected: Connected) -> None:
         """All that was asked for, in the order in which it makes sense."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import completion, options
+from nattools.cli import completion, sharedoptions
 from nattools.cli.app import new_app
 from nattools.cli.outputs import (
     check_writable,
@@ -26,6 +26,7 @@ from nattools.cli.outputs import (
 from nattools.errors import UsageError
 from nattools.model.provider import Provider
 from nattools.model.report import Report
+from nattools.report.document import Document
 from nattools.report.safetext import safe, valid_text
 from nattools.report.savedreport import load_file, problems
 from nattools.report.terminal import lay_out, terminal_columns, write_lines
@@ -88,12 +89,12 @@ def show_report(
     code: Code = None,
     form: Form = "terminal",
     again: Again = False,
-    output: options.Output = None,
-    as_json: options.Json = False,
-    verbose: options.Verbose = 0,
+    output: sharedoptions.Output = None,
+    as_json: sharedoptions.Json = False,
+    verbose: sharedoptions.Verbose = 0,
 ) -> int:
     """Show a saved report as it was shown when measured, or what a support code says."""
-    options.check_choice("--format", form, FORMATS)
+    sharedoptions.check_choice("--format", form, FORMATS)
     if (file is None) == (code is None):
         raise UsageError(
             "give FILE, a report, or --code CODE, a support code of nattools ipv6\n"
@@ -107,7 +108,7 @@ def show_report(
             raise UsageError(f"--code: a support code is shown as terminal, json or txt, not as {form}")
         return _show_code(code or "", as_json=as_json or form == "json")
     report = _anew(load_file(file)) if again else load_file(file)
-    detail = options.detail_of(verbose)
+    detail = sharedoptions.detail_of(verbose)
     if form == "terminal" or as_json:
         show(report, as_json=as_json, detail=detail)
     else:
@@ -118,7 +119,6 @@ def show_report(
 
 def _show_code(code: str, *, as_json: bool) -> int:
     from nattools.model.supportcode import read_support_code
-    from nattools.report.document import Document
     from nattools.report.sections.ipv6 import of_code
     from nattools.wording.texts import ipv6_with_texts
 
@@ -129,9 +129,7 @@ def _show_code(code: str, *, as_json: bool) -> int:
     if as_json:
         write_json(found)
         return 0
-    columns = terminal_columns(sys.stdout)
-    write_lines(lay_out(Document(f"Support code {found.code}", of_code(found)), columns), sys.stdout)
-    sys.stdout.flush()
+    _write_page(Document(f"Support code {found.code}", of_code(found)))
     return 0
 
 
@@ -143,7 +141,7 @@ def _anew(report: Report) -> Report:
 
 
 @report_app.command("validate")
-def validate_report(file: File, as_json: options.Json = False) -> int:
+def validate_report(file: File, as_json: sharedoptions.Json = False) -> int:
     """Check a saved report: exit code 0 if it is a report of this schema, 1 if it is not."""
     if not os.path.isfile(file):
         raise UsageError(f"there is no file {file}")
@@ -166,11 +164,11 @@ def predict(
     a: Annotated[Path, typer.Argument(metavar="A", help="One machine's report.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The other machine's report.")],
     low_ports: LowPorts = None,
-    as_json: options.Json = False,
+    as_json: sharedoptions.Json = False,
 ) -> int:
     """How two machines would connect: by what, with what odds, packets and time."""
-    options.check_choice("--low-ports", low_ports, ("a", "b", "both"))
-    from nattools.report.prediction import prediction_json, render_prediction
+    sharedoptions.check_choice("--low-ports", low_ports, ("a", "b", "both"))
+    from nattools.report.prediction import prediction_json, prediction_page
     from nattools.traversal.punchplan import MeasuredEnd, plan
 
     reports = (load_file(a), load_file(b))
@@ -181,37 +179,36 @@ def predict(
         ("A's", "B's"),
     )
     files = (valid_text(str(a)), valid_text(str(b)))
-    text = (
-        prediction_json(made, files)
-        if as_json
-        else render_prediction(made, files, reports, terminal_columns(sys.stdout))
-    )
-    write_out(text)
+    if as_json:
+        write_out(prediction_json(made, files))
+    else:
+        _write_page(prediction_page(made, files, reports, terminal_columns(sys.stdout)))
     return 0
+
+
+def _write_page(page: Document) -> None:
+    write_lines(lay_out(page, terminal_columns(sys.stdout)), sys.stdout)
+    sys.stdout.flush()
 
 
 @report_app.command("diff")
 def diff(
     a: Annotated[Path, typer.Argument(metavar="A", help="The earlier report.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The later one.")],
-    as_json: options.Json = False,
-    verbose: options.Verbose = 0,
+    as_json: sharedoptions.Json = False,
+    verbose: sharedoptions.Verbose = 0,
 ) -> int:
     """What has changed from one report to another, and what that means.
 
     Exit code 0: nothing that two measurements of one network would not show; 1: something."""
-    from nattools.report.comparison import compare, comparison_json, render_comparison
+    from nattools.report.comparison import compare, comparison_json, comparison_page
 
     reports = (load_file(a), load_file(b))
     found, files = compare(*reports), (valid_text(str(a)), valid_text(str(b)))
-    text = (
-        comparison_json(found, files)
-        if as_json
-        else render_comparison(
-            found, files, reports, terminal_columns(sys.stdout), all_of_it=bool(options.detail_of(verbose))
-        )
-    )
-    write_out(text)
+    if as_json:
+        write_out(comparison_json(found, files))
+    else:
+        _write_page(comparison_page(found, files, reports, all_of_it=bool(sharedoptions.detail_of(verbose))))
     return 0 if found.same else 1
 
 
@@ -228,7 +225,7 @@ def redact(
     verdicts."""
     kept = frozenset(filter(None, (word.strip() for word in (keep or "").split(","))))
     for word in sorted(kept):
-        options.check_choice("--keep", word, KEPT)
+        sharedoptions.check_choice("--keep", word, KEPT)
     if networks is not None and not kept & {"asn", "country"}:
         raise UsageError("--networks FILE is for --keep asn,country")
     if salt is not None and not salt:
@@ -301,7 +298,7 @@ def merge(
         list[Path] | None,
         typer.Option("-o", "--output", metavar="FILE", help=".json, .html, .md or .parquet. Repeatable."),
     ] = None,
-    as_json: options.Json = False,
+    as_json: sharedoptions.Json = False,
 ) -> int:
     """Many reports as one: which technique works for which share of them, by kind of NAT, provider and
     country, and which pairs of them would connect.

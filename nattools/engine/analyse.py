@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from nattools import __version__
-from nattools.engine.analysis.advice import advice, measurement_notices
 from nattools.engine.analysis.areas import AreaFindings
+from nattools.engine.analysis.diagnosisadvice import advice, measurement_notices
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
 from nattools.engine.analysis.obstacles import open_mappings
 from nattools.engine.analysis.portmap_verdicts import mapping_notices
 from nattools.engine.analysis.portmappings import router_evidence
 from nattools.engine.analysis.requirements import requirements
-from nattools.engine.analysis.servers import Conduct, conduct, describe, server_notices
+from nattools.engine.analysis.servers import ServerBehaviour, describe, server_behaviours, server_notices
 from nattools.engine.analysis.techniques import techniques
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Interface
@@ -39,8 +39,8 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     """
     host = measurement.host
     paths = gather(host.interfaces, measurement.observations, is_public, host.gateways)
-    conducts = conduct(list(paths.values()))
-    by_path = _all_paths(paths, conducts)
+    behaviours = server_behaviours(list(paths.values()))
+    by_path = _all_paths(paths, behaviours)
     findings = AreaFindings(measurement, by_path, is_public, router_evidence(measurement.observations))
     verdicts = techniques(findings)
     table = () if measurement.command in _OWN_ANSWER else _peers(findings)
@@ -55,7 +55,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         scenario=measurement.scenario,
         seed=measurement.seed,
         host=measurement.host,
-        servers=describe(measurement.servers, list(paths.values()), conducts),
+        servers=describe(measurement.servers, list(paths.values()), behaviours),
         nat=findings.by_transport,
         ipv6=findings.ipv6 if measurement.command in _ABOUT_IPV6 else None,
         mappings=findings.routers.mappings,
@@ -69,12 +69,12 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
         techniques=verdicts,
         peers=table,
         requirements=() if measurement.command == "ipv6" else requirements(findings),
-        cross_checks=_cross_checks(findings, conducts),
+        cross_checks=_cross_checks(findings, behaviours),
         notices=unique(
             (
                 *measurement_notices(measurement),
                 *mapping_notices(findings),
-                *server_notices(conducts, outsides),
+                *server_notices(behaviours, outsides),
             )
         ),
         observations=measurement.observations,
@@ -82,13 +82,13 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
     return with_texts(report)
 
 
-def _cross_checks(findings: Findings, conducts: dict[str, Conduct]) -> tuple[CrossCheck, ...]:
+def _cross_checks(findings: Findings, behaviours: dict[str, ServerBehaviour]) -> tuple[CrossCheck, ...]:
     seen = findings.measurement.observations
     if not findings.seen(SecondOpinion):
         return ()
     from nattools.engine.analysis.cross_checks import cross_checks
 
-    distrusted = any(each.distrusted for each in conducts.values())
+    distrusted = any(each.distrusted for each in behaviours.values())
     return cross_checks(seen, findings.nat("udp", 4), findings.routers, distrusted)
 
 
@@ -100,16 +100,18 @@ def so_far(
 ) -> dict[tuple[Transport, Family], Nat]:
     """The findings alone, for those who go on measuring."""
     paths = gather(interfaces, observations, is_public)
-    return {key: found.nat for key, found in _all_paths(paths, conduct(list(paths.values()))).items()}
+    return {
+        key: found.nat for key, found in _all_paths(paths, server_behaviours(list(paths.values()))).items()
+    }
 
 
 def _all_paths(
-    paths: dict[tuple[Transport, Family], PathEvidence], conducts: dict[str, Conduct]
+    paths: dict[tuple[Transport, Family], PathEvidence], behaviours: dict[str, ServerBehaviour]
 ) -> dict[tuple[Transport, Family], PathFindings]:
     by_path: dict[tuple[Transport, Family], PathFindings] = {}
     for (transport, family), path in paths.items():
         twin = paths["tcp" if transport == "udp" else "udp", family]
-        found = path_findings(path, twin, conducts, by_path.get((twin.transport, family)))
+        found = path_findings(path, twin, behaviours, by_path.get((twin.transport, family)))
         if found is not None:
             by_path[transport, family] = found
     return by_path

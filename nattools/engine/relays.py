@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
-from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import MeasurementRun
-from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.relaysearch import RelaySearch, time_limited_user
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
+from nattools.engine.serverlookup import routed_families
 from nattools.errors import UsageError
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import Gap
@@ -24,7 +24,7 @@ from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import Pingers, how_far, note_distance, try_derp
 from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.pinger import open_pinger
-from nattools.probes.relay.relaytrial import DerpAsk, RelayContext, TurnAsk
+from nattools.probes.relay.relaycontext import DerpAsk, RelayContext, TurnAsk
 from nattools.probes.target import Lane
 from nattools.protocols import derp
 from nattools.protocols.stun.constants import SERVICE_RELAY
@@ -63,7 +63,7 @@ async def _derp_of(
 ) -> None:
     """Those named, and those of the maps."""
     async with asyncio.TaskGroup() as group:
-        with context.line.measuring():
+        with context.uplink.measuring():
             for ask, far in (await _derp_to_try(run, context, search, families)).items():
                 group.create_task(_try_derp(run, context, ask, far))
             await asyncio.sleep(0)  # each of them measures from now on

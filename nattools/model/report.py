@@ -184,7 +184,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     notices: tuple[Statement, ...] = ()
     observations: tuple[AnyObservation, ...] = ()
 
-    def noted(self, code: str) -> bool:
+    def warns_of(self, code: str) -> bool:
         """Does a warning of this code stand in the report? Reports of earlier versions say so in words
         alone."""
         words = _EARLIER_WORDS.get(code)
@@ -200,4 +200,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def timed_out(self) -> bool:
         """Was the time given over too soon?"""
-        return self.noted(TIME_OVER)
+        return self.warns_of(TIME_OVER)

@@ -15,10 +15,12 @@ import signal
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 _FILES = 8192
 _GARBAGE_AFTER = 10_000
+_CALLS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, Callable[[], object]]] = WeakKeyDictionary()
 _INTERRUPTING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -62,17 +64,31 @@ def run_interruptibly(main: Callable[[], Awaitable[T]], *, for_long: bool = Fals
     return result
 
 
-def on_signal(call: Callable[[], object], *names: str) -> None:
-    """Have the running loop call this when one of these signals comes, in place of what it did until now.
-    Nothing changes where the system or the loop has no such signal, nor for a SIGHUP that this process was
-    started to survive (nohup)."""
+def on_signal(call: Callable[[], object], *names: str) -> Callable[[], None]:
+    """Have the running loop call this when one of these signals comes, in place of what it did until now;
+    what is returned puts that back. Nothing changes where the system or the loop has no such signal, nor
+    for a SIGHUP that this process was started to survive (nohup)."""
     loop = asyncio.get_running_loop()
+    calls = _CALLS.setdefault(loop, {})
+    before: dict[int, Callable[[], object] | None] = {}
     for name in names:
         number = getattr(signal, name, None)
         if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
             continue
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(number, call)
+            before[number], calls[number] = calls.get(number), call
+
+    def put_back() -> None:
+        for number, earlier in before.items():
+            if earlier is None:
+                loop.remove_signal_handler(number)
+                del calls[number]
+            else:
+                loop.add_signal_handler(number, earlier)
+                calls[number] = earlier
+
+    return put_back
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

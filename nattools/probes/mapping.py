@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from nattools.model.endpoint import Endpoint, parse_endpoint
 from nattools.model.observation import Binding
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.outsideview import as_ipv4, why_impossible
+from nattools.net.mappedaddress import as_ipv4, why_impossible
 from nattools.probes.probe import EVERY_COMMAND, LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import BindingQuestion, Target

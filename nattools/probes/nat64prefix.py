@@ -20,7 +20,7 @@ from nattools.net import exchange
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import Network, TcpFailure
 from nattools.net.eventloop import TimeLimit
-from nattools.net.outsideview import as_ipv4
+from nattools.net.mappedaddress import as_ipv4
 from nattools.protocols import stun
 from nattools.protocols.nat64 import (
     LENGTHS,

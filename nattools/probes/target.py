@@ -11,7 +11,7 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.observation import Binding, Outcome, Purpose
-from nattools.net.outsideview import as_ipv4, why_impossible
+from nattools.net.mappedaddress import as_ipv4, why_impossible
 from nattools.protocols import stun
 from nattools.protocols.nat64 import WELL_KNOWN, embed, embedded, prefix_of
 from nattools.protocols.stun import constants as c

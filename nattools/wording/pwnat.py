@@ -44,6 +44,11 @@ SENTENCES = {
     ),
     "pwnat-busy": "Another caller is knocking; only one at a time is let in.",
     "pwnat-next-caller": "The previous caller did not get through; the next one is let in.",
+    "pwnat-caller-gone": (
+        "The caller no longer answers, and another one knocks who knows the secret: that one has its place "
+        "now."
+    ),
+    "pwnat-used-once": "Part of what was piped is with the caller that is gone: start both sides again.",
     "pwnat-private-caller": (
         "The caller knocks, but its packet left with the private address {place}, and it does not know its "
         "public one: let it name a server with --server."

@@ -89,7 +89,7 @@ IMPOSSIBLE: dict[str, str] = {
     "reserved": "a reserved address",
     "none": "no address",
 }
-"""Why an address that a server names cannot be how it sees us (`nattools.net.outsideview`)."""
+"""Why an address that a server names cannot be how it sees us (`nattools.net.mappedaddress`)."""
 STRATEGIES: dict[str, str] = {
     "host": "directly to its address",
     "reflexive": "hole punching",

@@ -15,8 +15,9 @@ from nattools.lab.scenario import Scenario
 from nattools.lab.scenariofiles import load, parse
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure
-from nattools.trials.happenings import Onlooker, end_s, still_lab
-from nattools.trials.outlook import outlook, stun_addresses
+from nattools.protocols.stun import binding_request, new_transaction_id
+from nattools.trials.eventeffects import EventObserver, end_s, still_lab
+from nattools.trials.viewfromoutside import stun_addresses, view_from_outside
 
 pytestmark = pytest.mark.netns
 
@@ -40,7 +41,7 @@ def played(scenario: Scenario, backend: Backend) -> list[tuple[str, tuple[str, .
     """All that happens, with what the hosts see of it."""
 
     async def main() -> list[tuple[str, tuple[str, ...]]]:
-        return [(each.text, each.news) async for each in Onlooker(lab).happenings(end_s(scenario))]
+        return [(each.text, each.news) async for each in EventObserver(lab).effects(end_s(scenario))]
 
     with still_lab(scenario, backend, 0) as lab:
         return lab.run(main)
@@ -154,23 +155,29 @@ def test_a_kernel_that_behaves_otherwise_filters_otherwise(backend: Backend) -> 
     change = behaves('filtering = "endpoint-independent"')
     scenario = parse(HOME.format(more="") + "[host.bob]\n" + change, "t.toml")
 
+    server = Endpoint("11.201.0.2", 3478)
+
     async def reached(network: Network, stranger: Network) -> bool:
         socket, other = await network.open_udp(family=4), await stranger.open_udp(family=4)
-        heard = asyncio.Event()
-        socket.on_datagram = lambda data, source: heard.set() if source.host == "11.101.0.2" else None
-        socket.send(b"out", stun_addresses(scenario, lab.layout)[0])
-        await asyncio.sleep(0.1)
+        came: asyncio.Queue[Endpoint] = asyncio.Queue()
+        socket.on_datagram = lambda data, source: came.put_nowait(source)
+        heard = []
         for _ in range(3):
-            other.send(b"in", Endpoint("11.1.0.2", socket.local.port))
-            await asyncio.sleep(0.1)
+            # what the stranger said before that has arrived when the answer comes, or never will
+            socket.send(binding_request(new_transaction_id()), server)
+            async with asyncio.timeout(LIMIT_S):
+                while heard[-1:] != [server]:
+                    heard.append(await came.get())
+            heard.append(Endpoint("11.1.0.2", socket.local.port))
+            other.send(b"in", heard[-1])
         socket.close()
         other.close()
-        return heard.is_set()
+        return "11.101.0.2" in [each.host for each in heard]
 
     async def main() -> list[bool]:
         alice, bob = lab.network("alice"), lab.network("bob")
         before = await reached(alice, bob)
-        await lab.motion.step()
+        await lab.events.step()
         return [before, await reached(alice, bob)]
 
     with still_lab(scenario, backend, 0) as lab:
@@ -199,7 +206,7 @@ def test_ipv6_goes_with_the_link_and_comes_back(backend: Backend) -> None:
     async def main() -> list[bool]:
         found = [await connects()]
         for _ in range(4):
-            await lab.motion.step()
+            await lab.events.step()
             found.append(await connects())
         return found
 
@@ -214,7 +221,7 @@ def test_things_happen_while_something_else_runs_in_it() -> None:
 
         async def until_it_is_out() -> str:
             async with asyncio.timeout(LIMIT_S):
-                while (found := await outlook(lab.network("alice"), asked)) != "no link":
+                while (found := await view_from_outside(lab.network("alice"), asked)) != "no link":
                     pass
             return found
 
@@ -243,7 +250,9 @@ def test_a_server_whose_process_was_stopped_twice_comes_back_once() -> None:
                 changes.start_server,
             ):
                 await each("stun")
-                found.append(await outlook(lab.network("alice"), stun_addresses(scenario, lab.layout)))
+                found.append(
+                    await view_from_outside(lab.network("alice"), stun_addresses(scenario, lab.layout))
+                )
             return found
 
         up = "11.1.0.2, the same port for each"

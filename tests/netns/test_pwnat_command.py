@@ -236,3 +236,37 @@ def test_a_server_tries_both_parts(tmp_path: Path) -> None:
         bare = both.lab.popen("carol", [*drop, *program], env=both.environment, stdout=subprocess.PIPE)
         found = json.loads(bare.communicate(timeout=60)[0])["pwnat"]
         assert (found["listener"], found["caller"]) == ("passes", "unknown")
+
+
+def test_a_caller_that_was_killed_makes_room_for_the_next_one(tmp_path: Path) -> None:
+    """Without a word. The forward that leads to it leads to the next one."""
+    with home(tmp_path) as both:
+        one = listen(both, "--forward", "8080:127.0.0.1:8000")
+        for times in (1, 2):
+            other = call(both, "--allow", "127.0.0.1:8000")
+            other.await_match("Connected directly")
+            one.await_match(rf"(?s)(Ctrl-C ends it.*){{{times}}}")
+            if times == 1:
+                other.process.kill()
+                other.process.communicate()
+        serves = both.lab.popen(
+            "carol", [sys.executable, "-c", _SAYS_HELLO], stdout=subprocess.PIPE, env=both.environment
+        )
+        try:
+            assert serves.stdout is not None
+            assert serves.stdout.readline()
+            ask = "import socket; print(socket.create_connection(('127.0.0.1', 8080), 10).recv(5))"
+            assert b"hello" in both.other("alice", sys.executable, "-c", ask)
+        finally:
+            serves.kill()
+            serves.communicate()
+        one.process.send_signal(signal.SIGINT)
+        assert one.end()[0] == 130
+
+
+_SAYS_HELLO = """
+import socket
+listening = socket.create_server(("127.0.0.1", 8000))
+print("ready", flush=True)
+listening.accept()[0].sendall(b"hello")
+"""

@@ -29,7 +29,7 @@ from nattools.model.observation import (
 )
 from nattools.model.quotedchecksumseen import QuotedChecksum
 from nattools.model.statement import Reason, Statement, statement
-from nattools.net.outsideview import as_ipv4, why_impossible
+from nattools.net.mappedaddress import as_ipv4, why_impossible
 
 
 class ServerGroups:
@@ -85,8 +85,9 @@ questions, earlier copies may still have been under way when one was answered: t
 
 
 class BindingAnswer(msgspec.Struct, frozen=True):
-    """A plain Binding question that was answered: what `asked` said of `local`. `prompt`: every copy sent
-    was answered, so that the external port was taken when `at_s` says."""
+    """A plain Binding question that was answered: what `asked` said of `local`. It was asked at `at_s`, and
+    answered by `until_s`. `prompt`: every copy sent was answered, so that the external port was taken when
+    `at_s` says."""
 
     id: int
     at_s: float
@@ -95,6 +96,7 @@ class BindingAnswer(msgspec.Struct, frozen=True):
     asked: Endpoint
     mapped: Endpoint
     prompt: bool
+    until_s: float
 
 
 JudgedAnswer = tuple[BindingAnswer | None, str | None]
@@ -201,7 +203,9 @@ def _judge(binding: Binding) -> JudgedAnswer:
         return _NO_ANSWER
     prompt, local, seen = binding.received >= binding.sent, read_endpoint(binding.local), as_ipv4(mapped)
     why = why_impossible(seen, asked, local, unmasked=binding.unmasked == binding.mapped)
-    return BindingAnswer(binding.id, binding.at_s, binding.purpose, local, asked, seen, prompt), why
+    at_s = binding.at_s
+    until_s = at_s + (binding.waited_s if binding.rtt_s is None else binding.rtt_s)
+    return BindingAnswer(binding.id, at_s, binding.purpose, local, asked, seen, prompt, until_s), why
 
 
 def doubt(binding: Binding, judged: JudgedAnswer) -> Statement | None:

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from nattools.engine.analysis.evidence import Finding, PathEvidence
-from nattools.engine.analysis.servers import Conduct
+from nattools.engine.analysis.servers import ServerBehaviour
 from nattools.model.endpoint import Endpoint, read_endpoint
 from nattools.model.nat import FilteringBehaviour
 from nattools.model.observation import Binding, DialBack, Hairpin
@@ -35,9 +35,9 @@ class FilteringFinding(Finding[FilteringBehaviour], frozen=True):
     open_to_all: bool | None = None
 
 
-def filtering(path: PathEvidence, conducts: dict[str, Conduct]) -> FilteringFinding:
+def filtering(path: PathEvidence, behaviours: dict[str, ServerBehaviour]) -> FilteringFinding:
     """The filtering behaviour as far as it is proven."""
-    trials = [*_stun_trials(path, conducts), *_dial_back_trials(path)]
+    trials = [*_stun_trials(path, behaviours), *_dial_back_trials(path)]
     address_passed = _ids(trials, "address", passed=True)
     if address_passed:
         return FilteringFinding("endpoint-independent", address_passed, open_to_all=True)
@@ -85,14 +85,14 @@ def _stopped(path: PathEvidence, trials: list[FilterTrial], kind: Changed) -> tu
     return ()
 
 
-def _stun_trials(path: PathEvidence, conducts: dict[str, Conduct]) -> Iterator[FilterTrial]:
+def _stun_trials(path: PathEvidence, behaviours: dict[str, ServerBehaviour]) -> Iterator[FilterTrial]:
     """A silent server is no filter: it must be known to answer from elsewhere at all."""
     written = _written_to(path)
     for binding in path.bindings:
         asked = read_endpoint(binding.asked)
         if asked is None or not binding.purpose.startswith("filter-"):
             continue
-        server = conducts.get(asked.host)
+        server = behaviours.get(asked.host)
         if server is None or server.distrusted or server.refuses_change:
             continue
         trial = _stun_trial(path, binding, asked, written.get(read_endpoint(binding.local), set()))

@@ -13,11 +13,11 @@ from nattools.engine.analysis.connectivity import LayersFinding, forbidden_here,
 from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence
 from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding, external, pooling
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
+from nattools.engine.analysis.inbounddrops import dropped_at
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.engine.analysis.quotefindings import quoted_checksum
-from nattools.engine.analysis.servers import Conduct
-from nattools.engine.analysis.whostops import dropped_at
+from nattools.engine.analysis.servers import ServerBehaviour
 from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way
@@ -130,7 +130,10 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
 
 
 def path_findings(
-    path: PathEvidence, twin: PathEvidence, conducts: dict[str, Conduct], beside: PathFindings | None = None
+    path: PathEvidence,
+    twin: PathEvidence,
+    behaviours: dict[str, ServerBehaviour],
+    beside: PathFindings | None = None,
 ) -> PathFindings | None:
     """Analyse one path; None if nothing was asked over it. `twin` is the same family's other transport,
     `beside` what is known of it: both go through the same routers, which are looked for over UDP."""
@@ -139,7 +142,7 @@ def path_findings(
     outside = external(path, twin)
     nat = present(path, outside)
     maps = mapping(path, outside, nat.value)
-    filters = filtering(path, conducts)
+    filters = filtering(path, behaviours)
     way = beside.layers if beside is not None and beside.present.value == nat.value else None
     layered = way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value)
     return PathFindings(

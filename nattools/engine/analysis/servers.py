@@ -14,7 +14,7 @@ from nattools.model.report import Server
 from nattools.model.statement import Statement, statement, unique
 
 
-class Conduct(msgspec.Struct):
+class ServerBehaviour(msgspec.Struct):
     """How one server host behaved. `problems` are its faults; `distrusted`: its filtering evidence does not
     count. `other`: the other address that it names."""
 
@@ -42,9 +42,9 @@ class Conduct(msgspec.Struct):
         return True if self.changed or self.nattools else None
 
 
-def conduct(paths: list[PathEvidence]) -> dict[str, Conduct]:
-    """The conduct of every server host, judged by all paths over which it was asked."""
-    found: dict[str, Conduct] = defaultdict(Conduct)
+def server_behaviours(paths: list[PathEvidence]) -> dict[str, ServerBehaviour]:
+    """The behaviour of every server host, judged by all paths over which it was asked."""
+    found: dict[str, ServerBehaviour] = defaultdict(ServerBehaviour)
     for path in paths:
         for binding, judged in zip(path.bindings, path.judged, strict=True):
             asked = read_endpoint(binding.asked)
@@ -55,7 +55,7 @@ def conduct(paths: list[PathEvidence]) -> dict[str, Conduct]:
     return found
 
 
-def _blame_silence(path: PathEvidence, found: dict[str, Conduct]) -> None:
+def _blame_silence(path: PathEvidence, found: dict[str, ServerBehaviour]) -> None:
     """A server that did not answer from elsewhere, though the port had written there and has one outside
     port for all, would not have answered a filtering test either."""
     outside: dict[tuple[Endpoint | None, str], set[Endpoint]] = defaultdict(set)
@@ -70,7 +70,7 @@ def _blame_silence(path: PathEvidence, found: dict[str, Conduct]) -> None:
             found[asked.host].blame(statement("server-no-change", server=str(asked)))
 
 
-def _blame_own_names(path: PathEvidence, found: dict[str, Conduct]) -> None:
+def _blame_own_names(path: PathEvidence, found: dict[str, ServerBehaviour]) -> None:
     """A server that names nothing but the address it was asked at has no other one, and its filtering tests
     would make every NAT look permissive. (One that is asked at its other address may well name that.)"""
     claims: dict[str, list[tuple[Endpoint, Endpoint]]] = defaultdict(list)
@@ -84,7 +84,7 @@ def _blame_own_names(path: PathEvidence, found: dict[str, Conduct]) -> None:
             found[host].blame(statement("server-names-itself", server=str(asked)))
 
 
-def _note(server: Conduct, asked: Endpoint, binding: Binding, judged: JudgedAnswer) -> None:
+def _note(server: ServerBehaviour, asked: Endpoint, binding: Binding, judged: JudgedAnswer) -> None:
     changing = binding.change_address or binding.change_port
     if binding.outcome == "malformed" and not changing:
         server.blame(statement("server-not-stun", server=str(asked), detail=binding.detail), distrust=False)
@@ -109,7 +109,7 @@ def _note(server: Conduct, asked: Endpoint, binding: Binding, judged: JudgedAnsw
         _note_change(server, asked, source, binding)
 
 
-def _note_change(server: Conduct, asked: Endpoint, source: Endpoint, binding: Binding) -> None:
+def _note_change(server: ServerBehaviour, asked: Endpoint, source: Endpoint, binding: Binding) -> None:
     """RFC 5780 7.2: with the flags set, the answer must come from elsewhere."""
     if binding.change_address:
         obeyed, code = source.host != asked.host, "server-same-address"
@@ -122,17 +122,17 @@ def _note_change(server: Conduct, asked: Endpoint, source: Endpoint, binding: Bi
 
 
 def describe(
-    servers: tuple[Server, ...], paths: list[PathEvidence], conducts: dict[str, Conduct]
+    servers: tuple[Server, ...], paths: list[PathEvidence], behaviours: dict[str, ServerBehaviour]
 ) -> tuple[Server, ...]:
     """The servers as the report lists them: what was noted of them while measuring, and what is now known."""
-    return tuple(_described(server, paths, conducts) for server in servers)
+    return tuple(_described(server, paths, behaviours) for server in servers)
 
 
-def _described(server: Server, paths: list[PathEvidence], conducts: dict[str, Conduct]) -> Server:
+def _described(server: Server, paths: list[PathEvidence], behaviours: dict[str, ServerBehaviour]) -> Server:
     host = _host_of(server)
-    if host is None or host not in conducts:
+    if host is None or host not in behaviours:
         return server
-    known = conducts[host]
+    known = behaviours[host]
     problems = unique((*server.problems, *known.problems))
     if not known.answered and not problems:
         problems = (statement("server-silent"),)
@@ -154,10 +154,12 @@ def _host_of(server: Server) -> str | None:
     return whole.host if whole is not None else server.address.strip("[]").partition("%")[0]
 
 
-def server_notices(conducts: dict[str, Conduct], externals: list[ExternalAddresses]) -> list[Statement]:
+def server_notices(
+    behaviours: dict[str, ServerBehaviour], externals: list[ExternalAddresses]
+) -> list[Statement]:
     """All that a reader should know about the servers before trusting the rest."""
     found = [notice for outside in externals for notice in outside.notices]
-    for host, known in conducts.items():
+    for host, known in behaviours.items():
         found += known.problems
         if known.problems and known.distrusted:
             found.append(statement("server-filtering-unused", server=host))

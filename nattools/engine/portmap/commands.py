@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_servers
-from nattools.engine.options import Emit, Event, MapOptions, MeasureOptions
-from nattools.engine.portmap import noted
+from nattools.engine.measureoptions import Emit, Event, MapOptions, MeasureOptions
+from nattools.engine.portmap import journaled
 from nattools.engine.portmap.journal import Journal, JournalEntry, shares_inside
 from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
 from nattools.engine.portmap.trial import check_one, try_all
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
+from nattools.engine.serverlookup import routed_families
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import MAPPING_NAME
@@ -71,8 +71,8 @@ async def list_mappings(
         epochs = {each.protocol: each.epoch_s for each in offers if each.epoch_s is not None}
         in_force = {note.id for note in journal.in_force(epochs)}
         for note in _noted(session):
-            if not noted.saw(session, note) and map_options.protocol in (None, note.protocol):
-                await noted.show(session, note, in_force=note.id in in_force)
+            if not journaled.saw(session, note) and map_options.protocol in (None, note.protocol):
+                await journaled.show(session, note, in_force=note.id in in_force)
 
     return await run_map_command("list", do, network, options, emit, journal, map_options, from_outside=False)
 
@@ -85,11 +85,11 @@ async def delete(
 
     async def do(session: PortmapSession) -> None:
         meant = [each for each in _noted(session) if map_options.mine or _names(map_options, each)]
-        left = [note for note in meant if await noted.remove(session, note) is not None]
+        left = [note for note in meant if await journaled.remove(session, note) is not None]
         for note in left:
             # another protocol can take it for the one with the same inside, which may be gone now
             if any(shares_inside(note, other) for other in meant if other not in left):
-                await noted.remove(session, note)
+                await journaled.remove(session, note)
         if not map_options.mine:
             await _delete_of_others(session, map_options)
 
@@ -272,7 +272,7 @@ async def _run(session: PortmapSession, do: Do, families: tuple[Family, ...]) ->
                     "A machine that is on the internet itself needs no mappings; else look at `ip route`, or "
                     "name the router with --gateway ADDRESS, as providers of VPNs tell it.",
                 )
-            await noted.remove_stale(session)
+            await journaled.remove_stale(session)
             await do(session)
             await _outside_known(run, families)
         finally:

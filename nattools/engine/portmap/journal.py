@@ -26,7 +26,7 @@ from uuid import uuid4
 
 import msgspec
 
-from nattools.engine.portmap.ownfiles import acquire_lock, locked, open_own
+from nattools.engine.portmap.privatefiles import acquire_lock, locked, open_own
 from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, MappingRequest, TableEntry
@@ -37,15 +37,15 @@ _MOST_OVER = 256
 _ENDS_BY_ITSELF = ("pcp", "nat-pmp")
 
 
-class Moment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """When something was. `unix_s` is the wall clock's, which can be set; `up_s` counts from the machine's
+class Timestamp(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A moment. `unix_s` is the wall clock's, which can be set; `up_s` counts from the machine's
     start `boot` and only goes on ("": the system has no such count)."""
 
     unix_s: float
     up_s: float = 0.0
     boot: str = ""
 
-    def since(self, earlier: Moment) -> float:
+    def since(self, earlier: Timestamp) -> float:
         """The seconds that have passed: by the machine's own count as long as it has not been restarted."""
         if self.boot and self.boot == earlier.boot:
             return self.up_s - earlier.up_s
@@ -60,13 +60,13 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     owner: str
     stays: bool
-    made: Moment
+    made: Timestamp
     interface: str
     gateway: str
     protocol: MappingProtocol
     wanted: MappingRequest
     granted: Granted | None = None
-    granted_at: Moment | None = None
+    granted_at: Timestamp | None = None
     asked: tuple[int, ...] = ()
 
     @property
@@ -74,7 +74,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
         """External ports from which what leads to the inside is this mapping."""
         return self.asked if self.granted is None else (*self.asked, self.granted.external_port)
 
-    def seems_over(self, now: Moment) -> bool:
+    def seems_over(self, now: Timestamp) -> bool:
         """Has its lifetime ended, as far as is known? Of an unanswered UPnP question nobody knows: the
         router may have made a permanent mapping."""
         if self.granted is None:
@@ -83,7 +83,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
             lifetime_s = self.granted.lifetime_s
         return lifetime_s is not None and now.since(self.granted_at or self.made) >= lifetime_s
 
-    def outlived(self, now: Moment, epoch_s: int | None) -> bool:
+    def outlived(self, now: Timestamp, epoch_s: int | None) -> bool:
         """Has the router, which gives this epoch now, kept its table since (RFC 6886 3.6)?"""
         if epoch_s is None or self.granted is None or self.granted.epoch_s is None:
             return True
@@ -97,17 +97,17 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: JournalEntry | None = None
     id: str = ""
     granted: Granted | None = None
-    at: Moment | None = None
+    at: Timestamp | None = None
     asked: int | None = None
 
 
-def _now() -> Moment:
+def _now() -> Timestamp:
     unix_s = datetime.now(UTC).timestamp()
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return Moment(unix_s, time.clock_gettime(time.CLOCK_BOOTTIME), boot)
+        return Timestamp(unix_s, time.clock_gettime(time.CLOCK_BOOTTIME), boot)
     except (OSError, AttributeError):
-        return Moment(unix_s)
+        return Timestamp(unix_s)
 
 
 class Journal:
@@ -116,7 +116,7 @@ class Journal:
     CannotRun: the folder cannot be written. What the file holds that cannot be read is left out.
     """
 
-    def __init__(self, folder: Path, *, clock: Callable[[], Moment] = _now) -> None:
+    def __init__(self, folder: Path, *, clock: Callable[[], Timestamp] = _now) -> None:
         self._folder = folder
         self._file = folder / "mappings.jsonl"
         self._guard = folder / "mappings.lock"
@@ -289,7 +289,7 @@ class MemoryJournal(Journal):
     """The same for a network that ends with this process, as a lab does: nothing can be left behind."""
 
     def __init__(self) -> None:
-        super().__init__(Path(), clock=lambda: Moment(0.0))
+        super().__init__(Path(), clock=lambda: Timestamp(0.0))
         self._kept: list[_Line] = []
 
     def __enter__(self) -> Self:
@@ -309,9 +309,12 @@ class MemoryJournal(Journal):
 
 
 def is_same(note: JournalEntry, granted: Granted | None, other: JournalEntry) -> bool:
-    """Is another note about the same mapping of the same router, by whatever protocol?"""
+    """Is another note about the same mapping of the same router, by whatever protocol? NAT-PMP has one for
+    each inside (RFC 6886 3.3), whatever port that had when it was asked for before."""
     if note.id == other.id or granted is None or other.granted is None:
         return False
+    if note.protocol == other.protocol == "nat-pmp":
+        return shares_inside(note, other)
     one, two = granted, other.granted
     return (note.gateway, one.transport, one.internal, one.external_port) == (
         other.gateway,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import msgspec
 
 from nattools.engine.measurement import MeasurementRun
-from nattools.engine.options import Event
-from nattools.engine.portmap import noted
+from nattools.engine.measureoptions import Event
+from nattools.engine.portmap import journaled
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.recording import record_not_asked
 from nattools.engine.portmap.routersession import PortmapSession
@@ -42,7 +42,7 @@ class RouterMappings(MachineProbe):
     async def run(self, context: MachineContext) -> None:
         """Discover, remove what an earlier run has left, try all."""
         await self._session.discover()
-        await noted.remove_stale(self._session)
+        await journaled.remove_stale(self._session)
         await try_all(self._session)
 
 

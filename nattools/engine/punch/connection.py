@@ -33,6 +33,8 @@ DOUBT_S: Final = 3.0
 """After so long a silence the peer is asked at once, and spare paths are checked."""
 LOST_S: Final = 9.0
 """After so long a silence the path is lost, and another one is looked for."""
+GONE_S: Final = 4.0
+"""A peer that was asked for so long and has not answered is gone, where another one waits for its place."""
 SETTLED_S: Final = 30.0
 """After so long without a loss the conversation moves to where it can be found much later."""
 LATELY_S: Final = 3600.0
@@ -190,6 +192,20 @@ class PunchConnection:
                 continue
             self.ended = await self._replace_path()
             if self.ended:
+                self._timeline.note("end", *self.ended, ok=False)
+                self.tunnel.stop(text_of(self.ended))
+
+    async def make_room(self) -> None:
+        """End the connection when the peer says nothing any more, and somebody else who knows the secret asks
+        for its place: most likely the same person, who has begun anew."""
+        while self.tunnel.ended is None:
+            await asyncio.sleep(WATCH_S)
+            asking_s = self.connector.newcomer_s
+            if asking_s is None or self.path is None or self.tunnel.leaving:
+                continue
+            self.path.check()
+            if min(asking_s, self._silent_s()) >= GONE_S:
+                self.ended = (self.connector.make_room(),)
                 self._timeline.note("end", *self.ended, ok=False)
                 self.tunnel.stop(text_of(self.ended))
 

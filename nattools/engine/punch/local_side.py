@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from nattools.engine.measurement import MeasurementRun
-from nattools.engine.portmap import noted
+from nattools.engine.portmap import journaled
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.routersession import PortmapSession
 from nattools.engine.punch.options import PunchOptions
@@ -104,7 +104,7 @@ class RouterMapping:
         """What do the routers offer?"""
         try:
             await self._session.discover()
-            await noted.remove_stale(self._session)
+            await journaled.remove_stale(self._session)
         finally:
             self._discovered.set()
         found = sorted({each.offer.protocol for each in self._session.discovery.mappers})

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.model.punch import Echoes, PlannedStep, Stage, Throughput
 from nattools.model.report import Report
 from nattools.model.statement import Reason, Statement
@@ -91,11 +91,13 @@ class UseResult:
 @dataclass(frozen=True, slots=True)
 class Use:
     """`prepare` registers what the peer may open, before there is a connection; `run` uses it, and the
-    connection ends when it returns. `names` tell the peer what this side was started for."""
+    connection ends when it returns. `names` tell the peer what this side was started for. `repeats`: it can
+    be run with another peer, once one is gone."""
 
     run: Callable[[Connected], Coroutine[Any, Any, UseResult]]
     prepare: Callable[[Tunnel], None] = lambda _: None
     names: tuple[str, ...] = ()
+    repeats: bool = True
 
 
 def echoing(count: int) -> Use:

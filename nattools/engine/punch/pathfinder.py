@@ -12,6 +12,7 @@ from nattools.engine.punch.signaling import PeerConversation
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.model.endpoint import Transport
+from nattools.model.statement import Statement
 from nattools.traversal.budget import Budget
 from nattools.traversal.path import SECURE_S, SelectedPath
 
@@ -58,6 +59,16 @@ class PathFinder(ABC):
 
     def secured(self) -> None:  # noqa: B027
         """There is a connection with the peer."""
+
+    @property
+    def newcomer_s(self) -> float | None:
+        """So long has somebody else who knows the secret been asking for the peer's place, and the peer not
+        for another path. None: nobody does."""
+        return None
+
+    def make_room(self) -> Statement:
+        """The peer is gone, and the newcomer has its place once this connection has ended. Why."""
+        raise NotImplementedError
 
     @abstractmethod
     async def connect(

@@ -138,6 +138,7 @@ async def _use(state: PunchState, connection: PunchConnection, use: Use) -> None
         running = group.create_task(connection.tunnel.run())
         holding = group.create_task(connection.hold())
         sizing = group.create_task(sizes.watch())
+        making_room = group.create_task(connection.make_room())
         exchange = group.create_task(_exchange_timelines(connection.connector))
         state.used = await _until_ended(connection, use, Connected(connection.tunnel, so_far))
         if connection.tunnel.ended is None and not connection.tunnel.leaving:
@@ -148,7 +149,7 @@ async def _use(state: PunchState, connection: PunchConnection, use: Use) -> None
             state.ended = connection.ended or (statement("text", text=state.used.problem),)
         state.timeline.note("end", *(state.ended or (statement("both-done"),)))
         so_far()
-        for task in (running, holding, sizing):
+        for task in (running, holding, sizing, making_room):
             task.cancel()
 
 

@@ -12,17 +12,18 @@ from typing import Any
 import msgspec
 
 from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.bothsides import both_sides
+from nattools.engine.punch.connection import patience_s
 from nattools.engine.punch.local_side import LocalSide, behaviour, may_bind_low_ports
-from nattools.engine.punch.options import Use, Watcher, echoing
+from nattools.engine.punch.options import Use, UseResult, Watcher, echoing
 from nattools.engine.punch.state import connect_and_use
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.pwnat.caller import KnockCaller
+from nattools.engine.pwnat.knockchecks import reached_at
 from nattools.engine.pwnat.knockoptions import PwnatOptions
 from nattools.engine.pwnat.knockstate import PwnatState
 from nattools.engine.pwnat.listener import KnockListener
-from nattools.engine.pwnat.meeting import reached_at
 from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
@@ -108,12 +109,24 @@ async def _listening(
         place = f":{socket.local.port}" if seen is None else str(seen)
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(_tell_place(state, listener, watcher, place))
-            await connect_and_use(state, listener, use)
+            await _for_each_caller(state, listener, use)
             telling.cancel()
     except BaseExceptionGroup as errors:
         raise primary_error(errors) from None
     finally:
         listener.close()
+
+
+async def _for_each_caller(state: PwnatState, listener: KnockListener, use: Use) -> None:
+    """One, and the next where that one is gone without a word."""
+    await connect_and_use(state, listener, use)
+    while listener.replaced:
+        if not use.repeats:
+            state.ended = (*state.ended, statement("pwnat-used-once"))
+            return
+        state.used, state.ended = UseResult(), ()
+        listener.begin_anew(patience_s(use.names))
+        await connect_and_use(state, listener, use)
 
 
 async def _tell_place(state: PwnatState, listener: KnockListener, watcher: Watcher, place: str) -> None:

@@ -48,6 +48,11 @@ class KnockSession(PeerConversation):
         self.name = name
         self.secret = self._keys.session(name)
 
+    def leave(self) -> None:
+        """It was some caller's, who is gone."""
+        self.name = None
+        self.attempt = self.heard_of = 0
+
     def credentials(self, part: Part) -> Credentials:
         """ICE's, of one of the two (RFC 8445 5.3): who knows them knows the secret."""
         digest = hmac.digest(self.secret, b"checks of the " + part.encode(), "sha256")

@@ -22,12 +22,17 @@ def draw_mapper(
     spoken = [protocol for protocol in ("upnp-igd", "nat-pmp", "pcp") if _offered(offers, protocol)]
     if not spoken:
         return
+    if spoken[-1] == "pcp" and not any(seen.protocol == "nat-pmp" for seen in offers):
+        spoken.insert(-1, "nat-pmp")
+        drawing.note(f"Whether {place[1]} speaks NAT-PMP was not asked: it does, as most that speak PCP do.")
     mapper: dict[str, Any] = {}
     if len(spoken) < 3:
         mapper["protocols"] = spoken
     if any("IGD:1" in seen.version for seen in offers):
         mapper["igd"] = 1
     faults = _faults(report, offers)
+    if ("nat-pmp" in spoken) != ("pcp" in spoken):  # miniupnpd speaks both or neither: not that router, then
+        faults["announces"] = False
     if faults:
         mapper["faults"] = faults
     table["mapper"] = mapper

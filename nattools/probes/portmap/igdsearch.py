@@ -13,7 +13,7 @@ from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import Offer, new_offer
 from nattools.protocols import ssdp
-from nattools.protocols.lan import LanUrl
+from nattools.protocols.routerurls import LanUrl
 
 if TYPE_CHECKING:
     from nattools.probes.portmap.igdsite import FoundGateway
@@ -85,7 +85,7 @@ class GatewaySearch:
         return found.rank >= OFFLINE, not self._is_ours(found.url), found.rank
 
     def _is_ours(self, url: LanUrl) -> bool:
-        return self.gateway.lan.is_gateway(url.host)
+        return self.gateway.forwards(url.host)
 
     def hurry(self, took_s: float) -> None:
         """The router has answered something else, which took so long: silence counts sooner."""

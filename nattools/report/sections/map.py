@@ -143,7 +143,7 @@ def _made(report: Report, made: list[PortMapping]) -> str:
 
 def _why_none(report: Report) -> str:
     """What is known of the routers here explains more than the code that one of them gave."""
-    if report.noted(NOT_REACHED):
+    if report.warns_of(NOT_REACHED):
         return "There is a second NAT beyond your router: a mapping on your router alone is no use."
     error = next((each.error for each in report.mappings if each.error is not None), None)
     return safe(error.meaning) if error else "" if _spoken(report) else _nobody(report)
@@ -170,7 +170,7 @@ def to_do(report: Report) -> Iterator[str]:
     told = [each.advice for each in report.techniques if each.verdict == "fails"]
     if not told and any(each.dropped_at == "host" for each in report.mappings):
         told = [sentence(statement("allow-in-own-firewall"))]
-    if not told and report.noted(NOT_REACHED):
+    if not told and report.warns_of(NOT_REACHED):
         told = [_ONE_ADDRESS]
     told = told or [each.error.advice for each in report.mappings if each.error is not None]
     yield from tuple(dict.fromkeys(each for each in told if each))[:2]

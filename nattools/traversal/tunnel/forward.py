@@ -62,6 +62,11 @@ class Forwarding:
         answers = [await self._reverse(reverse) for reverse in reverses]
         return [answer for answer in answers if answer is not None]
 
+    def detach(self) -> None:
+        """Whoever comes from now on is sent away, until there is another tunnel. Idempotent."""
+        for each in self._bound:
+            each.clients.tunnel = None
+
     def close(self) -> None:
         """Listen no more. Idempotent."""
         for each in self._bound:

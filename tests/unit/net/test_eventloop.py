@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 
-from nattools.net.eventloop import AllEvents, TimedEvent, TimeLimit, run_interruptibly
+from nattools.net.eventloop import AllEvents, TimedEvent, TimeLimit, on_signal, run_interruptibly
 
 
 def test_it_ends_when_its_time_is_over() -> None:
@@ -134,3 +135,41 @@ def test_a_closed_terminal_is_survived_under_nohup() -> None:
         assert run_interruptibly(main) == "done"
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no such signal")
+def test_who_listened_before_hears_again() -> None:
+    async def main() -> list[str]:
+        heard: list[str] = []
+        came = asyncio.Event()
+
+        def hear(name: str) -> Callable[[], None]:
+            def call() -> None:
+                heard.append(name)
+                came.set()
+
+            return call
+
+        async def send() -> None:
+            came.clear()
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await came.wait()
+
+        on_signal(hear("first"), "SIGUSR1")
+        put_back = on_signal(hear("second"), "SIGUSR1", "SIGNONE")
+        await send()
+        put_back()
+        await send()
+        return heard
+
+    assert asyncio.run(main()) == ["second", "first"]
+
+
+def test_nobody_listened_before() -> None:
+    """What the system does is back."""
+
+    async def main() -> None:
+        on_signal(lambda: None, "SIGTERM")()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+    asyncio.run(main())

@@ -31,7 +31,11 @@ GOOD = render_json(home_router()).encode()
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "not JSON"),
+        (b"", "the file is empty"),
+        (b"\n\r\r\n\x1c\0\0\0", "a packet capture and no report"),
+        (b"\xd4\xc3\xb2\xa1\2\0", "a packet capture and no report"),
+        (b"\x1f\x8b\x08\0", "compressed: unpack it first"),
+        (b"<!DOCTYPE html>\n", "a page made of a report"),
         (b"\xff\xfe", "not JSON"),
         (GOOD[: len(GOOD) // 2], "not JSON, or cut short"),
         (GOOD + b"{}", "not JSON"),
@@ -142,7 +146,7 @@ def test_a_report_of_an_earlier_version_has_texts_alone() -> None:
     report = load(json.dumps(old).encode())
     assert report.timed_out
     assert with_texts(report).techniques[0].summary == "As it was worded once."
-    assert reanalyse(report, is_public=is_public).noted(TIME_OVER)
+    assert reanalyse(report, is_public=is_public).warns_of(TIME_OVER)
 
 
 def test_a_map_report_of_an_earlier_version_keeps_its_headline() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nattools.engine.portmap.journal import Journal, JournalEntry, MemoryJournal, Moment
+from nattools.engine.portmap.journal import Journal, JournalEntry, MemoryJournal, Timestamp
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.portmapping import MappingProtocol
@@ -52,8 +52,8 @@ class Clock:
     def __init__(self) -> None:
         self.up_s, self.set_by_s, self.boot = 500.0, 0.0, "first"
 
-    def __call__(self) -> Moment:
-        return Moment(1e9 + self.up_s + self.set_by_s, self.up_s, self.boot)
+    def __call__(self) -> Timestamp:
+        return Timestamp(1e9 + self.up_s + self.set_by_s, self.up_s, self.boot)
 
 
 def wanted(port: int = 5000, lifetime_s: int = 600) -> MappingRequest:

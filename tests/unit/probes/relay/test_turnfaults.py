@@ -14,7 +14,7 @@ from nattools.model.relay import Relay
 from nattools.model.serveruri import parse_server
 from nattools.probes.probe import Recorder
 from nattools.probes.relay.inflight import InFlightLimit
-from nattools.probes.relay.relaytrial import RelayContext, TurnAsk
+from nattools.probes.relay.relaycontext import RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
 from nattools.protocols.turn.credentials import LongTermCredentials
 
@@ -51,6 +51,7 @@ def tried(nat: NatSpec, spec: TurnSpec, transport: Transport = "udp", *, seed: i
         ("drops", "relays nothing"),
         ("private-address", "private address"),
         ("not-reached", "not reached from outside"),
+        ("other-address", "wrong address"),
     ],
 )
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
