@@ -17,19 +17,21 @@ _MODULES = {
     "verdicts": "nattools.wording.verdicts",
     "advice": "nattools.wording.advice",
     "behaviour": "nattools.wording.behaviour",
+    "lan": "nattools.wording.lan",
+    "libp2p": "nattools.wording.libp2p",
+    "differences": "nattools.wording.differences",
+    "ipv6": "nattools.wording.ipv6",
+    "punch": "nattools.wording.punch",
+    "pwnat": "nattools.wording.pwnat",
     "relays": "nattools.wording.relays",
     "tailscale": "nattools.wording.tailscale",
-    "libp2p": "nattools.wording.libp2p",
-    "pwnat": "nattools.wording.pwnat",
-    "lan": "nattools.wording.lan",
-    "punch": "nattools.wording.punch",
-    "ipv6": "nattools.wording.ipv6",
-    "differences": "nattools.wording.differences",
     "watching": "nattools.wording.watching",
 }
-"""The areas by name: a code stands in the table of one of them. Most reports need the first ones alone, and
-text takes time to read in: a table is, when a code stands in none before it."""
-_unread = list(_MODULES)
+"""The areas by name: a code stands in the table of one of them."""
+_SELDOM = ("punch", "ipv6", "differences", "watching")
+"""Most reports need none of these, and text takes time to read in: a table is, when a code stands in none before
+it."""
+_unread = [*(area for area in _MODULES if area not in _SELDOM), *_SELDOM]
 _templates: dict[str, str] = {}
 
 
