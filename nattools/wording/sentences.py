@@ -29,8 +29,8 @@ _MODULES = {
 }
 """The areas by name: a code stands in the table of one of them."""
 _SELDOM = ("punch", "ipv6", "differences", "watching")
-"""Most reports need none of these, and text takes time to read in: a table is, when a code stands in none before
-it."""
+"""Most reports need none of these, and text takes time to read in: a table is, when a code stands in none
+before it."""
 _unread = [*(area for area in _MODULES if area not in _SELDOM), *_SELDOM]
 _templates: dict[str, str] = {}
 
