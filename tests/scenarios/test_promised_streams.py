@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_promises import RUNS
+from promisedruns import RUNS
 
 from nattools.cli.app import run
 from nattools.report.savedreport import load_file
@@ -24,7 +24,8 @@ CODES = {
     "pwnat test": {"pwnat-public": 0, "no-link": 3},
     "pwnat connect": {"pwnat-public": 0, "open": 2},
     "relay": {"relay-near": 0, "relay-drops": 1, "no-link": 3},
-    "lan": {"lan-open": 0, "lan-isolated": 1, "no-link": 3},
+    "lan": {"lan-open": 0, "no-link": 3},
+    "lan 10.0.1.3": {"lan-open": 0, "lan-isolated": 1},
     "libp2p": {"libp2p-open": 0, "open": 1, "no-link": 3},
     "tailscale": {"tailnet": 0, "tailnet-udp-blocked": 0, "no-link": 3},
 }
@@ -73,7 +74,7 @@ def test_files_are_written_by_suffix_and_hold_what_is_printed(
     texts = [each.read_text() for each in files]
     assert texts[0] == printed
     assert load_file(files[0]).command == json.loads(printed)["command"]
-    assert texts[1].startswith("# ")
+    assert texts[1].startswith("## nattools ")
     assert texts[2].lower().startswith("<!doctype html>")
     assert "\x1b" not in texts[3]
 
