@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-import msgspec
-
 from nattools.errors import ProtocolError
 from nattools.lab.eventplayer import specs_in_time
 from nattools.lab.impairment import Impairment
@@ -111,9 +109,9 @@ def _check_event(scenario: Scenario, event: EventSpec) -> None:
     if event.what == "behaves":
         if nat is None:
             raise InvalidValue((*path, "what"), f"only a nat can behave otherwise, and {shown(name)} is none")
-        for key in msgspec.structs.fields(Impairment):
-            if key.name in event.now:
-                raise InvalidValue((*path, "now", key.name), "it is its uplink's, which stays as it is")
+        for key in Impairment.__struct_fields__:
+            if key in event.now:
+                raise InvalidValue((*path, "now", key), "it is its uplink's, which stays as it is")
         for structural in _STAYS:
             if structural in event.now:
                 raise InvalidValue(
@@ -256,5 +254,19 @@ def _check_host(scenario: Scenario, name: str, spec: HostSpec) -> None:
         raise InvalidValue((*path, key), "not allowed behind a router: the router decides")
     if spec.lacks in ("link", "address") and not behind:
         raise InvalidValue((*path, "lacks"), "it takes a router that the host is behind")
+    if spec.standby is not None:
+        other = scenario.host.get(spec.standby)
+        if (
+            other is None
+            or spec.standby == name
+            or not set(host_behind(scenario, spec.standby)) & set(behind)
+        ):
+            raise InvalidValue(
+                (*path, "standby"), f"{shown(spec.standby)} is no other host behind the same router"
+            )
+    if spec.mapper is not None:
+        _check_mapper((*path, "mapper"), spec.mapper)
+        if not behind:
+            raise InvalidValue((*path, "mapper"), "it takes a router that the host is behind")
     if not (spec.ipv4 or spec.ipv6):
         raise InvalidValue((*path, "ipv4"), "without IPv4 it needs ipv6 = true")
