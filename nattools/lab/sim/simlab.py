@@ -153,13 +153,6 @@ class SimLab(ChangeableLab):
         if isinstance(node, NatRouter):
             node.next_address()
 
-    async def restart_server(self, server: str, *, down_s: float = 0.0) -> None:
-        """A server ends, with all that it knows and all its connections, and begins anew. Only while `run`
-        runs. KeyError: it was not running."""
-        await self._servers.pop(server).close()
-        await asyncio.sleep(down_s)
-        await self._start_server(server)
-
     async def stop_router(self, router: str) -> None:
         """Switch off a router's port mapping service: it forgets all mappings. Only while `run` runs."""
         if self._mappers is not None:
