@@ -240,12 +240,13 @@ class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A relay (TURN) at the server's port, over UDP and TCP. `users`: names with their passwords; `secret`:
     what makes time-limited credentials. `tls`: within TLS as well. `fault`: "drops" (gives addresses and
     relays nothing), "private-address" (gives a private one, as behind a NAT that it does not know of),
-    "not-reached" (nothing from outside reaches the addresses that it gives)."""
+    "not-reached" (nothing from outside reaches the addresses that it gives), "other-address" (it gives a
+    public address that is not its own)."""
 
     users: dict[str, str] = {}
     secret: str | None = None
     tls: bool = False
-    fault: Literal["drops", "private-address", "not-reached"] | None = None
+    fault: Literal["drops", "private-address", "not-reached", "other-address"] | None = None
 
 
 class Libp2pSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

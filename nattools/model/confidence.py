@@ -31,7 +31,7 @@ def loss_upper_bound(sent: int, lost: int) -> float:
     return wilson(lost, sent)[1]
 
 
-def wilson(hits: int, of: int) -> tuple[float, float]:
+def wilson(hits: float, of: int) -> tuple[float, float]:
     """The interval in which the share of `hits` among `of` lies (Wilson score, 95%);
     (0, 1) of none."""
     if of <= 0:

@@ -11,6 +11,7 @@ from typing import Any
 from nattools.lab.layout import Address, Layout, Port
 from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
+from nattools.lab.netns.readiness import await_service, own6
 from nattools.lab.netns.wiring import NOWHERE, Neighbour, NetworkDevice, Wiring
 from nattools.lab.scenario import INTERNET, LanSpec
 from nattools.net.namespace import entered
@@ -109,6 +110,9 @@ class UnpluggedCables:
                 index = socket.if_nametoindex(port.interface)
             (self._plug if link else self._unplug)(batch, node, port, index)
             batch.send(self._namespaces[node])
+            if link:
+                own = own6([port], self._without.get(node, frozenset()))
+                await_service(batch, node, self._namespaces[node], [port.interface], own)
         finally:
             batch.close()
 
