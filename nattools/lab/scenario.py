@@ -185,7 +185,8 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     alone and drops, resets or refuses, or says of the rest that it is prohibited (None: it has none).
     `services`: it announces these by multicast DNS, as "_http._tcp"; `nattools_lan`: it runs `nattools lan`
     all the time. `blocked_names`: servers for whose names its name server says 0.0.0.0, as one does that
-    blocks advertising."""
+    blocks advertising. `mapper`: it makes port mappings, as a router with a line of its own; `standby`:
+    another host behind the same router to which a second default route leads, that is not taken."""
 
     behind: str | tuple[str, ...] | None = None
     ipv6: bool = False
@@ -200,6 +201,8 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     services: tuple[str, ...] = ()
     nattools_lan: bool = False
     blocked_names: tuple[str, ...] = ()
+    mapper: MapperSpec | None = None
+    standby: str | None = None
 
     @property
     def addressed(self) -> bool:
@@ -387,12 +390,11 @@ def server_uris(scenario: Scenario) -> tuple[str, ...]:
 
 def neighbours(scenario: Scenario) -> tuple[str, ...]:
     """The hosts that have something running for the others on their network."""
-    return tuple(name for name, spec in scenario.host.items() if spec.services or spec.nattools_lan)
+    hosts = scenario.host.items()
+    return tuple(name for name, spec in hosts if spec.services or spec.nattools_lan or spec.mapper)
 
 
 def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:
     """The routers a host is behind; empty: it is on the internet."""
-    behind = scenario.host[host].behind
-    if behind is None:
-        return ()
+    behind = scenario.host[host].behind or ()
     return (behind,) if isinstance(behind, str) else behind

@@ -213,6 +213,11 @@ SENTENCES = {
         "Several external addresses were seen over {transport:upper}: {addresses:list}. The NAT has more "
         "than one, or this network has several uplinks."
     ),
+    "external-addresses-in-turn": (
+        "Over {transport:upper} several external addresses were seen, one after the other "
+        "({addresses:list}): it may have changed during the measurement. Answers with different ones were "
+        "not compared."
+    ),
     "external-addresses-disputed": (
         "Several external addresses were seen over {transport:upper}, each by another server: "
         "{addresses:list}. Either this network has several uplinks, or a server is wrong."
@@ -241,6 +246,10 @@ SENTENCES = {
     ),
     "server-no-change": (
         "The server {server} names another address but answers no CHANGE-REQUEST from there."
+    ),
+    "server-overloaded": (
+        "The server {server} lost {lost:percent} of what was sent to it, and others did not: it is "
+        "overloaded, or far. Name others with --server."
     ),
     "server-names-itself": "The server {server} names its own address as its other address.",
     "server-impossible-address": (
