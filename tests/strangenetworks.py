@@ -147,7 +147,7 @@ def _truth(drawing: Drawing, layers: list[Layer]) -> None:
             False
         )  # a second NAT that is no hop, and lets openers pass, is seen by nobody
     if len(nats) > 1 and nats[0]["address"] == CARRIERS[0]:
-        truth["cgnat"] = {True}
+        truth["cgnat"] = {True} | (truth["double_nat"] - {True})
     elif len(nats) == 1 and not str(nats[0]["address"]).startswith("100.64."):
         truth["cgnat"] = {False}
     deciding = next((each for each in nats if each["allocation"] != "preserving"), None)
