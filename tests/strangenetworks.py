@@ -142,6 +142,8 @@ def _truth(drawing: Drawing, layers: list[Layer]) -> None:
         "double_nat": {len(nats) > 1},
         "hairpinning": {nats[0]["hairpinning"]},
     }
+    if any(layer.get("input") == "open" for layer in nats[1:]):
+        truth["hairpinning"].add(False)  # what comes back early takes its port on the inner router
     if any(layer.get("ttl") == "kept" for layer in nats[:-1]):
         truth["double_nat"].add(
             False

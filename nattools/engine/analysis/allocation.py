@@ -175,11 +175,9 @@ def mostly_ordered_step(*groups: list[int], keeps_parity: bool = True) -> int | 
     few, sign = min((falling, 1), (len(pairs) - falling, -1))
     if few > MOST_INVERSIONS * len(ports):
         return None
-    ordered = sorted(ports)
-    common, span = reduce(gcd, _gaps(ordered)), ordered[-1] - ordered[0]
+    common = reduce(gcd, _gaps(sorted(ports)))
     even = _chance_of_evenness(common, len(ports), keeps_parity=keeps_parity)
-    order = 2 * _chance_of_inversions([len(group) for group in groups], few)
-    chance = order * _chance_of_nearness(len(ports), span, _room(ports)) * even
+    chance = 2 * _chance_of_inversions([len(group) for group in groups], few) * even
     return sign * common if chance * LOOKS < CERTAIN_ERROR else None
 
 
