@@ -86,6 +86,10 @@ SENTENCES = {
         "machine a public address of its own if it has none."
     ),
     "phone-forwards-nothing": "This network is a phone's hotspot, which forwards no ports: use IPv6.",
+    "address-per-peer": (
+        "Your router shows each peer one of its addresses: a rule that binds this machine to one uplink, a "
+        "port mapping or IPv6 helps most."
+    ),
     "port-per-peer": "Your router uses a different port for each peer: a port mapping or IPv6 helps most.",
     "port-set": (
         "Your provider shares the external address by port sets (MAP-E or MAP-T): you can forward only ports "

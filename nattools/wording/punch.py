@@ -140,6 +140,9 @@ SENTENCES = {
         "Both are behind {external}: they connect if their own network lets them reach each other, or if "
         "its router sends packets back in."
     ),
+    "step-without-ttl": (
+        "Once more with packets that reach the other side, in case a router forgets ports at ICMP errors."
+    ),
     "step-both-keep": "Both sides keep their external ports: both send, and each opens its own NAT.",
     "step-other-roles": "Again with the roles swapped: one side opens and waits, the other calls first.",
     "step-any-port": "Whatever {other} external port is, {whose} side accepts the packets.",

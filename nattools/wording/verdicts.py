@@ -185,6 +185,10 @@ SENTENCES = {
         "Your NAT uses a different port for each peer, but keeps the internal port, so the next one can be "
         "predicted."
     ),
+    "address-chosen": (
+        "Your NAT keeps the internal port and shows each peer one of several addresses: all of them have to "
+        "be tried, and two such networks may miss each other."
+    ),
     "port-counted": (
         "Your NAT uses a different port for each peer, but counts in steps of {step}, so the next one can be "
         "predicted."
