@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from nattools.engine.lookup import CONNECT_IT
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.planning import keeps_ports
@@ -132,7 +133,7 @@ async def _open_all(
         closing.callback(socket.close)
         opened.append(socket)
     if not opened:
-        raise failure or CannotRun("this machine has no address that a peer could write to")
+        raise failure or CannotRun("this machine has no address that a peer could write to", CONNECT_IT)
     return opened
 
 
