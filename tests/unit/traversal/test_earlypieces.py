@@ -23,7 +23,9 @@ def received(early: EarlyPieces, said: list[tuple[int, int]]) -> bytes:
 
 
 @given(pieces, st.integers(1, 64))
-def test_whatever_the_order_all_up_to_the_first_hole_comes_out(said: list[tuple[int, int]], span: int) -> None:
+def test_whatever_the_order_all_up_to_the_first_hole_comes_out(
+    said: list[tuple[int, int]], span: int
+) -> None:
     known = {0} | {at for offset, size in said for at in range(offset, min(64, offset + size))}
     until = next((at for at in range(65) if at not in known), 64)
     early = EarlyPieces(span)
@@ -36,7 +38,7 @@ def test_the_same_again_and_again() -> None:
     for number in range(10_000):
         assert early.add(1 + number % 7, bytes(16_384))
         assert early.size <= 3 * 65_536
-    assert [offset for offset, _ in early.due(1)][0] == 1
+    assert next(offset for offset, _ in early.due(1)) == 1
 
 
 def test_nothing_again_and_again() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import pytest
-from linked import WatchedPath, paths, quic_links, read_exactly
+from linked import paths, quic_links, read_exactly
 from simulated import open_internet, pass_time, run
 
 from nattools.lab.sim.simlab import SimLab
