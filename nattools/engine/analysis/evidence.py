@@ -13,6 +13,7 @@ from nattools.engine.analysis import translation
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
 from nattools.model.endpoint import Endpoint, Family, Transport, read_endpoint
 from nattools.model.host import Gateway, Interface
+from nattools.model.networkleft import NetworkLeft
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -120,6 +121,7 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     birthdays: list[BirthdayTrial] = msgspec.field(default_factory=list)
     quotes: list[QuotedChecksum] = msgspec.field(default_factory=list)
     losses: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    left: list[NetworkLeft] = msgspec.field(default_factory=list)
 
     @cached_property
     def answers(self) -> list[BindingAnswer]:
@@ -141,7 +143,8 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     def loss(self) -> Loss:
         """Of this path, in both directions together."""
         pairs = self.losses
-        return Loss(sum([sent for sent, _ in pairs]), sum([lost for _, lost in pairs]))
+        sent, lost = sum([sent for sent, _ in pairs]), sum([lost for _, lost in pairs])
+        return Loss(sent, lost, left=bool(self.left))
 
     @cached_property
     def nattools(self) -> frozenset[str]:
@@ -161,10 +164,12 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """How many copies of questions that were bound to be answered were sent, and how many were lost."""
+    """How many copies of questions that were bound to be answered were sent, and how many were lost. `left`:
+    this machine left the network meanwhile, and nobody knows which silence was that."""
 
     sent: int
     lost: int
+    left: bool = False
 
     @property
     def share(self) -> float | None:
@@ -178,7 +183,7 @@ class Loss(msgspec.Struct, frozen=True):
 
     def conclusive(self, copies: int) -> bool:
         """Does the silence after so many copies mean more than bad luck?"""
-        return chance_of_silence(min(copies, 100_000), self.bound) < CERTAIN_ERROR
+        return not self.left and chance_of_silence(min(copies, 100_000), self.bound) < CERTAIN_ERROR
 
 
 _NO_ANSWER = (None, None)
@@ -305,6 +310,9 @@ def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObser
             paths[seen.transport, seen.family].punches.append(seen)
         case BirthdayTrial():
             paths["udp", seen.family].birthdays.append(seen)
+        case NetworkLeft():
+            for transport in TRANSPORTS:
+                paths[transport, seen.family].left.append(seen)
         case QuotedChecksum():
             paths["udp", seen.family].quotes.append(seen)
         case Gap():
