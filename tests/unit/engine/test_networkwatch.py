@@ -1,5 +1,5 @@
-"""A machine that leaves its network in the middle of a measurement: silence is not taken for the network's, and
-the report says what happened."""
+"""A machine that leaves its network in the middle of a measurement: silence is not taken for the network's,
+and the report says what happened."""
 
 from __future__ import annotations
 
