@@ -71,7 +71,7 @@ TOPICS = (
     Topic(
         "network-left",
         "This machine left the network meanwhile",
-        ("network-left",),
+        ("network-left", "router-silent-meanwhile"),
         "While it was measured this machine lost the address that it was measured from, or the route: the "
         "cable was out, the Wi-Fi was another one, a VPN came or went, or the machine was suspended.",
         "Once a second the own addresses and routes are looked at. No silence counts then, since nobody "

@@ -11,6 +11,7 @@ import pytest
 
 from nattools.engine.lanlook import measure_lan
 from nattools.engine.options import MeasureOptions
+from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
 from nattools.errors import CannotRun
 from nattools.lab.backend import open_lab
@@ -57,7 +58,7 @@ def asking(command: str, **more: Any) -> Measured:
     def work(lab: SimLab) -> Awaitable[Report]:
         servers = tuple(map(parse_server, lab.server_uris()))
         options = MeasureOptions(command, servers, families=(4,), **more)
-        return measure(lab.network("alice"), options, nobody)
+        return measure(lab.network("alice"), options, nobody, MemoryJournal())
 
     return work
 
@@ -101,3 +102,11 @@ def test_who_stays_is_not_told() -> None:
     report = left_after(1000.0, None, asking("nat"), "home-router")
     assert report is not None
     assert not report.warns_of("network-left")
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.2, 0.5])
+def test_a_router_that_maps_ports_is_not_said_to_be_silent(after_s: float) -> None:
+    report = left_after(after_s, 3.0, asking("diagnose"), "mapping-all")
+    if report is not None and report.ended is None:
+        told = {each.id: each.verdict for each in report.techniques}
+        assert "fails" not in {told[name] for name in ("upnp-igd", "nat-pmp", "pcp") if name in told}
