@@ -17,6 +17,18 @@ SIZE_LIMIT = 32 * 1024 * 1024
 _FAMILY = SCHEMA.rpartition("/")[0]
 _NUMBER = int(SCHEMA.rpartition("/")[2])
 
+_CAPTURE = "a packet capture and no report: give the .json that -o writes"
+_PAGE = "a page made of a report: give the .json that -o writes"
+_OTHER_FILES = {
+    b"\x0a\x0d\x0d\x0a": _CAPTURE,  # pcapng
+    b"\xd4\xc3\xb2\xa1": _CAPTURE,  # pcap, of a machine with little-endian numbers
+    b"\xa1\xb2\xc3\xd4": _CAPTURE,
+    b"\x1f\x8b": "compressed: unpack it first, with gunzip",
+    b"<!DOCTYPE": _PAGE,
+    b"## nattools": _PAGE,
+}
+"""How files begin that are given by mistake."""
+
 T = TypeVar("T")
 
 
@@ -63,6 +75,11 @@ def load(data: bytes) -> Report:
     if len(data) > SIZE_LIMIT:
         raise UsageError(f"larger than {SIZE_LIMIT // 1024 // 1024} MiB: too large for a nattools report")
     data = data.removeprefix(b"\xef\xbb\xbf")
+    for beginning, what in _OTHER_FILES.items():
+        if data.startswith(beginning):
+            raise UsageError(what)
+    if not data:
+        raise UsageError("the file is empty")
     _check_schema(_decoded(data, _Head).schema)
     return _decoded(data, Report)
 

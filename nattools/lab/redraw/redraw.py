@@ -3,6 +3,7 @@ original, so that a redacted report gives the same network."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from nattools.lab.redraw.drawing import Drawing
@@ -16,6 +17,7 @@ from nattools.model.observation import Idle
 from nattools.model.report import Report
 
 _MOST_MBPS = 10_000
+_LONGEST_QUEUE_MS = 60_000
 _COMMANDS = ("ipv6", "lan", "libp2p", "tailscale")
 """Those that a scenario can be measured with, beside diagnose."""
 
@@ -145,11 +147,34 @@ def _path_quality(drawing: Drawing, report: Report) -> dict[str, Any]:
     udp = report.nat.udp4 or report.nat.udp6
     if udp is not None and udp.loss and udp.loss < 1:
         found["loss"] = round(1 - (1 - min(udp.loss, 0.5)) ** 0.5, 4)
+        drawing.note("Whether packets are lost in bursts is not measured: each is lost by itself.")
+    return found | _rate(drawing, report)
+
+
+def _rate(drawing: Drawing, report: Report) -> dict[str, Any]:
+    """What a connection carried to a peer, or else the best relay, and how long packets then waited."""
+    place = ("host", HOST)
+    punched = report.connection.throughput if report.connection is not None else None
+    if punched is not None and all(map(_is_drawable, (punched.down_mbps, punched.up_mbps))):
+        found: dict[str, Any] = {"rate_mbps": round(punched.down_mbps, 2)}
+        if found["rate_mbps"] != round(punched.up_mbps, 2):
+            found["rate_up_mbps"] = round(punched.up_mbps, 2)
+        drawing.mark(place, "rate_mbps", "what the connection carried: the link may carry more")
+        waited_ms = (punched.loaded_rtt_ms or 0.0) - (punched.idle_rtt_ms or math.inf)
+        if waited_ms >= 1:
+            found["queue_ms"] = round(min(waited_ms, _LONGEST_QUEUE_MS), 1)
+            drawing.mark(place, "queue_ms", "how much longer a round trip took meanwhile")
+        return found
     carried = [one.throughput_mbps for one in report.relays if one.throughput_mbps]
-    if carried and 0.01 <= max(carried) < _MOST_MBPS:
-        found["rate_mbps"] = round(max(carried), 2)
-        drawing.mark(("host", HOST), "rate_mbps", "what the best relay carried: the link may carry more")
-    return found
+    if carried and _is_drawable(max(carried)):
+        drawing.mark(place, "rate_mbps", "what the best relay carried: the link may carry more")
+        return {"rate_mbps": round(max(carried), 2)}
+    drawing.note("How much the link carries is not measured: it has no bound, and no queue.")
+    return {}
+
+
+def _is_drawable(mbps: float) -> bool:
+    return 0.01 <= mbps < _MOST_MBPS
 
 
 def _options(drawing: Drawing, report: Report, uplinks: list[Uplink]) -> None:

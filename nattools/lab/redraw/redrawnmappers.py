@@ -22,6 +22,9 @@ def draw_mapper(
     spoken = [protocol for protocol in ("upnp-igd", "nat-pmp", "pcp") if _offered(offers, protocol)]
     if not spoken:
         return
+    if spoken[-1] == "pcp" and not any(seen.protocol == "nat-pmp" for seen in offers):
+        spoken.insert(-1, "nat-pmp")
+        drawing.note(f"Whether {place[1]} speaks NAT-PMP was not asked: it does, as most that speak PCP do.")
     mapper: dict[str, Any] = {}
     if len(spoken) < 3:
         mapper["protocols"] = spoken

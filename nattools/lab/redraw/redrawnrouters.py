@@ -10,10 +10,13 @@ from nattools.lab.redraw.drawing import Drawing
 from nattools.lab.redraw.redrawnmappers import draw_mapper
 from nattools.lab.redraw.redrawnservers import ports_let_out
 from nattools.lab.redraw.uplinks import Uplink
+from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.nat import Nat
 from nattools.model.observation import Nat64, Portal, Resolution
+from nattools.model.observed import Observation
 from nattools.model.report import Report
 from nattools.net.addresses import is_public
+from nattools.protocols.pwnat.beacon import TARGETS
 
 Place = tuple[str, ...]
 HOST = "here"
@@ -299,6 +302,17 @@ def _blocks(drawing: Drawing, place: Place, report: Report, table: dict[str, Any
     elif ports := ports_let_out(report):
         table["open_ports"] = list(ports)
         drawing.mark(place, "open_ports", "or the server that did not answer is down")
+    if "open_ports" in table and any(_is_heard_about(seen) for seen in report.observations):
+        table["open_ports"] = sorted({*table["open_ports"], f"udp/{TARGETS[0].port}"})
+
+
+def _is_heard_about(seen: Observation) -> bool:
+    """Has an error about a beacon of pwnat got in? Then the beacon has got out."""
+    return isinstance(seen, ErrorTrial) and (seen.direction, seen.quotes, seen.outcome) == (
+        "in",
+        "beacon",
+        "arrived",
+    )
 
 
 def _hops(report: Report, table: dict[str, Any], nat: Nat) -> None:

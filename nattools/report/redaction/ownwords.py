@@ -34,8 +34,10 @@ _INTERFACE = re.compile(
 )
 """Names that systems give by themselves; not those that hold a MAC address (systemd's `enx...`)."""
 _NUMBER = re.compile(
-    r"v?\d{1,5}(?:\.\d{1,5}){0,2}(?:s|ms|x|st|nd|rd|th|h)?|RFC\d{3,4}|REQ-\d{1,2}[a-z]?", re.ASCII
+    r"(?!\d{4}\.\d{4}\.\d{4})v?\d{1,5}(?:\.\d{1,5}){0,2}(?:s|ms|x|st|nd|rd|th|h)?|RFC\d{3,4}|REQ-\d{1,2}[a-z]?",
+    re.ASCII,
 )
+"""Not a MAC address with dots."""
 
 
 def is_own(word: str) -> bool:

@@ -17,13 +17,20 @@ from nattools.chance import chance
 from nattools.net.addresses import FAR_AWAY, kind_of
 from nattools.protocols.nat64 import WELL_KNOWN, Nat64Prefix
 
-_KEPT_KINDS = ("loopback", "unspecified", "multicast", "documentation", "reserved")
+_KEPT_KINDS = ("loopback", "unspecified", "documentation")
 """Addresses that everybody has, or nobody."""
+_KEPT4 = ("0.", "192.0.0.", "192.88.99.", "224.0.", "239.192.", "239.255.", "255.")
+"""So are these: of protocols, and groups that everybody may join."""
+_EVERYBODYS_GROUPS = 2**20
+"""Groups below are of protocols (ff02::fb, ff02::1:2); those above hold parts of addresses (RFC 4291 2.7.1,
+RFC 3306), hashes of names (RFC 4620), or somebody chose them."""
 _STANDARD = ("10.88.", "10.0.2.", "172.20.10.", "192.168.42.", "192.168.43.", "192.168.44.")
 """What Podman, slirp4netns and telephones that share their connection give to everybody; the analysis knows
 them, and they stay."""
 _PUBLIC4, _PUBLIC6 = 11, 0x2A10
 """11.0.0.0/8 and 2a10::/16, as in the lab: software takes them for public."""
+_RESERVED6 = 0x5F00
+"""5f00::/16: of no use, as all of "reserved"."""
 _LOCAL_USE = "64:ff9b:1:"
 """How prefixes of NAT64s begin that everybody may use (RFC 8215)."""
 _BLOCK = 2048
@@ -34,8 +41,9 @@ Form = Callable[[int], str]
 
 class Pseudonyms:
     """Each original's pseudonym, always the same. `taken`: all originals of the report, none of which may
-    stand for another one. `keep_private`: private addresses stay as they are; `ports`: ports are changed
-    too. `prefixes`: the NAT64 prefixes, in whose addresses an IPv4 one stands."""
+    stand for another one. `keep_private`: private addresses stay as they are, but for those that hold a MAC
+    address; `ports`: ports are changed too. `prefixes`: the NAT64 prefixes, in whose addresses an IPv4 one
+    stands."""
 
     def __init__(
         self,
@@ -80,10 +88,12 @@ class Pseudonyms:
         address = ip_address(original)
         kind = kind_of(original)
         anycast = original in FAR_AWAY.values() or original.startswith(("192.0.0.", "2001:1::"))
-        if kind in _KEPT_KINDS or anycast or (self._keep_private and kind in ("private", "shared")):
+        private = self._keep_private and kind in ("private", "shared") and not _holds_mac(address)
+        if kind in _KEPT_KINDS or anycast or private:
             return original
         if isinstance(address, IPv4Address):
-            return self._ipv4(address, public=kind == "public")
+            kept = kind in ("multicast", "reserved") and original.startswith(_KEPT4)
+            return original if kept else self._ipv4(address, public=kind == "public")
         return self._ipv6(address, str(kind))
 
     def network(self, original: str, length: int) -> str:
@@ -101,10 +111,10 @@ class Pseudonyms:
             head = f"{_PUBLIC4}.{number >> 8}.{number & 255}"
         elif text.startswith(_STANDARD):
             return text
-        elif first == 10:
-            number = self._pick("10", f"{second}.{third}", 2**16, form=_third(10))
-            head = f"10.{number >> 8}.{number & 255}"
-        else:  # 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16
+        elif first == 10 or first >= 224:
+            number = self._pick(str(first), f"{second}.{third}", 2**16, form=_third(first))
+            head = f"{first}.{number >> 8}.{number & 255}"
+        else:  # 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, 198.18.0.0/15
             kept = f"{first}.{second}"
             if first == 100:
                 kept = f"100.{64 + self._pick('100', str(second), 64)}"
@@ -125,6 +135,11 @@ class Pseudonyms:
         value = int(address)
         if kind == "translated":
             return self._translated(value)
+        if kind == "multicast":
+            return self._group(value)
+        if value >> 32 in (0, 0xFFFF0000):  # RFC 4291 2.5.5.1, RFC 2765 2.1
+            inner = self.address(str(IPv4Address(value & 0xFFFFFFFF)))
+            return str(IPv6Address(value >> 32 << 32 | int(IPv4Address(inner))))
         if kind == "link-local":
             return self._interface(value, 0xFE80 << 112)
         site, subnet = value >> 80, (value >> 64) & 0xFFFF
@@ -136,7 +151,9 @@ class Pseudonyms:
     def _site(self, site: int, kind: str | None) -> int:
         """The upper 48 bits of an address, of a unique local one (RFC 4193) if it is "private"."""
         first, size = (0xFD << 40, 2**40) if kind == "private" else (_PUBLIC6 << 32, 2**32)
-        space = "ula" if kind == "private" else "site"
+        if kind == "reserved":
+            first = _RESERVED6 << 32
+        space = {"private": "ula", "reserved": "reserved"}.get(str(kind), "site")
         return first | self._pick(space, f"{site:x}", size, form=lambda number: _site(first | number))
 
     def _prefix(self, prefix: Nat64Prefix) -> Nat64Prefix:
@@ -150,6 +167,18 @@ class Pseudonyms:
         made = ((top << 80) | rest) >> kept << kept
         return Nat64Prefix(str(IPv6Address(made)), prefix.length)
 
+    def _group(self, value: int) -> str:
+        """A multicast group: its scope stays, and that it is one of solicited nodes (RFC 4291 2.7.1)."""
+        head, group = value >> 112, value & ((1 << 112) - 1)
+        if not head & 0xF0 and group < _EVERYBODYS_GROUPS:
+            return str(IPv6Address(value))
+        first, size = (0x1FF << 24, 2**24) if group >> 24 == 0x1FF else (1 << 31, 2**31)
+        made = head << 112 | first
+        place = self._pick(
+            f"group {made:x}", f"{group:x}", size, form=lambda number: str(IPv6Address(made | number))
+        )
+        return str(IPv6Address(made | place))
+
     def _translated(self, value: int) -> str:
         """6to4 has an IPv4 address behind 2002, Teredo its server's and, inverted, the client's; a NAT64
         whose prefix the report does not tell has one at the end."""
@@ -158,7 +187,10 @@ class Pseudonyms:
             head = 0x2002 << 112 | int(IPv4Address(inner)) << 80
             return self._interface(value, head)
         if value >> 112 == 0x64:
-            prefix = Nat64Prefix(str(IPv6Address(value >> 32 << 32)))
+            chosen = (value >> 32) & ((1 << 48) - 1)
+            if chosen:  # of a /48 to /64 the IPv4 address would stand there
+                chosen = 1 + self._pick("local use", f"{chosen:x}", 2**48 - 1)
+            prefix = Nat64Prefix(str(IPv6Address((value >> 80 << 48 | chosen) << 32)))
             return prefix.embed(self.address(str(IPv4Address(value & 0xFFFFFFFF))))
         server, client = (value >> 64) & 0xFFFFFFFF, ~value & 0xFFFFFFFF
         outer = int(IPv4Address(self.address(str(IPv4Address(server)))))
@@ -174,7 +206,7 @@ class Pseudonyms:
         network, host = value >> 64, value & ((1 << 64) - 1)
         if host == 0:
             return str(IPv6Address(head))
-        if (host >> 24) & 0xFFFF == 0xFFFE:
+        if _holds_mac(IPv6Address(value)):
             mac = self._pick("mac", f"{host:x}", 2**40, form=_mac)
             return str(IPv6Address(head | 0x02 << 56 | (mac >> 24) << 40 | 0xFFFE << 24 | (mac & 0xFFFFFF)))
         size = 2**16 - 1 if self._salt is None else 2**62
@@ -204,6 +236,11 @@ class Pseudonyms:
         assert self._salt is not None
         digest = hmac.new(self._salt, f"{space}\0{original}".encode("utf-8", "surrogatepass"), hashlib.sha256)
         return int.from_bytes(digest.digest()[:8], "big")
+
+
+def _holds_mac(address: IPv4Address | IPv6Address) -> bool:
+    """Is it made of a MAC address?"""
+    return address.packed[11:13] == b"\xff\xfe"
 
 
 def _third(first: int) -> Form:

@@ -15,6 +15,7 @@ from nattools.model.endpoint import parse_address
 from nattools.model.provider import Provider
 from nattools.model.report import Report
 from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
+from nattools.report.redaction.nameplaces import is_figure_here, is_name_here
 from nattools.report.redaction.ownwords import constants, is_own
 from nattools.report.redaction.pseudonyms import Pseudonyms, plain_mac, taken_by
 from nattools.wording.texts import with_texts
@@ -24,6 +25,11 @@ _TOKEN = re.compile(
     (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))
     |(?P<mac>(?<![\w.-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![\w:-]))
     |(?P<alone>(?<!\S):\d{1,5}(?![\w.:]))
+    |(?P<coded>
+        (?:(?:%|=|\\+x|\\+u|&\#x?)[0-9A-Fa-f]{2,6};?){2,}[\w%=;-]*
+        |(?<![\w.:,/-])[0-9A-Fa-f]{2}(?P<gap>[ ,])[0-9A-Fa-f]{2}(?:(?P=gap)[0-9A-Fa-f]{2}){3,}(?![\w-])
+        |(?<![\w.:,/-])\d{1,3}(?P<comma>[ ,/])\d{1,3}(?:(?P=comma)\d{1,3}){2,}(?![\w.:-])
+     )
     |(?P<address>
         (?<![\w.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*:|::)[0-9A-Fa-f:.]*(?:[0-9A-Fa-f]|::)
         |(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\w)
@@ -37,6 +43,10 @@ _VERSION = re.compile(r"\d{1,3}\.\d{1,3}(?:\.\d{1,3})?(?=[-+])", re.ASCII)
 """What is kept of a version whose end somebody chose, as a kernel's."""
 _PORTS = ("aimed", "hit", "pool", "port_range", "blocked_ports", "open_ports", "wanted_port", "external_port")
 """Numbers of a report that are ports."""
+_PORTS_AS_TEXT = ("port", "ports")
+_NUMBERS = re.compile(r"\d{1,5}(?:(?:, | and | or |-)\d{1,5})*", re.ASCII)
+
+_DIGITS = re.compile(r"\d+", re.ASCII)
 
 
 class Redaction(msgspec.Struct, frozen=True):
@@ -66,7 +76,7 @@ def redacted(report: Report, wanted: Redaction) -> Report:
         taken=search.originals,
         prefixes=tuple(search.prefixes),
     )
-    scrubber = _Scrubber(pseudonyms)
+    scrubber = _Scrubber(pseudonyms, frozenset(search.names))
     walked = _walk(plain, "", scrubber.text, pseudonyms.port if wanted.ports else None)
     result = with_texts(msgspec.convert(walked, Report))
     _check(result, scrubber.replaced)
@@ -88,6 +98,8 @@ def _walk(
 ) -> Any:
     """All texts changed, keys of tables included; and ports, which have names that say so."""
     if isinstance(part, str):
+        if name in _PORTS_AS_TEXT and _NUMBERS.fullmatch(part):
+            return part if port is None else _DIGITS.sub(lambda digits: str(port(int(digits.group()))), part)
         return change(part)
     if isinstance(part, dict):
         return {change(key): _walk(value, key, change, port) for key, value in part.items()}
@@ -103,6 +115,7 @@ class _Search:
 
     def __init__(self) -> None:
         self.originals: set[str] = set()
+        self.names: set[str] = set()
         self.prefixes: dict[Nat64Prefix, None] = {}
 
     def text(self, text: str) -> str:
@@ -111,7 +124,10 @@ class _Search:
             if token["alone"]:
                 continue
             if address is None:
-                self.originals.add(plain_mac(token["mac"]) if token["mac"] else _word(token).lower())
+                word = _word(token).lower()
+                self.originals.add(plain_mac(token["mac"]) if token["mac"] else word)
+                if token["word"] and is_name_here(text, token.start(), token.start() + len(word)):
+                    self.names.add(word)
                 continue
             self.originals.update(taken_by(address))
             if token["length"]:
@@ -126,11 +142,13 @@ class _Search:
 
 
 class _Scrubber:
-    """The second reading. `replaced`: the originals that must be gone."""
+    """The second reading. `names`: words that are names somewhere. `replaced`: the originals that must be
+    gone, which is all but words of nattools' own."""
 
-    def __init__(self, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, pseudonyms: Pseudonyms, names: frozenset[str]) -> None:
         self.replaced: set[str] = set()
         self._pseudonyms = pseudonyms
+        self._names = names
 
     def text(self, text: str) -> str:
         """A text with pseudonyms; a value of a closed set stays."""
@@ -149,11 +167,19 @@ class _Scrubber:
             self.replaced.add(whole)
             return self._pseudonyms.mac(whole)
         word = _word(token)
-        if is_own(word):
+        if not token["coded"] and self._may_stay(word, token):
             return whole
-        self.replaced.add(word)
+        if not is_own(word):
+            self.replaced.add(word)
         version = _VERSION.match(word)
         return (version.group() if version else self._pseudonyms.name(word)) + whole[len(word) :]
+
+    def _may_stay(self, word: str, token: re.Match[str]) -> bool:
+        """Is it a word of nattools' own or a figure, and where it stands no name?"""
+        place = token.string, token.start(), token.start() + len(word)
+        if is_name_here(*place) or (word.lower() in self._names and word == token.string):
+            return False
+        return is_own(word) and (not word[0].isdigit() or is_figure_here(*place))
 
     def _address(self, token: re.Match[str], address: str) -> str:
         length = token["length"]

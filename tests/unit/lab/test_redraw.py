@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from report_samples import home_router
+from report_samples import connected, home_router
 
 from nattools.lab.redraw import redrawn
 from nattools.lab.redraw.drawing import Drawing, toml_key, toml_value
 from nattools.lab.scenariofiles import parse
 from nattools.model.host import Interface
 from nattools.model.ipv6 import Ipv6
+from nattools.model.nat import Nat
 from nattools.model.packetform import FormPassage, FragmentsByFamily
+from nattools.model.punch import Throughput
 from nattools.model.report import Server
 
 EVIL = (
@@ -95,3 +97,26 @@ def test_what_does_not_pass_is_drawn() -> None:
     )
     (router,) = parse(redrawn(replace(home_router(), ipv6=found)).toml(), "drawn.toml").nat.values()
     assert (router.fragments, router.extension_headers) == ("dropped", "passed")
+
+
+def test_what_a_connection_carried_is_the_rate_of_the_link() -> None:
+    carried = Throughput(up_mbps=0.71, down_mbps=1.52, idle_rtt_ms=151.0, loaded_rtt_ms=641.04)
+    drawing = redrawn(replace(home_router(), punch=replace(connected(), throughput=carried)))
+    host = parse(drawing.toml(), "drawn.toml").host["here"]
+    assert (host.rate_mbps, host.rate_up_mbps, host.queue_ms) == (1.52, 0.71, 490.0)
+    assert any("the link may carry more" in each for each in drawing.open)
+
+
+@pytest.mark.parametrize("mbps", [0.0, -1.0, 1e308])
+def test_a_rate_that_no_link_has_is_not_drawn(mbps: float) -> None:
+    carried = Throughput(up_mbps=mbps, down_mbps=5.0, idle_rtt_ms=1.0, loaded_rtt_ms=1e308)
+    drawing = redrawn(replace(home_router(), punch=replace(connected(), throughput=carried)))
+    assert parse(drawing.toml(), "drawn.toml").host["here"].rate_mbps is None
+
+
+def test_what_no_command_measures_of_links_is_said_to_be_open() -> None:
+    lossy = replace(home_router().nat, udp4=replace(home_router().nat.udp4 or Nat(), loss=0.1))
+    opened = redrawn(replace(home_router(), nat=lossy)).open
+    assert "How much the link carries is not measured: it has no bound, and no queue." in opened
+    assert "Whether packets are lost in bursts is not measured: each is lost by itself." in opened
+    assert not any("bursts" in each for each in redrawn(home_router()).open)

@@ -31,7 +31,11 @@ GOOD = render_json(home_router()).encode()
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "not JSON"),
+        (b"", "the file is empty"),
+        (b"\n\r\r\n\x1c\0\0\0", "a packet capture and no report"),
+        (b"\xd4\xc3\xb2\xa1\2\0", "a packet capture and no report"),
+        (b"\x1f\x8b\x08\0", "compressed: unpack it first"),
+        (b"<!DOCTYPE html>\n", "a page made of a report"),
         (b"\xff\xfe", "not JSON"),
         (GOOD[: len(GOOD) // 2], "not JSON, or cut short"),
         (GOOD + b"{}", "not JSON"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 import pytest
 from msgspec import inspect
+from plantedsecrets import filled
 from report_samples import home_router
 
 from nattools.model.report import Report
@@ -41,38 +41,6 @@ def secrets() -> Iterator[str]:
             f"fe80::21b:44ff:fe11:{number:x}%zyxeth{number}",
             token,
         )
-
-
-def filled(kind: Any, source: Iterator[str], planted: list[str]) -> Any:
-    """A value of the type, with a secret in each text."""
-    match kind:
-        case inspect.StrType():
-            planted.append(next(source))
-            return planted[-1]
-        case inspect.LiteralType():
-            return kind.values[0]
-        case inspect.UnionType():
-            return filled(
-                next(each for each in kind.types if not isinstance(each, inspect.NoneType)), source, planted
-            )
-        case inspect.StructType():
-            made = {field.encode_name: filled(field.type, source, planted) for field in kind.fields}
-            return made | ({kind.tag_field: kind.tag} if kind.tag_field else {})
-        case inspect.VarTupleType() if isinstance(kind.item_type, inspect.UnionType):
-            return [filled(each, source, planted) for each in kind.item_type.types]
-        case inspect.VarTupleType():
-            return [filled(kind.item_type, source, planted) for _ in range(2)]
-        case inspect.TupleType():
-            return [filled(each, source, planted) for each in kind.item_types]
-        case inspect.DictType():
-            return {filled(kind.key_type, source, planted): filled(kind.value_type, source, planted)}
-        case inspect.BoolType():
-            return True
-        case inspect.IntType() | inspect.FloatType():
-            return 1
-        case inspect.NoneType():
-            return None
-    raise AssertionError(f"no example of {kind}")
 
 
 def planted_report() -> tuple[Report, list[str]]:
