@@ -16,7 +16,7 @@ RUN = (
     "json.dump([code, sorted(sys.modules)], sys.stderr)"
 )
 NAT = {
-    "nattools.engine": """analyse lookup measurement options plan registry run""",
+    "nattools.engine": """analyse lookup measurement networkwatch options plan registry run""",
     "nattools.engine.analysis": """advice allocation areas connectivity direct_ipv6 directupgrade endings
         evidence externals filtering findings mapping obstacles overlayremedies peer_kinds portmap_verdicts
         portmappings program_verdicts punching pwnat_verdicts quotefindings relay_verdicts requirements
