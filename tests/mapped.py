@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from nattools.engine.options import MapOptions, MeasureOptions
+from nattools.engine.measureoptions import MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab

@@ -9,7 +9,7 @@ from typing import Any
 
 from simulated import STUN
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.natkinds import MATRIX_KINDS
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, RouterSpec, Scenario, ServerSpec
@@ -21,8 +21,8 @@ from nattools.net.base import Network, TcpFailure, UdpSocket
 from nattools.protocols import ice, stun
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.punchplan import MeasuredEnd, plan
-from nattools.traversal.sample import where_seen
 from nattools.traversal.sending import ProbeOutcome, send_step
+from nattools.traversal.serverreflexive import server_reflexive
 from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome, simultaneous_open
 from nattools.traversal.steps import Plan, Step
 
@@ -116,7 +116,7 @@ def acquainted() -> tuple[IceDriver, IceDriver]:
 async def offer(driver: IceDriver, network: Network, server: Endpoint = STUN) -> None:
     """A socket of the driver's, and where the server sees it, as candidates."""
     socket = await network.open_udp(family=server.family)
-    seen = await where_seen(socket, server)
+    seen = await server_reflexive(socket, server)
     driver.add_socket(socket)
     if seen not in (None, socket.local):
         driver.offer(ice.local_candidate("srflx", seen, base=socket.local))

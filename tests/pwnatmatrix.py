@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Literal
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import Watcher
 from nattools.engine.pwnat.connecting import Side
 from nattools.engine.pwnat.knockoptions import PwnatOptions

@@ -13,7 +13,7 @@ import msgspec
 from mapped import ALICE, OUTSIDE, home, options
 from simulated import pass_time
 
-from nattools.engine.options import MapOptions
+from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, Timestamp
 from nattools.engine.portmap.keep import MappingChange, keep

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 from mapped import OUTSIDE, Command, call, home
 
-from nattools.engine.options import Emit, MapOptions, MeasureOptions
+from nattools.engine.measureoptions import Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.keep import MappingChange, keep

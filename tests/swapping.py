@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import structs
 from punching import MATRIX_KINDS, pair, punching
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.punch import punch_by_tokens
 from nattools.lab.scenario import Scenario

@@ -11,7 +11,7 @@ import msgspec
 
 from nattools.cli.progress import ProgressLine
 from nattools.cli.punchdisplay import PunchDisplay
-from nattools.engine.options import Event
+from nattools.engine.measureoptions import Event
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.model.punch import Punch, Stage
 from nattools.report.savedreport import escaped_controls

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import completion, options
+from nattools.cli import completion, sharedoptions
 from nattools.cli.outputs import write_json
 from nattools.errors import UsageError
 from nattools.model.supportcode import read_support_code
@@ -28,7 +28,7 @@ Code = Annotated[
 ]
 
 
-def command(code: Code = None, as_json: options.Json = False) -> int:
+def command(code: Code = None, as_json: sharedoptions.Json = False) -> int:
     """What a code of a report means, how it was found, and what to do; without a code, all that there are."""
     wanted = " ".join(code or [])
     if not wanted:

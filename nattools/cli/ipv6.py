@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec.structs import replace
 
-from nattools.cli import options, running
-from nattools.cli.options import Request
+from nattools.cli import running, sharedoptions
 from nattools.cli.running import Invocation
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.cli.sharedoptions import Request
+from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.model.report import Report
 from nattools.net.base import Network
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Mtu = Annotated[bool, typer.Option("--mtu/--no-mtu", help="Whether to look for the largest packet.")]
 
 
-@options.takes(request=options.measuring("ipv6"))
+@sharedoptions.takes(request=sharedoptions.measuring("ipv6"))
 def command(request: Request, mtu: Mtu = True) -> int:
     """IPv6: this machine's addresses, whether it works, whether others get in and who stops them, the path
     MTU, and translation."""

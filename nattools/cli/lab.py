@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nattools.cli import completion, options
+from nattools.cli import completion, sharedoptions
 from nattools.cli.app import new_app
 from nattools.cli.labprograms import run_inside
 from nattools.cli.outputs import show, write_files, write_json, write_out
@@ -63,7 +63,7 @@ Backends = Annotated[
         "--backend",
         metavar="sim|netns",
         help="What to build them on (default: sim). Repeatable.",
-        autocompletion=completion.one_of(*options.BACKENDS),
+        autocompletion=completion.one_of(*sharedoptions.BACKENDS),
     ),
 ]
 Scenarios = Annotated[
@@ -85,7 +85,7 @@ lab_app = new_app(no_args_is_help=True, help="Test networks, simulated or in net
 
 
 @lab_app.command("list")
-def list_scenarios(words: Words = None, as_json: options.Json = False) -> int:
+def list_scenarios(words: Words = None, as_json: sharedoptions.Json = False) -> int:
     """The scenarios that come with nattools."""
     from nattools.cli import lablist
 
@@ -99,7 +99,7 @@ def list_scenarios(words: Words = None, as_json: options.Json = False) -> int:
 
 
 @lab_app.command("show")
-def show_scenario(scenario: ScenarioName, as_json: options.Json = False) -> int:
+def show_scenario(scenario: ScenarioName, as_json: sharedoptions.Json = False) -> int:
     """What a scenario draws."""
     from nattools.cli import lablist
     from nattools.lab.scenariofiles import load
@@ -124,13 +124,13 @@ PlayEvents = Annotated[
 def run_scenario(
     scenario: ScenarioName,
     host: OneHost = None,
-    backend: options.BackendOption = None,
-    seed: options.Seed = None,
-    output: options.Output = None,
-    as_json: options.Json = False,
-    pcap: options.Pcap = None,
+    backend: sharedoptions.BackendOption = None,
+    seed: sharedoptions.Seed = None,
+    output: sharedoptions.Output = None,
+    as_json: sharedoptions.Json = False,
+    pcap: sharedoptions.Pcap = None,
     events: PlayEvents = False,
-    verbose: options.Verbose = 0,
+    verbose: sharedoptions.Verbose = 0,
 ) -> int:
     """Diagnose inside a scenario and compare with what it expects: exit code 1 if anything differs."""
     from nattools.lab.backend import find_host
@@ -148,7 +148,7 @@ def run_scenario(
         return 0
     named = None if host is None else Case(scenario, find_host(drawn, host), chosen, seed)
     cases = [named] if named else cases_of(scenario, chosen, seed)
-    files = options.checked_files(output, pcap)
+    files = sharedoptions.checked_files(output, pcap)
     if len(cases) > 1 and (files or pcap):
         raise UsageError(f"-o and --pcap hold one report: name one --host of {', '.join(drawn.host)}")
     trials = [_tried(case, pcap) for case in cases]
@@ -161,11 +161,11 @@ def run_scenario(
     else:
         for trial in trials if verbose else ():
             if trial.report is not None:
-                show(trial.report, as_json=False, detail=options.detail_of(verbose))
+                show(trial.report, as_json=False, detail=sharedoptions.detail_of(verbose))
         write_out(f"{safe(drawn.title)}  ({chosen})\n" + "".join(map(_paragraph, trials)))
     for trial in trials:
         if trial.report is not None:
-            write_files(trial.report, files, options.detail_of(verbose))
+            write_files(trial.report, files, sharedoptions.detail_of(verbose))
     return 0 if all(trial.met for trial in trials) else 1
 
 
@@ -175,13 +175,13 @@ def run_matrix(
     backend: Backends = None,
     repeat: Repeat = 1,
     jobs: Jobs = 1,
-    seed: options.Seed = None,
+    seed: sharedoptions.Seed = None,
     pairs: Pairs = False,
     relay: Relay = False,
-    no_low_ports: options.NoLowPorts = False,
-    output: options.Output = None,
-    as_json: options.Json = False,
-    verbose: options.Verbose = 0,
+    no_low_ports: sharedoptions.NoLowPorts = False,
+    output: sharedoptions.Output = None,
+    as_json: sharedoptions.Json = False,
+    verbose: sharedoptions.Verbose = 0,
 ) -> int:
     """Run scenarios on each backend and compare with what they expect: exit code 1 if anything differs.
 
@@ -196,8 +196,8 @@ def run_matrix(
         kinds = PairMatrix(
             scenarios or list(MATRIX_KINDS), _backend(backend), repeat=repeat, seed=seed, terms=terms
         )
-        files = options.checked_files(output, None)
-        return _pair_matrix(kinds, jobs, files, as_json, options.detail_of(verbose))
+        files = sharedoptions.checked_files(output, None)
+        return _pair_matrix(kinds, jobs, files, as_json, sharedoptions.detail_of(verbose))
     if output or no_low_ports or relay:
         raise UsageError("-o, --relay and --no-low-ports go with --pairs")
     from nattools.trials.scenarios import ScenarioMatrix
@@ -224,7 +224,9 @@ def _pair_matrix(
 
 
 @lab_app.command("exec", context_settings={"allow_interspersed_args": False})
-def run_program(scenario: ScenarioName, host: HostName, command: Command, seed: options.Seed = None) -> int:
+def run_program(
+    scenario: ScenarioName, host: HostName, command: Command, seed: sharedoptions.Seed = None
+) -> int:
     """Run any program on a host of a scenario, in network namespaces; its exit code becomes this one's.
     Without a HOST before the dashes, it is the first one.
 
@@ -237,7 +239,7 @@ def run_program(scenario: ScenarioName, host: HostName, command: Command, seed: 
 
 
 @lab_app.command("shell")
-def run_shell(scenario: ScenarioName, host: AnyHost = None, seed: options.Seed = None) -> int:
+def run_shell(scenario: ScenarioName, host: AnyHost = None, seed: sharedoptions.Seed = None) -> int:
     """A shell on a host of a scenario (the first, if none is named), in network namespaces."""
     from nattools.lab.backend import find_host
     from nattools.lab.scenariofiles import load
@@ -265,8 +267,8 @@ def _prompting(where: str) -> Iterator[tuple[list[str], dict[str, str]]]:
 
 def _backends(given: list[str] | None) -> list[Backend]:
     for name in given or []:
-        options.check_choice("--backend", name, options.BACKENDS)
-    return [name for name in options.BACKENDS if name in given] if given else ["sim"]
+        sharedoptions.check_choice("--backend", name, sharedoptions.BACKENDS)
+    return [name for name in sharedoptions.BACKENDS if name in given] if given else ["sim"]
 
 
 def _backend(given: list[str] | None) -> Backend:

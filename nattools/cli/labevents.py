@@ -6,7 +6,7 @@ from nattools.cli.outputs import write_json, write_out
 from nattools.lab.backend import Backend
 from nattools.lab.scenario import Scenario
 from nattools.report.safetext import safe, untied
-from nattools.trials.happenings import Happening, Onlooker, end_s, still_lab
+from nattools.trials.eventeffects import EventEffect, EventObserver, end_s, still_lab
 from nattools.wording import terms
 
 MOST = 200
@@ -20,7 +20,7 @@ def play_events(scenario: Scenario, backend: Backend, seed: int | None, *, as_js
         return
     until_s = end_s(scenario)
     with still_lab(scenario, backend, seed or 0) as lab:
-        told, whole = lab.run(lambda: _tell_all(Onlooker(lab), until_s, as_json=as_json))
+        told, whole = lab.run(lambda: _tell_all(EventObserver(lab), until_s, as_json=as_json))
     if as_json:
         happened = [{"at_s": at_s, "what": text or None, "seen": news} for at_s, text, news in told]
         name = {"scenario": scenario.name, "backend": backend}
@@ -29,20 +29,22 @@ def play_events(scenario: Scenario, backend: Backend, seed: int | None, *, as_js
         write_out(f"{'':>14}  and more, until {untied(terms.seconds(until_s))}\n")
 
 
-async def _tell_all(onlooker: Onlooker, until_s: float, *, as_json: bool) -> tuple[list[Happening], bool]:
-    """The first `MOST` of all happenings; is that all?"""
-    told: list[Happening] = []
-    async for happening in onlooker.happenings(until_s):
+async def _tell_all(
+    observer: EventObserver, until_s: float, *, as_json: bool
+) -> tuple[list[EventEffect], bool]:
+    """The first `MOST` of all effects; is that all?"""
+    told: list[EventEffect] = []
+    async for effect in observer.effects(until_s):
         if len(told) == MOST:
             return told, False
-        told.append(happening)
+        told.append(effect)
         if not as_json:
-            _tell(happening)
+            _tell(effect)
     return told, True
 
 
-def _tell(happening: Happening) -> None:
-    first = untied(terms.seconds(happening.at_s)) if happening.text else "at first"
-    lines = [*([happening.text] if happening.text else []), *happening.news]
+def _tell(effect: EventEffect) -> None:
+    first = untied(terms.seconds(effect.at_s)) if effect.text else "at first"
+    lines = [*([effect.text] if effect.text else []), *effect.news]
     times = [first, *[""] * len(lines)]
     write_out("".join(f"{time:>14}  {safe(line, 120)}\n" for time, line in zip(times, lines, strict=False)))

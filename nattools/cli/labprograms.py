@@ -13,7 +13,7 @@ from functools import partial
 from types import FrameType, MappingProxyType
 from typing import Any, Final
 
-from nattools.cli import options
+from nattools.cli import sharedoptions
 from nattools.cli.outputs import tell
 
 _PATIENCE_S: Final = 3.0
@@ -39,7 +39,7 @@ def run_inside(
     drawn = load(scenario)
     host = find_host(drawn, host)
     with _ended_by_sigterm(), NetnsLab(drawn, seed=seed or 0) as lab:
-        environment = {**os.environ, **more, options.SERVER_VARIABLE: " ".join(lab.server_uris())}
+        environment = {**os.environ, **more, sharedoptions.SERVER_VARIABLE: " ".join(lab.server_uris())}
         if not os.path.exists(_HOSTS):
             tell(f"nattools: there is no {_HOSTS}, so no server has a name inside. Make one: touch {_HOSTS}")
         if greeting:

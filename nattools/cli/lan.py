@@ -9,10 +9,10 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from nattools.cli import options, running
-from nattools.cli.options import OptionGroup, Request, checked_seconds
+from nattools.cli import running, sharedoptions
 from nattools.cli.running import Invocation
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.cli.sharedoptions import OptionGroup, Request, checked_seconds
+from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import UsageError
 from nattools.model.endpoint import parse_address
 from nattools.model.report import Report
@@ -74,7 +74,9 @@ def _address(text: str) -> str:
 _WITHOUT = ("server", "lifetime", "max_lifetime", "cross_check")
 
 
-@options.takes(wanted=OptionGroup(lan_request), request=options.measuring("lan", without=_WITHOUT))
+@sharedoptions.takes(
+    wanted=OptionGroup(lan_request), request=sharedoptions.measuring("lan", without=_WITHOUT)
+)
 def command(wanted: LanRequest, request: Request) -> int:
     """Do the machines on this network reach each other, who is here, and is it enough for Yggdrasil,
     batman-adv, qaul, Syncthing, AirPlay and Chromecast?
@@ -83,7 +85,7 @@ def command(wanted: LanRequest, request: Request) -> int:
     keeps its machines apart."""
 
     async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
-        from nattools.engine.lanlook import measure_lan
+        from nattools.engine.lanscan import measure_lan
 
         return await measure_lan(network, replace(chosen, peers=wanted.peers, listen_s=wanted.listen_s), emit)
 

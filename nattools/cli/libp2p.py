@@ -8,12 +8,12 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from nattools.cli import options, running
+from nattools.cli import running, sharedoptions
 from nattools.cli.help import measure
-from nattools.cli.options import OptionGroup, Request, checked_seconds
 from nattools.cli.outputs import tell
 from nattools.cli.running import Invocation
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.cli.sharedoptions import OptionGroup, Request, checked_seconds
+from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import ProtocolError, UsageError
 from nattools.model.report import Report
 from nattools.net.base import Network
@@ -68,7 +68,9 @@ def _address(text: str) -> Multiaddr:
 _WITHOUT = ("lifetime", "max_lifetime", "cross_check")
 
 
-@options.takes(wanted=OptionGroup(peers_request), request=options.measuring("libp2p", without=_WITHOUT))
+@sharedoptions.takes(
+    wanted=OptionGroup(peers_request), request=sharedoptions.measuring("libp2p", without=_WITHOUT)
+)
 def command(wanted: PeersRequest, request: Request) -> int:
     """Will libp2p connect here, and if not, why: which peers answer and from where they see this machine,
     whether they can dial it (AutoNAT v2, with its false positives found out), whether a relay gives a

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from nattools.cli import completion, options, running
+from nattools.cli import completion, running, sharedoptions
 from nattools.cli.app import new_app
 from nattools.cli.help import measure, router
-from nattools.cli.options import OptionGroup, Request, check_choice
 from nattools.cli.outputs import tell
 from nattools.cli.running import Invocation
-from nattools.engine.options import MAPPING_LIFETIME_S, Emit, MapOptions, MeasureOptions
+from nattools.cli.sharedoptions import OptionGroup, Request, check_choice
+from nattools.engine.measureoptions import MAPPING_LIFETIME_S, Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal
 from nattools.errors import UsageError
 from nattools.model.endpoint import Transport, parse_address
@@ -209,7 +209,7 @@ def _run(request: Request, do: Do, wanted: MapOptions) -> Report:
 def _measuring(*without: str) -> OptionGroup:
     """Mappings have a lifetime of another kind."""
     miniupnpc = {"cross_check": {"annotation": CrossCheck}}
-    return options.measuring("map", without=("lifetime", "max_lifetime", *without), instead=miniupnpc)
+    return sharedoptions.measuring("map", without=("lifetime", "max_lifetime", *without), instead=miniupnpc)
 
 
 _NO_CHECKS = ("cross_check", "pcap")
@@ -219,7 +219,7 @@ _TO_MAKE = OptionGroup(
 
 
 @map_app.command("probe")
-@options.takes(
+@sharedoptions.takes(
     wanted=OptionGroup(map_options, without=("ports", "mine", "external_port", "lifetime", "description")),
     request=_measuring(),
 )
@@ -233,7 +233,7 @@ def probe(wanted: MapOptions, request: Request) -> int:
 
 
 @map_app.command("add")
-@options.takes(wanted=_TO_MAKE, request=_measuring(*_NO_CHECKS))
+@sharedoptions.takes(wanted=_TO_MAKE, request=_measuring(*_NO_CHECKS))
 def add(wanted: MapOptions, request: Request) -> int:
     """Add mappings to local ports, and verify them from outside. They stay until they expire or until
     `map delete`.
@@ -245,7 +245,7 @@ def add(wanted: MapOptions, request: Request) -> int:
 
 
 @map_app.command("list")
-@options.takes(
+@sharedoptions.takes(
     wanted=OptionGroup(
         map_options, without=("ports", "mine", "external_port", "lifetime", "description", "transport")
     ),
@@ -263,7 +263,7 @@ def list_mappings(wanted: MapOptions, request: Request) -> int:
 
 
 @map_app.command("delete")
-@options.takes(
+@sharedoptions.takes(
     wanted=OptionGroup(map_options, without=("lifetime", "description")),
     request=_measuring(*_NO_CHECKS, "server"),
 )
@@ -281,7 +281,7 @@ def delete(wanted: MapOptions, request: Request) -> int:
 
 
 @map_app.command("keep")
-@options.takes(wanted=_TO_MAKE, request=_measuring(*_NO_CHECKS))
+@sharedoptions.takes(wanted=_TO_MAKE, request=_measuring(*_NO_CHECKS))
 def keep(wanted: MapOptions, hook: Exec = None, *, request: Request) -> int:
     """Keep mappings open until stopped: renew them, and recreate them after the router restarts. They are
     removed at the end.

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from nattools.engine.options import Event
+from nattools.engine.measureoptions import Event
 from nattools.report.safetext import safe
 from nattools.report.terminal import is_live, terminal_columns
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nattools.cli import options, punchoptions, running
+from nattools.cli import punchoptions, running, sharedoptions
 from nattools.cli.eventlines import display_on
-from nattools.cli.options import LabChoice, OptionGroup, Request, Servers
 from nattools.cli.outputs import show, tell, write_files, write_secret
 from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import TokenReader, ask_code
@@ -24,7 +23,8 @@ from nattools.cli.punchoptions import PunchRequest
 from nattools.cli.punchrelays import RelayChoice, relay_choice
 from nattools.cli.punchsession import CommandResult, PunchSession
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
-from nattools.engine.options import MeasureOptions
+from nattools.cli.sharedoptions import LabChoice, OptionGroup, Request, Servers
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import WAIT_S, Use, Watcher
 from nattools.errors import UsageError
 from nattools.model.report import Report
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from nattools.lab.scenario import Scenario
 
 
-@options.takes(
+@sharedoptions.takes(
     uses=punchoptions.USES,
     relays=OptionGroup(relay_choice),
-    request=options.measuring(
+    request=sharedoptions.measuring(
         "punch",
         without=("lifetime", "max_lifetime", "cross_check"),
         instead={"lab": {"annotation": punchoptions.Lab}},
@@ -58,7 +58,7 @@ def command(
     uses: PunchRequest,
     code_file: punchoptions.CodeFile = None,
     no_map: punchoptions.NoMap = False,
-    no_low_ports: options.NoLowPorts = False,
+    no_low_ports: sharedoptions.NoLowPorts = False,
     udp_only: punchoptions.UdpOnly = False,
     tcp_only: punchoptions.TcpOnly = False,
     mailbox: punchoptions.Mailbox = None,
@@ -75,7 +75,7 @@ def command(
         code=punchoptions.chosen_code(None if asked else typed, words, manual),
         manual=manual,
         mailbox=punchoptions.checked_mailbox(mailbox),
-        wait_s=options.checked_seconds(wait, "--wait") or WAIT_S,
+        wait_s=sharedoptions.checked_seconds(wait, "--wait") or WAIT_S,
         ask_router=not no_map,
         low_ports=False if no_low_ports else None,
         udp=not tcp_only,

@@ -11,8 +11,8 @@ import typer
 
 from nattools.cli import completion
 from nattools.cli.help import connect, lab, meet, use
-from nattools.cli.options import Backend, OptionGroup
 from nattools.cli.outputs import check_writable, is_replaceable
+from nattools.cli.sharedoptions import Backend, OptionGroup
 from nattools.engine.punch.options import PunchOptions
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server

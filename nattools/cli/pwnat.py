@@ -6,10 +6,9 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from nattools.cli import options, punch, pwnatoptions, running
+from nattools.cli import punch, pwnatoptions, running, sharedoptions
 from nattools.cli.app import new_app
 from nattools.cli.eventlines import display_on
-from nattools.cli.options import LabChoice, Request, Servers
 from nattools.cli.outputs import tell
 from nattools.cli.progress import ProgressLine
 from nattools.cli.prompts import ask_secret
@@ -18,7 +17,8 @@ from nattools.cli.punchoptions import USES, PunchRequest, check_together
 from nattools.cli.punchsession import CommandResult, PunchSession
 from nattools.cli.pwnatoptions import LISTEN_WAIT_S, LISTENING, MEASURING, TEST_WITHOUT
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.cli.sharedoptions import LabChoice, Request, Servers
+from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.engine.punch.options import Watcher
 from nattools.engine.pwnat.knockoptions import CALL_WAIT_S, PORT, PwnatOptions
 from nattools.errors import CannotRun, UsageError
@@ -55,7 +55,7 @@ class Wanted(NamedTuple):
 
 
 @pwnat_app.command("listen")
-@options.takes(uses=USES, request=LISTENING)
+@sharedoptions.takes(uses=USES, request=LISTENING)
 def listen(
     secret: pwnatoptions.Secret = None,
     port: pwnatoptions.ListenerPort = PORT,
@@ -71,14 +71,14 @@ def listen(
     chosen = PwnatOptions(
         secret=_secret(secret, uses) or new_secret(),
         port=pwnatoptions.checked_port(port),
-        wait_s=options.checked_seconds(wait, "--wait") or LISTEN_WAIT_S,
+        wait_s=sharedoptions.checked_seconds(wait, "--wait") or LISTEN_WAIT_S,
         compat=compat,
     )
     return _run(request, Wanted("listener", chosen, uses))
 
 
 @pwnat_app.command("connect")
-@options.takes(uses=USES, request=MEASURING)
+@sharedoptions.takes(uses=USES, request=MEASURING)
 def connect(
     address: pwnatoptions.AddressArgument = None,
     secret: pwnatoptions.Secret = None,
@@ -103,7 +103,7 @@ def connect(
         raise UsageError("--secret is needed: `nattools pwnat listen` prints it; '-' prompts for it")
     chosen = PwnatOptions(
         secret=known or new_secret(),
-        wait_s=options.checked_seconds(wait, "--wait") or CALL_WAIT_S,
+        wait_s=sharedoptions.checked_seconds(wait, "--wait") or CALL_WAIT_S,
         outside=pwnatoptions.checked_outside(outside),
         compat=compat,
     )
@@ -111,7 +111,7 @@ def connect(
 
 
 @pwnat_app.command("test")
-@options.takes(request=options.measuring("pwnat", without=TEST_WITHOUT))
+@sharedoptions.takes(request=sharedoptions.measuring("pwnat", without=TEST_WITHOUT))
 def test(request: Request) -> int:
     """Does this network let the trick through? A nattools server tries both directions.
 

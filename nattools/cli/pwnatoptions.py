@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import completion, options
+from nattools.cli import completion, sharedoptions
 from nattools.cli.help import lab, measure, meet
 from nattools.engine.punch.options import WAIT_S
 from nattools.engine.pwnat.knockoptions import PORT
@@ -58,13 +58,13 @@ Lab = Annotated[
 LISTEN_WAIT_S = WAIT_S
 
 
-LISTENING = options.measuring(
+LISTENING = sharedoptions.measuring(
     "pwnat",
     without=("only4", "only6", "max_lifetime", "cross_check"),
     instead={"lab": {"annotation": Lab}, "lifetime": {"annotation": BindingLifetime}},
 )
 TEST_WITHOUT = ("only4", "only6", "lifetime", "max_lifetime", "cross_check")
-MEASURING = options.measuring(
+MEASURING = sharedoptions.measuring(
     "pwnat",
     without=TEST_WITHOUT,
     instead={"lab": {"annotation": Lab}},

@@ -10,12 +10,12 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from nattools.cli import options, running
-from nattools.cli.options import OptionGroup, Request
-from nattools.cli.relaysathand import map_folder, say_that_map_is_fetched
+from nattools.cli import running, sharedoptions
+from nattools.cli.defaultrelays import map_folder, say_that_map_is_fetched
 from nattools.cli.running import Invocation
+from nattools.cli.sharedoptions import OptionGroup, Request
 from nattools.cli.turnoptions import TurnSecret, TurnUser, credentials_of
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import UsageError
 from nattools.model.report import Report
 from nattools.model.serveruri import ServerUri, parse_server
@@ -63,7 +63,7 @@ def relay_request(
     turn_user: TurnUser = None,
     turn_secret: TurnSecret = None,
     derp_map: DerpMaps = None,
-    no_derp: options.NoDerp = False,
+    no_derp: sharedoptions.NoDerp = False,
     region: Regions = None,
     count: Count = 10,
     throughput: Throughput = False,
@@ -131,7 +131,9 @@ def derp_node(text: str) -> DerpNode:
 _WITHOUT = ("lifetime", "max_lifetime", "cross_check")
 
 
-@options.takes(wanted=OptionGroup(relay_request), request=options.measuring("relay", without=_WITHOUT))
+@sharedoptions.takes(
+    wanted=OptionGroup(relay_request), request=sharedoptions.measuring("relay", without=_WITHOUT)
+)
 def command(wanted: RelayRequest, request: Request) -> int:
     """Which relay is nearest and what it costs, TURN and DERP side by side: each step from its name to a byte
     relayed and back, the first that failed with what it means, and the round trip beside the direct one.

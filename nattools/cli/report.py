@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import completion, options
+from nattools.cli import completion, sharedoptions
 from nattools.cli.app import new_app
 from nattools.cli.outputs import (
     check_writable,
@@ -88,12 +88,12 @@ def show_report(
     code: Code = None,
     form: Form = "terminal",
     again: Again = False,
-    output: options.Output = None,
-    as_json: options.Json = False,
-    verbose: options.Verbose = 0,
+    output: sharedoptions.Output = None,
+    as_json: sharedoptions.Json = False,
+    verbose: sharedoptions.Verbose = 0,
 ) -> int:
     """Show a saved report as it was shown when measured, or what a support code says."""
-    options.check_choice("--format", form, FORMATS)
+    sharedoptions.check_choice("--format", form, FORMATS)
     if (file is None) == (code is None):
         raise UsageError(
             "give FILE, a report, or --code CODE, a support code of nattools ipv6\n"
@@ -107,7 +107,7 @@ def show_report(
             raise UsageError(f"--code: a support code is shown as terminal, json or txt, not as {form}")
         return _show_code(code or "", as_json=as_json or form == "json")
     report = _anew(load_file(file)) if again else load_file(file)
-    detail = options.detail_of(verbose)
+    detail = sharedoptions.detail_of(verbose)
     if form == "terminal" or as_json:
         show(report, as_json=as_json, detail=detail)
     else:
@@ -143,7 +143,7 @@ def _anew(report: Report) -> Report:
 
 
 @report_app.command("validate")
-def validate_report(file: File, as_json: options.Json = False) -> int:
+def validate_report(file: File, as_json: sharedoptions.Json = False) -> int:
     """Check a saved report: exit code 0 if it is a report of this schema, 1 if it is not."""
     if not os.path.isfile(file):
         raise UsageError(f"there is no file {file}")
@@ -166,10 +166,10 @@ def predict(
     a: Annotated[Path, typer.Argument(metavar="A", help="One machine's report.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The other machine's report.")],
     low_ports: LowPorts = None,
-    as_json: options.Json = False,
+    as_json: sharedoptions.Json = False,
 ) -> int:
     """How two machines would connect: by what, with what odds, packets and time."""
-    options.check_choice("--low-ports", low_ports, ("a", "b", "both"))
+    sharedoptions.check_choice("--low-ports", low_ports, ("a", "b", "both"))
     from nattools.report.prediction import prediction_json, render_prediction
     from nattools.traversal.punchplan import MeasuredEnd, plan
 
@@ -194,8 +194,8 @@ def predict(
 def diff(
     a: Annotated[Path, typer.Argument(metavar="A", help="The earlier report.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The later one.")],
-    as_json: options.Json = False,
-    verbose: options.Verbose = 0,
+    as_json: sharedoptions.Json = False,
+    verbose: sharedoptions.Verbose = 0,
 ) -> int:
     """What has changed from one report to another, and what that means.
 
@@ -208,7 +208,11 @@ def diff(
         comparison_json(found, files)
         if as_json
         else render_comparison(
-            found, files, reports, terminal_columns(sys.stdout), all_of_it=bool(options.detail_of(verbose))
+            found,
+            files,
+            reports,
+            terminal_columns(sys.stdout),
+            all_of_it=bool(sharedoptions.detail_of(verbose)),
         )
     )
     write_out(text)
@@ -228,7 +232,7 @@ def redact(
     verdicts."""
     kept = frozenset(filter(None, (word.strip() for word in (keep or "").split(","))))
     for word in sorted(kept):
-        options.check_choice("--keep", word, KEPT)
+        sharedoptions.check_choice("--keep", word, KEPT)
     if networks is not None and not kept & {"asn", "country"}:
         raise UsageError("--networks FILE is for --keep asn,country")
     if salt is not None and not salt:
@@ -301,7 +305,7 @@ def merge(
         list[Path] | None,
         typer.Option("-o", "--output", metavar="FILE", help=".json, .html, .md or .parquet. Repeatable."),
     ] = None,
-    as_json: options.Json = False,
+    as_json: sharedoptions.Json = False,
 ) -> int:
     """Many reports as one: which technique works for which share of them, by kind of NAT, provider and
     country, and which pairs of them would connect.

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from nattools.cli import options
-from nattools.cli.options import LabChoice, Request, Servers, chosen_servers
+from nattools.cli import sharedoptions
 from nattools.cli.outputs import show, write_files
 from nattools.cli.progress import ProgressLine
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.cli.sharedoptions import LabChoice, Request, Servers, chosen_servers
+from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
@@ -88,9 +88,9 @@ def _on_host(invocation: Invocation) -> Report:
     servers = chosen_servers(invocation.request.servers)
     chosen = measure_options(invocation.request, network, servers)
     if chosen.command == "diagnose":
-        from nattools.cli.relaysathand import relays_at_hand, say_that_map_is_fetched
+        from nattools.cli.defaultrelays import default_relays, say_that_map_is_fetched
 
-        search = relays_at_hand(servers, no_derp=invocation.request.no_derp)
+        search = default_relays(servers, no_derp=invocation.request.no_derp)
         if search.public_map:
             say_that_map_is_fetched(" (--no-derp: without)")
         chosen = replace(chosen, relays=search)
@@ -190,7 +190,7 @@ async def _done(request: Request, network: Network, work: Callable[[], Awaitable
     """The work once, or again and again."""
     if request.watch is None:
         return await work()
-    from nattools.cli.watching import watched
+    from nattools.cli.watchcommand import watched
 
     return await watched(
         request.watch,
@@ -243,7 +243,7 @@ def _command(name: Literal["diagnose", "nat"], summary: str) -> Callable[..., in
         return _diagnosed(request)
 
     command.__doc__ = summary
-    return options.takes(request=options.measuring(name))(command)
+    return sharedoptions.takes(request=sharedoptions.measuring(name))(command)
 
 
 def _diagnosed(request: Request) -> int:

@@ -11,11 +11,11 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from nattools.cli import options, running
-from nattools.cli.options import OptionGroup, Request
-from nattools.cli.relaysathand import map_folder, say_that_map_is_fetched
+from nattools.cli import running, sharedoptions
+from nattools.cli.defaultrelays import map_folder, say_that_map_is_fetched
 from nattools.cli.running import Invocation
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.cli.sharedoptions import OptionGroup, Request
+from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import ProtocolError, UsageError
 from nattools.model.controlurl import ControlUrl, parse_control
 from nattools.model.overlay import OverlayStatus
@@ -108,8 +108,9 @@ def _status(source: str) -> StatusFile:
         raise UsageError(f"--status {source[:100]!r}: {error}") from None
 
 
-@options.takes(
-    wanted=OptionGroup(tailnet_request), request=options.measuring("tailscale", without=("cross_check",))
+@sharedoptions.takes(
+    wanted=OptionGroup(tailnet_request),
+    request=sharedoptions.measuring("tailscale", without=("cross_check",)),
 )
 def command(wanted: TailnetRequest, request: Request) -> int:
     """Will Tailscale or headscale work here, which peers will be direct and why not the others: its servers

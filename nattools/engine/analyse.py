@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from nattools import __version__
-from nattools.engine.analysis.advice import advice, measurement_notices
 from nattools.engine.analysis.areas import AreaFindings
+from nattools.engine.analysis.diagnosisadvice import advice, measurement_notices
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
 from nattools.engine.analysis.obstacles import open_mappings

@@ -10,7 +10,7 @@ from nattools.engine.analysis.ipv6addresses import use_of
 from nattools.engine.measurement import MeasurementRun
 from nattools.model.endpoint import Family
 from nattools.model.host import ConfiguredAddress
-from nattools.probes.arrivallook import looking
+from nattools.probes.arrivalcheck import watching_arrivals
 from nattools.probes.inbound import InboundTry
 from nattools.probes.layers import HERE, NEXT_ROUTER, opener
 from nattools.probes.ownaddress import OwnAddress
@@ -40,7 +40,7 @@ class Ipv6Inbound(MachineProbe):
         if target is None or target.local_host is None:
             return
         probing = self._run.context(Lane("udp", FAMILY), self.name)
-        with looking(context.network, FAMILY) as watch:
+        with watching_arrivals(context.network, FAMILY) as watch:
             async with asyncio.TaskGroup() as group:
                 for place in self._places(target):
                     for transport in _transports(target):

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import MeasurementRun, learn_translation
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.networkwatch import NetworkWatch
-from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.peersearch import MOST_PEERS, PeerSearch
 from nattools.engine.run import CompletedRun, new_run, put_questions, within_time_limit
+from nattools.engine.serverlookup import routed_families
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.model.observation import Gap

@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine
 import msgspec
 
 from nattools.engine.analyse import so_far
-from nattools.engine.lookup import ServerAddress, look_up_servers, why_no_address
-from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
+from nattools.engine.serverlookup import ServerAddress, look_up_servers, why_no_address
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport, parse_endpoint
 from nattools.model.host import Host

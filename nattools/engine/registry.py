@@ -15,7 +15,7 @@ from nattools.probes.roundtrip import RoundTrip, RoundTripTcp
 
 if TYPE_CHECKING:
     from nattools.engine.measurement import MeasurementRun
-    from nattools.engine.options import MeasureOptions
+    from nattools.engine.measureoptions import MeasureOptions
     from nattools.engine.portmap.journal import Journal
     from nattools.model.report import Command
 
@@ -53,7 +53,7 @@ def lane_probes(options: MeasureOptions) -> tuple[LaneProbe, ...]:
 @cache
 def _trials() -> tuple[LaneProbe, ...]:
     """What gets in, through, and to whom."""
-    from nattools.engine.punchplans import plan_birthday, plan_punch
+    from nattools.engine.punchprobeplan import plan_birthday, plan_punch
     from nattools.probes.birthday import Birthday
     from nattools.probes.errortrials import ErrorTrials
     from nattools.probes.packetforms import PacketForms
@@ -106,9 +106,9 @@ def _ipv6_inbound(run: MeasurementRun) -> MachineProbe:
 
 
 def _lan(run: MeasurementRun) -> MachineProbe:
-    from nattools.engine.langlance import LanGlance
+    from nattools.engine.quicklanscan import QuickLanScan
 
-    return LanGlance(run)
+    return QuickLanScan(run)
 
 
 def _ipv6_prefixes(run: MeasurementRun) -> MachineProbe:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
-from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import MeasurementRun
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.networkwatch import NetworkWatch
-from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.relaysearch import RelaySearch, time_limited_user
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
+from nattools.engine.serverlookup import routed_families
 from nattools.errors import UsageError
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import Gap
@@ -25,7 +25,7 @@ from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import Pingers, how_far, note_distance, try_derp
 from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.pinger import open_pinger
-from nattools.probes.relay.relaytrial import DerpAsk, RelayContext, TurnAsk
+from nattools.probes.relay.relaycontext import DerpAsk, RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
 from nattools.probes.target import Lane
 from nattools.protocols import derp

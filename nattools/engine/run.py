@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
 from nattools.engine.analysis.endings import ending
-from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import (
     MeasurementRun,
     behind_portal,
@@ -25,9 +24,10 @@ from nattools.engine.measurement import (
     reach_servers,
     resolve_servers,
 )
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.networkwatch import NetworkWatch
-from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.plan import PlannedProbe
+from nattools.engine.serverlookup import routed_families
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.model.observation import FORBIDDEN_HERE, Binding

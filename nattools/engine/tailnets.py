@@ -7,7 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from nattools.engine.measurement import MeasurementRun, look_for_portal
-from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.run import new_run, observe
 from nattools.engine.tailnetsearch import TailnetAsk, TailnetSearch
 from nattools.errors import CannotRun
@@ -27,7 +27,7 @@ from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import try_derp
 from nattools.probes.relay.inflight import InFlightLimit
-from nattools.probes.relay.relaytrial import DerpAsk, RelayContext
+from nattools.probes.relay.relaycontext import DerpAsk, RelayContext
 from nattools.probes.tailnet.controlprobe import try_control
 from nattools.probes.tailnet.regionprobe import try_regions
 from nattools.probes.tailnet.tailnetcontext import TailnetContext

@@ -11,7 +11,7 @@ import msgspec
 
 from nattools.lab.impairment import Impairment
 from nattools.lab.scenarioevents import EventSpec
-from nattools.model.host import Surroundings
+from nattools.model.host import Environment
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 
 Routing = Literal["by-source", "by-metric", "by-rule", "by-halves"]
@@ -194,7 +194,7 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     default_route: bool | tuple[str, ...] = True
     routing: Routing = "by-source"
     lets_out: tuple[str, ...] | None = None
-    runs_in: Surroundings | None = None
+    runs_in: Environment | None = None
     firewall: HostFirewall | None = None
     lacks: Literal["link", "address", "names"] | None = None
     services: tuple[str, ...] = ()

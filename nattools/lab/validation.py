@@ -7,8 +7,8 @@ from ipaddress import IPv4Network
 import msgspec
 
 from nattools.errors import ProtocolError
+from nattools.lab.eventplayer import specs_in_time
 from nattools.lab.impairment import Impairment
-from nattools.lab.motion import specs_in_time
 from nattools.lab.scenario import (
     INTERNET,
     HostSpec,

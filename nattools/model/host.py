@@ -8,7 +8,7 @@ import msgspec
 
 from nattools.model.endpoint import Family
 
-Surroundings = Literal["container", "wsl", "cloud"]
+Environment = Literal["container", "wsl", "cloud"]
 InterfaceKind = Literal["ethernet", "wireless", "vpn", "loopback", "virtual", "unknown"]
 
 
@@ -107,7 +107,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     gateways: tuple[Gateway, ...] = ()
     measured_interface: str | None = None
     ways: tuple[Way, ...] = ()
-    runs_in: Surroundings | None = None
+    runs_in: Environment | None = None
     ipv6: Ipv6Setup | None = None
 
     def kind(self, interface: str | None) -> InterfaceKind:

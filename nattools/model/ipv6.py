@@ -135,7 +135,7 @@ class DnsOverIpv6(msgspec.Struct, frozen=True, kw_only=True):
     over_ipv6: bool | None = None
 
 
-class TriedPinhole(msgspec.Struct, frozen=True, kw_only=True):
+class PinholeTrial(msgspec.Struct, frozen=True, kw_only=True):
     """A pinhole that the router made for a moment. `verified_inbound`: somebody outside got in by it.
     `dropped_at`: who stops what comes by it, where nobody did."""
 
@@ -189,7 +189,7 @@ class Ipv6(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: LatencyByFamily = LatencyByFamily()
     preferred: Literal[4, 6] | None = None
     dns: DnsOverIpv6 = DnsOverIpv6()
-    pinhole: TriedPinhole | None = None
+    pinhole: PinholeTrial | None = None
     problems: tuple[Ipv6Problem, ...] = ()
     code: str = ""
     unknowns: dict[str, str] = {}

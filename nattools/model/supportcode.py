@@ -23,10 +23,10 @@ from nattools.model.ipv6 import (
     Nat64Use,
     PathMtu,
     PathMtuByFamily,
+    PinholeTrial,
     ProblemCode,
     ReachableByTransport,
     Translation,
-    TriedPinhole,
     explained,
 )
 from nattools.model.packetform import FormPassage, FragmentsByFamily
@@ -187,11 +187,11 @@ def _answers(chosen: dict[str, Any]) -> Ipv6:
     return replace(found, code=support_code(found))
 
 
-def _tried_pinhole(verified: bool | str | None, *, stopped: bool) -> TriedPinhole | None:
+def _tried_pinhole(verified: bool | str | None, *, stopped: bool) -> PinholeTrial | None:
     if isinstance(verified, str):
         return None
     at: DroppedAt | None = "host" if stopped else None
-    return TriedPinhole(protocol="pcp", verified_inbound=verified, dropped_at=at)
+    return PinholeTrial(protocol="pcp", verified_inbound=verified, dropped_at=at)
 
 
 def _passage(outbound: bool | None, inbound: bool | None) -> FormPassage | None:

@@ -13,7 +13,7 @@ from typing import Literal, Protocol, Required, TypedDict, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.host import Environment, Gateway, Interface, Ipv6Setup, LinkNeighbour, Way
 from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.protocols.icmp import ErrorKind
@@ -311,7 +311,7 @@ class Network(Protocol):
         """The machines on its links that this machine has exchanged packets with, as far as its system
         tells. Sends nothing."""
 
-    def runs_in(self) -> Surroundings | None:
+    def runs_in(self) -> Environment | None:
         """What this system runs in, as far as it says, and that may stand between it and its network."""
 
     def is_public(self, address: str) -> bool:

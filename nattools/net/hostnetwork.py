@@ -9,7 +9,7 @@ from typing import Final, Unpack
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.host import Environment, Gateway, Interface, Ipv6Setup, LinkNeighbour, Way
 from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.net import (
@@ -39,11 +39,11 @@ from nattools.net.base import (
     TcpStream,
     UdpOptions,
 )
+from nattools.net.hostenvironment import host_environment
 from nattools.net.ipv6setup import ipv6_setup
 from nattools.net.namespace import entered
 from nattools.net.routes import Route, RouteCache
 from nattools.net.sockets import Zones, bound_socket, default_source, source_address
-from nattools.net.surroundings import surroundings
 from nattools.protocols import dnstexts
 from nattools.protocols.nat64 import Nat64Prefix
 
@@ -72,7 +72,7 @@ class HostNetwork:
         self,
         netns: str | None = None,
         names: Mapping[str, tuple[str, ...]] | None = None,
-        runs_in: Surroundings | None = None,
+        runs_in: Environment | None = None,
         texts: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.substrate: Substrate = "host" if netns is None else "netns"
@@ -208,8 +208,8 @@ class HostNetwork:
         with entered(self._netns):
             return system.link_neighbours()
 
-    def runs_in(self) -> Surroundings | None:
-        return surroundings() if self._netns is None else self._runs_in
+    def runs_in(self) -> Environment | None:
+        return host_environment() if self._netns is None else self._runs_in
 
     def is_public(self, address: str) -> bool:
         return addresses.is_public(address)

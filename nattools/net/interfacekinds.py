@@ -28,7 +28,7 @@ _HALF = 1
 """VPN clients that leave the default route alone put two routes of this length over it."""
 
 
-class Surroundings:
+class InterfaceTable:
     """All interfaces of a machine with its routes, and `addresses` by the interface's name."""
 
     def __init__(

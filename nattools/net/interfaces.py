@@ -13,7 +13,7 @@ from nattools.model.endpoint import Family, family_of, parse_address
 from nattools.model.host import Gateway, Interface, InterfaceKind, LinkNeighbour, Way
 from nattools.net import netlink, procroutes
 from nattools.net.addresses import FAR_AWAY
-from nattools.net.interfacekinds import Surroundings
+from nattools.net.interfacekinds import InterfaceTable
 from nattools.protocols.rtnetlink import KernelLink, TableRoute
 
 _IFF_UP = 0x1
@@ -47,7 +47,7 @@ def interfaces() -> tuple[Interface, ...]:
 def _linux_interfaces(addresses: dict[str, tuple[str, ...]]) -> tuple[Interface, ...]:
     """By what the kernel says of them. OSError: it says nothing."""
     links = netlink.links()
-    around = Surroundings(links, [*netlink.table_routes(4), *netlink.table_routes(6)], addresses)
+    around = InterfaceTable(links, [*netlink.table_routes(4), *netlink.table_routes(6)], addresses)
     return tuple(
         Interface(
             name=link.name,

@@ -8,7 +8,7 @@ from typing import Literal, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.host import Environment, Gateway, Interface, Ipv6Setup, LinkNeighbour, Way
 from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.net.base import (
@@ -354,7 +354,7 @@ class TracedNetwork:
     def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
         return self._inner.link_neighbours()
 
-    def runs_in(self) -> Surroundings | None:
+    def runs_in(self) -> Environment | None:
         return self._inner.runs_in()
 
     def is_public(self, address: str) -> bool:

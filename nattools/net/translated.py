@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, Unpack
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.host import Environment, Gateway, Interface, Ipv6Setup, LinkNeighbour, Way
 from nattools.model.packetform import PacketForm
 from nattools.model.report import Substrate
 from nattools.net.addresses import FAR_AWAY
@@ -175,7 +175,7 @@ class TranslatedNetwork:
     def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
         return self.inner.link_neighbours()
 
-    def runs_in(self) -> Surroundings | None:
+    def runs_in(self) -> Environment | None:
         return self.inner.runs_in()
 
     def is_public(self, address: str) -> bool:

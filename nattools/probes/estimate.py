@@ -17,7 +17,7 @@ MOST_COPIES = 40
 FEWEST_COPIES = 5
 
 
-class UnderWay:
+class InFlight:
     """What is under way, from `with` to its end."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class PathEstimate:
     their certificates have to bear. `tcp_questions` are those on which connections are under way."""
 
     def __init__(self) -> None:
-        self.tcp_questions = UnderWay()
+        self.tcp_questions = InFlight()
         self.sent = 0
         self.lost = 0
         self.lowest_s: float | None = None

@@ -11,7 +11,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.ipv6trial import InboundCheck, InboundOutcome, tried
 from nattools.net.base import ArrivalWatch
-from nattools.probes.arrivallook import came
+from nattools.probes.arrivalcheck import has_arrived
 from nattools.probes.dialbacks import InboundListener, open_inbound_listener, order_dial_back
 from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import ProbeContext
@@ -155,7 +155,7 @@ class InboundTry:
             return True
         if self.outcome in ("denied", "error"):
             return None
-        return came(self.watch, self.transport, port, origin, self.target)
+        return has_arrived(self.watch, self.transport, port, origin, self.target)
 
 
 def _outcome(said: Outcome, transport: Literal["udp", "tcp", "icmp"]) -> InboundOutcome:

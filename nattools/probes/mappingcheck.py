@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.mappingseen import MapCheck
-from nattools.probes.arrivallook import came, looking
+from nattools.probes.arrivalcheck import has_arrived, watching_arrivals
 from nattools.probes.dialbacks import InboundListener, InboundTrial
 from nattools.probes.ownfirewall import opened_here
 from nattools.probes.probe import ProbeContext
@@ -36,11 +36,13 @@ async def verify(
     loop = asyncio.get_running_loop()
     began = loop.time()
     trial = InboundTrial(context, gateway, target, listener, granted.external_port)
-    with looking(context.network, target.family) as watch:
+    with watching_arrivals(context.network, target.family) as watch:
         await trial.run()
         stopped = trial.outcome in ("silent", "refused")
         inside = granted.internal.port
-        reached_card = came(watch, granted.transport, inside, trial.origin, target) if stopped else None
+        reached_card = (
+            has_arrived(watch, granted.transport, inside, trial.origin, target) if stopped else None
+        )
     opened = await _opened_here(trial, listener) if stopped and reached_card is None else None
     origin = trial.listener.origin or trial.origin
     host = trial.seen or (target.mapped.host if target.mapped else granted.external_host) or gateway.local

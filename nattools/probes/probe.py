@@ -48,7 +48,7 @@ class Recorder:
 
 
 class ProbeOptions(Protocol):
-    """What a probe may look at of the measurement's options (`engine.options.MeasureOptions`)."""
+    """What a probe may look at of the measurement's options (`engine.measureoptions.MeasureOptions`)."""
 
     @property
     def command(self) -> str:

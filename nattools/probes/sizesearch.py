@@ -24,7 +24,7 @@ HEADERS: dict[Family, int] = {4: 28, 6: 48}
 """IP and UDP."""
 
 
-class Patience(Protocol):
+class SizeTimeouts(Protocol):
     """How often to try, and how long to wait."""
 
     def copies(self) -> int:
@@ -44,7 +44,7 @@ class SizeSearch(ABC):
     `told` the least MTU that an ICMP error told, `refused` the sizes that this machine itself does not send.
     Sizes are whole words, as those of STUN messages are."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: SizeTimeouts) -> None:
         self.passed: int | None = None
         self.failed: int | None = None
         self.told: int | None = None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.observation import DialBack
-from nattools.probes.arrivallook import came, looking
+from nattools.probes.arrivalcheck import has_arrived, watching_arrivals
 from nattools.probes.dialbacks import InboundListener, InboundTrial, open_inbound_listener
 from nattools.probes.layers import HERE, NEXT_ROUTER, opener
 from nattools.probes.ownaddress import OwnAddress
@@ -49,9 +49,9 @@ async def _try(context: ProbeContext, target: Target, transport: Transport) -> b
         return False
     trial = InboundTrial(context, place, target, listener, listener.local.port)
     try:
-        with looking(context.network, context.family) as watch:
+        with watching_arrivals(context.network, context.family) as watch:
             await trial.run()
-            seen = came(watch, transport, listener.local.port, trial.origin, target)
+            seen = has_arrived(watch, transport, listener.local.port, trial.origin, target)
     finally:
         listener.close()
     context.recorder.add(_observed(trial, listener, seen), at=began)

@@ -15,7 +15,7 @@ import msgspec
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint, Family
 from nattools.protocols.headers import Headers, parse_head
-from nattools.protocols.lan import LanUrl, LocalNetwork, locate_url
+from nattools.protocols.routerurls import LanUrl, LocalNetwork, locate_url
 
 logger = logging.getLogger(__name__)
 

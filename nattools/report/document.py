@@ -120,7 +120,7 @@ class PathChart(NamedTuple):
     nodes: tuple[PathNode, ...]
 
 
-class Reaching(NamedTuple):
+class OutsidePeer(NamedTuple):
     """Somebody outside: at which port they see this machine, and whether what they send gets in (None: not
     known)."""
 
@@ -135,7 +135,7 @@ class ReachChart(NamedTuple):
     caption: str
     inside: str
     gate: str
-    cases: tuple[Reaching, ...]
+    cases: tuple[OutsidePeer, ...]
 
 
 Figure = BarChart | EventChart | GridChart | PathChart | ReachChart

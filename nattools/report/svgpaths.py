@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nattools.report.document import PathChart, PathNode, ReachChart, Reaching
+from nattools.report.document import OutsidePeer, PathChart, PathNode, ReachChart
 from nattools.report.figures import ENTERS
 from nattools.report.svgcanvas import LINE, NARROW, WIDE, Canvas, broken
 
@@ -72,7 +72,7 @@ def _arrow(x1: float, y: float, x2: float) -> str:
     return f"M{x1:.1f} {y:.1f}H{x2:.1f}m{-back} -5l{back} 5l{-back} 5"
 
 
-def _said(case: Reaching) -> str:
+def _said(case: OutsidePeer) -> str:
     return f"{case.who}, who sees you at {case.sees}: {_LABELS[case.enters]}"
 
 
@@ -104,7 +104,7 @@ def _first(text: str) -> str:
     return lines[0] if len(lines) == 1 else f"{lines[0]} ..."
 
 
-def _stop(drawing: Canvas, x: float, y: float, case: Reaching) -> None:
+def _stop(drawing: Canvas, x: float, y: float, case: OutsidePeer) -> None:
     if case.enters is False:
         drawing.cross(x, y, "bad")
     else:

@@ -39,7 +39,7 @@ RendezvousStage = Literal["connecting", "open", "met", "confirmed", "interrupted
 
 
 @dataclass(frozen=True, slots=True)
-class RendezvousPatience:
+class RendezvousTimeouts:
     """How many seconds to try to come back to a mailbox that is gone: `kept_s` once the other side is
     confirmed, `return_s` before. The first connection has to succeed within `first_s`."""
 
@@ -60,14 +60,14 @@ class Rendezvous:
         network: Network,
         address: MailboxAddress,
         code: Code,
-        patience: RendezvousPatience | None = None,
+        patience: RendezvousTimeouts | None = None,
     ) -> None:
         self.failure: MailboxFailure | None = None
         self.relays: tuple[TurnAccess, ...] = ()
         self._network = network
         self._address = address
         self._code = code
-        self._patience = patience or RendezvousPatience()
+        self._patience = patience or RendezvousTimeouts()
         self._client = MailboxClient(code.secret, code.nameplate)
         self._socket: WebSocket | None = None
         self._unread: deque[bytes] = deque()
@@ -337,7 +337,7 @@ def _back_off_s(attempt: int, away_s: float) -> float:
 
 @contextlib.asynccontextmanager
 async def rendezvous(
-    network: Network, address: MailboxAddress, code: Code, patience: RendezvousPatience | None = None
+    network: Network, address: MailboxAddress, code: Code, patience: RendezvousTimeouts | None = None
 ) -> AsyncIterator[Rendezvous]:
     """Open or join the room of a code, and leave it at the end of the block."""
     meeting = Rendezvous(network, address, code, patience)

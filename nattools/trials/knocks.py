@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Final
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import Use, Watcher
 from nattools.engine.pwnat.connecting import Side, both
 from nattools.engine.pwnat.knockoptions import PwnatOptions

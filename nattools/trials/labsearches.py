@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from nattools.engine.options import MeasureOptions
+    from nattools.engine.measureoptions import MeasureOptions
     from nattools.engine.peersearch import PeerSearch
     from nattools.engine.relaysearch import RelaySearch
     from nattools.engine.tailnetsearch import TailnetSearch

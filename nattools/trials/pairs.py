@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from nattools import __version__
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.punch import punch_both
 from nattools.errors import CannotRun

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from nattools.engine.lanlook import measure_lan
+from nattools.engine.lanscan import measure_lan
 from nattools.engine.libp2p import measure_libp2p
-from nattools.engine.options import Emit, Event, MeasureOptions
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
 from nattools.engine.tailnets import measure_tailnets

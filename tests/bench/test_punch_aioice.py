@@ -23,7 +23,7 @@ import pytest
 import simulated
 from bench.claims import claim
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import AnnouncedPlan, Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.punch import punch_both
 from nattools.lab.natkinds import MATRIX_KINDS, Pair, pairs_of, scenario_of_kinds

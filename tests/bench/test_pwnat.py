@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from bench.claims import claim
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import Watcher
 from nattools.engine.pwnat.beacons import INTERVAL_S
 from nattools.engine.pwnat.connecting import connect, listen

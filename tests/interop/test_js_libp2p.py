@@ -13,7 +13,7 @@ import pytest
 from conftest import tool
 
 from nattools.engine.libp2p import measure_libp2p
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.peersearch import PeerSearch
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from conftest import tool
 
-from nattools.engine.lanlook import measure_lan
-from nattools.engine.options import MeasureOptions
+from nattools.engine.lanscan import measure_lan
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.model.lan import Lan

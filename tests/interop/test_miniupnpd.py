@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from portmapped import granted
 
-from nattools.engine.options import MapOptions, MeasureOptions
+from nattools.engine.measureoptions import MapOptions, MeasureOptions
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal
 from nattools.lab.netns.netnslab import NetnsLab

@@ -14,7 +14,7 @@ from conftest import tool
 from tailscaled import KINDS, PING_S, Client, clients, drawn, host_of, servers
 
 from nattools.engine.analysis.tailscalepaths import connects_directly
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.tailnets import measure_tailnets
 from nattools.engine.tailnetsearch import TailnetAsk, TailnetSearch

@@ -13,7 +13,7 @@ from conftest import tool
 from msgspec.structs import replace
 from tailscaled import CONTROL_PORT, clients, drawn, servers
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.tailnets import measure_tailnets
 from nattools.engine.tailnetsearch import TailnetAsk, TailnetSearch

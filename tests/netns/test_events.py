@@ -15,8 +15,8 @@ from nattools.lab.scenario import Scenario
 from nattools.lab.scenariofiles import load, parse
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure
-from nattools.trials.happenings import Onlooker, end_s, still_lab
-from nattools.trials.outlook import outlook, stun_addresses
+from nattools.trials.eventeffects import EventObserver, end_s, still_lab
+from nattools.trials.viewfromoutside import stun_addresses, view_from_outside
 
 pytestmark = pytest.mark.netns
 
@@ -40,7 +40,7 @@ def played(scenario: Scenario, backend: Backend) -> list[tuple[str, tuple[str, .
     """All that happens, with what the hosts see of it."""
 
     async def main() -> list[tuple[str, tuple[str, ...]]]:
-        return [(each.text, each.news) async for each in Onlooker(lab).happenings(end_s(scenario))]
+        return [(each.text, each.news) async for each in EventObserver(lab).effects(end_s(scenario))]
 
     with still_lab(scenario, backend, 0) as lab:
         return lab.run(main)
@@ -170,7 +170,7 @@ def test_a_kernel_that_behaves_otherwise_filters_otherwise(backend: Backend) -> 
     async def main() -> list[bool]:
         alice, bob = lab.network("alice"), lab.network("bob")
         before = await reached(alice, bob)
-        await lab.motion.step()
+        await lab.events.step()
         return [before, await reached(alice, bob)]
 
     with still_lab(scenario, backend, 0) as lab:
@@ -199,7 +199,7 @@ def test_ipv6_goes_with_the_link_and_comes_back(backend: Backend) -> None:
     async def main() -> list[bool]:
         found = [await connects()]
         for _ in range(4):
-            await lab.motion.step()
+            await lab.events.step()
             found.append(await connects())
         return found
 
@@ -214,7 +214,7 @@ def test_things_happen_while_something_else_runs_in_it() -> None:
 
         async def until_it_is_out() -> str:
             async with asyncio.timeout(LIMIT_S):
-                while (found := await outlook(lab.network("alice"), asked)) != "no link":
+                while (found := await view_from_outside(lab.network("alice"), asked)) != "no link":
                     pass
             return found
 
@@ -243,7 +243,9 @@ def test_a_server_whose_process_was_stopped_twice_comes_back_once() -> None:
                 changes.start_server,
             ):
                 await each("stun")
-                found.append(await outlook(lab.network("alice"), stun_addresses(scenario, lab.layout)))
+                found.append(
+                    await view_from_outside(lab.network("alice"), stun_addresses(scenario, lab.layout))
+                )
             return found
 
         up = "11.1.0.2, the same port for each"

@@ -7,8 +7,8 @@ import asyncio
 
 import pytest
 
-from nattools.engine.lanlook import measure_lan
-from nattools.engine.options import MeasureOptions
+from nattools.engine.lanscan import measure_lan
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, LanSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint

@@ -9,7 +9,7 @@ import pytest
 from punching import APDM, look, pair
 from simulated import behind_nat
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.netns.netnslab import NetnsLab

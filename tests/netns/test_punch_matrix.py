@@ -207,14 +207,14 @@ def busy() -> Iterator[NetnsLab]:
 @pytest.mark.parametrize("taken", range(7))
 def test_ports_that_others_take(busy: NetnsLab, taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many flows of the neighbours, through each router, right after a side has seen its port."""
-    asked = steprunner.where_seen
+    asked = steprunner.server_reflexive
 
-    async def where_seen(socket: UdpSocket, server: Endpoint) -> Endpoint | None:
+    async def server_reflexive(socket: UdpSocket, server: Endpoint) -> Endpoint | None:
         seen = await asked(socket, server)
         await take_ports(busy, socket.local.host, server, taken)
         return seen
 
-    monkeypatch.setattr(steprunner, "where_seen", where_seen)
+    monkeypatch.setattr(steprunner, "server_reflexive", server_reflexive)
     for _ in range(TRIES):
         reports = busy.run(lambda: several(busy, len(COUNTERS), PairOptions(low_ports=True)))
         for each in reports:

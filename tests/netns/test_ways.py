@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.netns.netnslab import NetnsLab

@@ -25,7 +25,7 @@ from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.protocols import http, igd, ssdp
 from nattools.protocols.headers import Headers
 from nattools.protocols.igd import xml
-from nattools.protocols.lan import LanUrl, LocalNetwork
+from nattools.protocols.routerurls import LanUrl, LocalNetwork
 
 DOCUMENTS = int(os.environ.get("NATTOOLS_FUZZ_DOCUMENTS", "4000"))
 LONGEST_S = 0.5

@@ -12,9 +12,9 @@ from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import http, igd, natpmp, pcp, ssdp
 from nattools.protocols.headers import Headers
-from nattools.protocols.lan import LanUrl, LocalNetwork, locate_url, resolve_url
 from nattools.protocols.pcp import Option
 from nattools.protocols.retransmission import EpochClock
+from nattools.protocols.routerurls import LanUrl, LocalNetwork, locate_url, resolve_url
 from nattools.wording.refusals import upnp_refusal
 
 SERVER = Endpoint("10.0.1.1", 5351)

@@ -11,7 +11,7 @@ from hostile import named
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import Watcher
 from nattools.engine.pwnat.connecting import connect, listen
 from nattools.engine.pwnat.knockoptions import PwnatOptions

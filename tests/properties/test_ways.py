@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario

@@ -17,7 +17,7 @@ from nattools.protocols.mailbox import PATH, MailboxFailure
 from nattools.server.serving import ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
 from nattools.traversal.mailboxconnection import MailboxAddress
-from nattools.traversal.rendezvous import RendezvousPatience, rendezvous
+from nattools.traversal.rendezvous import RendezvousTimeouts, rendezvous
 
 HOST = "11.201.0.2"
 REQUEST = (
@@ -75,7 +75,7 @@ def test_a_peer_survives_any_server(http: bool, data: bytes) -> None:
             stream.write((b"HTTP/1.1 101 Switching Protocols\r\n\r\n" if http else b"") + data)
 
         listener = await lab.network("stun").listen_tcp(family=4, host=HOST, port=3478, on_stream=answer)
-        patience = RendezvousPatience(first_s=6, return_s=6)
+        patience = RendezvousTimeouts(first_s=6, return_s=6)
         async with rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code(), patience) as alice:
             assert isinstance(await alice.opened(), MailboxFailure)
         listener.close()

@@ -30,7 +30,7 @@ def scenario(engine: Any) -> Scenario:
     )
 
 
-class Heard:
+class ReceivedKnock:
     """What came over an ICMP socket."""
 
     def __init__(self, socket: IcmpSocket) -> None:
@@ -55,7 +55,7 @@ def test_echo_through_a_nat(backend: Backend, engine: str, family: Family) -> No
     async def main(lab: Lab) -> None:
         network = TracedNetwork(lab.network("alice"), trace := Trace(0.0))
         socket = await network.open_icmp(family=family)
-        heard = Heard(socket)
+        heard = ReceivedKnock(socket)
         assert socket.send_echo(SERVER[family], 7, b"ping") is None
         reply = await heard.next()
         assert (reply.source, reply.sequence, reply.payload) == (SERVER[family], 7, b"ping")
@@ -87,7 +87,7 @@ def test_each_socket_hears_its_own(backend: Backend) -> None:
     async def main(lab: Lab) -> None:
         network = lab.network("carol")
         sockets = [await network.open_icmp(family=4) for _ in range(3)]
-        heard = [Heard(socket) for socket in sockets]
+        heard = [ReceivedKnock(socket) for socket in sockets]
         assert len({socket.identifier for socket in sockets}) == 3
         for number, socket in enumerate(sockets):
             socket.send_echo(SERVER[4], number)
@@ -102,7 +102,7 @@ def test_each_socket_hears_its_own(backend: Backend) -> None:
 def test_an_unreachable_network_is_an_error_about_the_request(backend: Backend) -> None:
     async def main(lab: Lab) -> None:
         socket = await lab.network("carol").open_icmp(family=4)
-        heard = Heard(socket)
+        heard = ReceivedKnock(socket)
         socket.send_echo("10.77.0.1", 1, b"nowhere")
         error = await heard.next()
         assert (error.kind, error.sequence, error.quoted) == ("unreachable", 1, b"nowhere")
@@ -119,7 +119,7 @@ def test_a_crafted_error_passes_the_nat_that_sent_the_request(backend: Backend, 
 
     async def main(lab: Lab) -> None:
         socket = await lab.network("alice").open_icmp(family=4)
-        heard = Heard(socket)
+        heard = ReceivedKnock(socket)
         socket.send_echo("11.99.0.9", 3, b"")
         carol = lab.network("carol")
         identifier = socket.identifier

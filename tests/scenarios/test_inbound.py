@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from nattools.engine.options import Event, MeasureOptions
+from nattools.engine.measureoptions import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.scenariofiles import load

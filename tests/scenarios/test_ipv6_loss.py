@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from nattools.engine.options import Event
+from nattools.engine.measureoptions import Event
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
 from nattools.lab.expect import check

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.options import Event, MeasureOptions
+from nattools.engine.measureoptions import Event, MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.scenariofiles import parse
 from nattools.lab.sim.simlab import SimLab

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from nattools.engine.lanlook import measure_lan
+from nattools.engine.lanscan import measure_lan
 from nattools.engine.libp2p import measure_libp2p
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
 from nattools.engine.tailnets import measure_tailnets

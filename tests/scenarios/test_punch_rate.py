@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import AnnouncedPlan, PunchOptions, Watcher
 from nattools.engine.punch.punch import punch_both
 from nattools.errors import ProtocolError

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from randomnetworks import UNKNOWN, Drawing, drawn
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.scenariofiles import parse

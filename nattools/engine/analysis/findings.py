@@ -11,11 +11,11 @@ from nattools.engine.analysis.connectivity import LayersFinding, forbidden_here,
 from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence
 from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding, external, pooling
 from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
+from nattools.engine.analysis.inbounddrops import dropped_at
 from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
 from nattools.engine.analysis.portmappings import RouterEvidence
 from nattools.engine.analysis.quotefindings import quoted_checksum
 from nattools.engine.analysis.servers import ServerBehaviour
-from nattools.engine.analysis.whostops import dropped_at
 from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way

@@ -8,14 +8,14 @@ from typing import Literal
 from msgspec.structs import replace
 
 from nattools.engine.analysis.connectivity import forbidden_here
+from nattools.engine.analysis.familylatency import compared, is_slow, latency, preferred
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.formpassage import form_unknowns, fragments, passage
-from nattools.engine.analysis.inbound import InboundFinding, checks_of, inbound, path_of
+from nattools.engine.analysis.inbounddrops import punched
+from nattools.engine.analysis.inboundipv6 import InboundFinding, checks_of, inbound, path_of
 from nattools.engine.analysis.ipv6addresses import answers_by_prefix, described, same_host_part
-from nattools.engine.analysis.ipv6problems import OwnDoing, problems
-from nattools.engine.analysis.latency import compared, is_slow, latency, preferred
+from nattools.engine.analysis.ipv6problems import LocalCauses, problems
 from nattools.engine.analysis.pathmtu import path_mtu
-from nattools.engine.analysis.whostops import punched
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.endpoint import Family, parse_address, read_endpoint
 from nattools.model.ipv6 import (
@@ -25,8 +25,8 @@ from nattools.model.ipv6 import (
     Ipv6Router,
     Nat64Use,
     PathMtuByFamily,
+    PinholeTrial,
     Translation,
-    TriedPinhole,
 )
 from nattools.model.ipv6trial import SourceTrial
 from nattools.model.nat import Nat
@@ -70,7 +70,7 @@ def ipv6(findings: Findings) -> Ipv6 | None:
         unknown_reasons=_unknowns(findings, came_in, capable, works),
         evidence={"inbound": came_in.evidence} if came_in.evidence else {},
     )
-    own = OwnDoing(
+    own = LocalCauses(
         switched_off=host.ipv6.disabled is True,
         blocked=host.ipv6.blocked,
         forbidden=_forbidden(findings, 6),
@@ -177,7 +177,7 @@ def _name_server(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _pinhole(findings: Findings) -> TriedPinhole | None:
+def _pinhole(findings: Findings) -> PinholeTrial | None:
     made = [
         each
         for each in findings.routers.mappings
@@ -186,7 +186,7 @@ def _pinhole(findings: Findings) -> TriedPinhole | None:
     if not made:
         return None
     best = next((each for each in made if each.verified_inbound), made[0])
-    return TriedPinhole(
+    return PinholeTrial(
         protocol=best.protocol, verified_inbound=best.verified_inbound, dropped_at=best.dropped_at
     )
 

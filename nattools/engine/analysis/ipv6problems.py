@@ -10,7 +10,7 @@ _GLOBAL = ("stable", "temporary", "eui-64", "other")
 _BROKEN: tuple[Literal["teredo", "6to4"], ...] = ("teredo", "6to4")
 
 
-class OwnDoing(NamedTuple):
+class LocalCauses(NamedTuple):
     """What this machine does to itself: its kernel has IPv6 off, a route forbids it, its firewall does, or a
     VPN takes it all."""
 
@@ -20,13 +20,13 @@ class OwnDoing(NamedTuple):
     in_vpn: bool
 
 
-def problems(found: Ipv6, own: OwnDoing, *, slow: bool) -> tuple[Ipv6Problem, ...]:
+def problems(found: Ipv6, own: LocalCauses, *, slow: bool) -> tuple[Ipv6Problem, ...]:
     """All that there are, by what was found."""
     codes = {*_without_ipv6(found, own), *_with_ipv6(found, slow=slow)}
     return tuple(explained(code, found) for code in PROBLEMS if code in codes)
 
 
-def _without_ipv6(found: Ipv6, own: OwnDoing) -> list[ProblemCode]:
+def _without_ipv6(found: Ipv6, own: LocalCauses) -> list[ProblemCode]:
     settled = [each for each in found.addresses if not each.tentative and each.kind != "clat"]
     kinds = {each.kind for each in settled}
     codes: list[ProblemCode] = []
@@ -46,7 +46,7 @@ def _without_ipv6(found: Ipv6, own: OwnDoing) -> list[ProblemCode]:
     return codes
 
 
-def _unanswered(found: Ipv6, own: OwnDoing) -> ProblemCode:
+def _unanswered(found: Ipv6, own: LocalCauses) -> ProblemCode:
     """By the VPN that it goes through; by the router, where it is known that it is not there."""
     if own.in_vpn:
         return "vpn-silent"

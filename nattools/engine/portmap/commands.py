@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from nattools.engine.lookup import routed_families
 from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_servers
+from nattools.engine.measureoptions import Emit, Event, MapOptions, MeasureOptions
 from nattools.engine.networkwatch import NetworkWatch
-from nattools.engine.options import Emit, Event, MapOptions, MeasureOptions
 from nattools.engine.portmap import journaled
 from nattools.engine.portmap.journal import Journal, JournalEntry, shares_inside
 from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
 from nattools.engine.portmap.trial import check_one, try_all
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
+from nattools.engine.serverlookup import routed_families
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.portmapping import MAPPING_NAME

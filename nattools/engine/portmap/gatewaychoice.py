@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.net.base import Network
 from nattools.probes.portmap import GatewayContext, gateway_contexts, gateways_of_host, named_gateway
 from nattools.probes.portmap.discover import Discovery

@@ -26,7 +26,7 @@ from uuid import uuid4
 
 import msgspec
 
-from nattools.engine.portmap.ownfiles import acquire_lock, locked, open_own
+from nattools.engine.portmap.privatefiles import acquire_lock, locked, open_own
 from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, MappingRequest, TableEntry

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nattools.engine.options import Emit, MapOptions, MeasureOptions
+from nattools.engine.measureoptions import Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap.commands import (
     check_host,
     make_checked,

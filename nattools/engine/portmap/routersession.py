@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from nattools.engine.measurement import MeasurementRun
-from nattools.engine.options import Event
+from nattools.engine.measureoptions import Event
 from nattools.engine.portmap.gatewaychoice import chosen_gateways, without_guesses
 from nattools.engine.portmap.journal import Journal, JournalEntry, is_of, is_same, shares_inside
 from nattools.engine.portmap.readback import runs_on

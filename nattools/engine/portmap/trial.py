@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from nattools.engine.measurement import MeasurementRun
-from nattools.engine.options import Event
+from nattools.engine.measureoptions import Event
 from nattools.engine.portmap import journaled
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.recording import record_not_asked

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from nattools.engine.lookup import CONNECT_IT
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.planning import keeps_ports
 from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.signals import MAX_CANDIDATES, Introduction
 from nattools.engine.punch.timeline import Timeline
+from nattools.engine.serverlookup import CONNECT_IT
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
 from nattools.model.nat import Nat, NatByTransport
@@ -25,7 +25,7 @@ from nattools.net.base import Network, TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver, open_path_socket
-from nattools.traversal.sample import places_seen, where_seen_over_tcp
+from nattools.traversal.serverreflexive import server_reflexive_of_each, server_reflexive_over_tcp
 from nattools.traversal.side import moving, side_of
 from nattools.traversal.steps import Plan
 from nattools.traversal.udp_strategies import hold_s, opening_ttl
@@ -67,7 +67,7 @@ async def seen_over_tcp(run: MeasurementRun, family: Family) -> tuple[TcpStream,
     server = server_of(run, "tcp", family)
     if server is None:
         return None
-    return await where_seen_over_tcp(run.network, server, tls=run.path(family).estimate.tls.get(server))
+    return await server_reflexive_over_tcp(run.network, server, tls=run.path(family).estimate.tls.get(server))
 
 
 def _servers_of(run: MeasurementRun, transport: Transport, family: Family) -> list[Endpoint]:
@@ -103,7 +103,7 @@ async def gather(run: MeasurementRun, families: Iterable[Family], nat: NatByTran
     with contextlib.ExitStack() as closing:
         sockets = await _open_all(run.network, hosts, run.options.interface, closing)
         asked = [(socket, _whom_to_ask(run, socket.local.family)) for socket in sockets]
-        seen = await places_seen(asked)
+        seen = await server_reflexive_of_each(asked)
         closing.pop_all()
     return [
         Base(socket, _also_dealt(places, nat.udp4), preferences[socket.local.host])

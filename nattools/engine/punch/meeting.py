@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from nattools.engine.options import Event
+from nattools.engine.measureoptions import Event
 from nattools.engine.punch.options import PunchOptions, Watcher
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.run import CompletedRun
@@ -21,10 +21,10 @@ from nattools.protocols.mailbox import MailboxFailure
 from nattools.protocols.stun.constants import SERVICE_MAILBOX
 from nattools.traversal.codes import new_code
 from nattools.traversal.mailboxconnection import MailboxAddress
-from nattools.traversal.rendezvous import Rendezvous, RendezvousPatience, rendezvous
+from nattools.traversal.rendezvous import Rendezvous, RendezvousTimeouts, rendezvous
 from nattools.wording import sentence
 
-PATIENCE = RendezvousPatience(return_s=120.0, kept_s=math.inf)
+PATIENCE = RendezvousTimeouts(return_s=120.0, kept_s=math.inf)
 """Once the peer is there, the connection decides how long to wait for a mailbox that is gone."""
 NO_MAILBOX = (
     "Name a nattools server with --server HOST (`nattools serve` on any machine that both sides reach makes "

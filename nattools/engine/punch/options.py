@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nattools.engine.options import Emit, MeasureOptions
+from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.model.punch import Echoes, PlannedStep, Stage, Throughput
 from nattools.model.report import Report
 from nattools.model.statement import Reason, Statement

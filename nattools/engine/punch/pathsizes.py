@@ -89,7 +89,7 @@ class PunchedSize(SizeSearch):
     `tells`: this system reports ICMP errors."""
 
     def __init__(self, path: IcePath, *, tells: bool) -> None:
-        super().__init__(PathPatience(path))
+        super().__init__(PathTimeouts(path))
         self.ends = _ends(path)
         self._over, self._tells = False, tells
         self._driver, self._pair = path.driver, path.driver.agent.usable
@@ -218,7 +218,7 @@ class PunchedSize(SizeSearch):
             self.note_told(error)
 
 
-class PathPatience:
+class PathTimeouts:
     """From the round trip of a path that ICE measures."""
 
     def __init__(self, path: IcePath) -> None:

@@ -51,7 +51,7 @@ from nattools.traversal.codes import parse_code
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.mailboxconnection import MailboxAddress
 from nattools.traversal.relayaccess import AnyAccess, HeldAccess
-from nattools.traversal.sample import where_seen
+from nattools.traversal.serverreflexive import server_reflexive
 from nattools.traversal.tokens import MAX_CANDIDATES, Token, decode_token, encode_token
 
 MOST_IN_TOKEN: Final = MAX_CANDIDATES - 1
@@ -247,7 +247,7 @@ async def _told(run: MeasurementRun, bases: list[Base]) -> StepSockets:
     with contextlib.ExitStack() as closing:
         socket = await open_path_socket(run.network, family=4, host=hosts[0], interface=run.options.interface)
         closing.callback(socket.close)
-        seen = await where_seen(socket, udp_server)
+        seen = await server_reflexive(socket, udp_server)
         tcp = await seen_over_tcp(run, 4)
         if seen is None:
             return StepSockets(None, tcp)

@@ -24,8 +24,8 @@ from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver, open_path_socket
 from nattools.traversal.path import SelectedPath, StreamPath
-from nattools.traversal.sample import where_seen
 from nattools.traversal.sending import ProbeCounts, send_step
+from nattools.traversal.serverreflexive import server_reflexive
 from nattools.traversal.simultaneous_open import StreamMeeting, simultaneous_open
 from nattools.traversal.steps import Step
 
@@ -161,7 +161,7 @@ class StepRunner:
             interface=context.own.run.options.interface,
         )
         try:
-            return socket, None if server is None else await where_seen(socket, server)
+            return socket, None if server is None else await server_reflexive(socket, server)
         except BaseException:  # a path was found meanwhile
             socket.close()
             raise
@@ -185,7 +185,7 @@ class StepRunner:
             options = context.own.run.options
             socket = await open_path_socket(network, family=4, interface=options.interface)
             try:
-                now = await where_seen(socket, server)
+                now = await server_reflexive(socket, server)
             finally:
                 socket.close()
             stale = None if now is None else out_of_reach(counted, told, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Final
 
-from nattools.engine.pwnat.hearing import Hearing
+from nattools.engine.pwnat.knockreceiver import KnockReceiver
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
@@ -22,8 +22,8 @@ ORIGINAL_ADVICE: Final = (
 class BeaconSource(ABC):
     """`open` it with the socket that the connection will use; `close` it at the end."""
 
-    def __init__(self, hearing: Hearing) -> None:
-        self.hearing = hearing
+    def __init__(self, receiver: KnockReceiver) -> None:
+        self.receiver = receiver
 
     @abstractmethod
     async def open(self, network: Network, socket: UdpSocket) -> None:
@@ -50,13 +50,13 @@ class BeaconSource(ABC):
 class UdpBeacons(BeaconSource):
     """Beacons over UDP, from the very port that is then used: no privilege, and no identifier to rewrite."""
 
-    def __init__(self, hearing: Hearing) -> None:
-        super().__init__(hearing)
+    def __init__(self, receiver: KnockReceiver) -> None:
+        super().__init__(receiver)
         self._socket: UdpSocket | None = None
 
     async def open(self, network: Network, socket: UdpSocket) -> None:
         self._socket = socket
-        socket.on_icmp = self.hearing.take
+        socket.on_icmp = self.receiver.take
 
     def send(self) -> list[SendFailure | None]:
         return [] if self._socket is None else [self._socket.send(BEACON, target) for target in TARGETS]
@@ -68,8 +68,8 @@ class UdpBeacons(BeaconSource):
         rest = socket.on_icmp
 
         def heard(error: IcmpError) -> None:
-            if self.hearing.about_beacon(error):
-                self.hearing.take(error)
+            if self.receiver.about_beacon(error):
+                self.receiver.take(error)
             elif rest is not None:
                 rest(error)
 
@@ -79,8 +79,8 @@ class UdpBeacons(BeaconSource):
 class EchoBeacons(BeaconSource):
     """As the original pwnat does it: echo requests, and whoever an error comes from is taken for a caller."""
 
-    def __init__(self, hearing: Hearing) -> None:
-        super().__init__(hearing)
+    def __init__(self, receiver: KnockReceiver) -> None:
+        super().__init__(receiver)
         self._icmp: IcmpSocket | None = None
 
     async def open(self, network: Network, socket: UdpSocket) -> None:
@@ -91,7 +91,7 @@ class EchoBeacons(BeaconSource):
         except CannotRun as error:
             raise CannotRun(str(error), ORIGINAL_ADVICE) from None
         port = socket.local.port
-        self._icmp.on_icmp = lambda error: self.hearing.take_original(error, port)
+        self._icmp.on_icmp = lambda error: self.receiver.take_original(error, port)
 
     def send(self) -> list[SendFailure | None]:
         return [] if self._icmp is None else [self._icmp.send_echo(original.TARGET, original.SEQUENCE)]

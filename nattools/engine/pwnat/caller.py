@@ -11,10 +11,10 @@ from nattools.chance import chance, random_bytes
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
+from nattools.engine.pwnat.knockchecks import KnockChecks, reached_at
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knocksession import ORIGINAL_SESSION, PLAN_TIMES, KnockSession, planned
 from nattools.engine.pwnat.knockside import KnockSide
-from nattools.engine.pwnat.meeting import Meeting, reached_at
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.nat import Nat
 from nattools.model.statement import Statement, statement
@@ -68,7 +68,7 @@ class KnockCaller(KnockSide):
         self._numbers = iter(range(0x10000))
         self._tries = 0
         self._failure: str | None = None
-        self._met: Meeting | None = None
+        self._checks: KnockChecks | None = None
 
     @property
     def signaling(self) -> KnockSession:
@@ -85,8 +85,8 @@ class KnockCaller(KnockSide):
 
     def close(self) -> None:
         """Idempotent."""
-        if self._met is not None:
-            self._met.close()
+        if self._checks is not None:
+            self._checks.close()
 
     async def connect(
         self, *, resumes: bool = False, without: Transport | None = None, aim: AttemptAim = A_PATH
@@ -106,21 +106,21 @@ class KnockCaller(KnockSide):
         seen = await self._seen(socket)
         self._note_knocking(seen)
         self.budget.announce(sum(step.packets[1] for step in self._steps if step.packets), CHECKS)
-        met = self._met = Meeting(self._session, "caller", self.budget, socket)
-        met.place = self._listener
+        checks = self._checks = KnockChecks(self._session, "caller", self.budget, socket)
+        checks.place = self._listener
         wait_s = self._wait_s()
         async with asyncio.TaskGroup() as group:
-            knocking = group.create_task(self._knock_all(met, seen))
-            connected = group.create_task(met.driver.connected(wait_s))
+            knocking = group.create_task(self._knock_all(checks, seen))
+            connected = group.create_task(checks.driver.connected(wait_s))
             await asyncio.wait((knocking, connected), return_when=asyncio.FIRST_COMPLETED)
             for task in (knocking, connected):
                 task.cancel()
-        self.sent += met.sent
-        path = met.path()
+        self.sent += checks.sent
+        path = checks.path()
         if path is None:
-            met.close()
-            return self._why_not(seen, met)
-        self.timeline.note("nomination", met.nominated, ok=True)
+            checks.close()
+            return self._why_not(seen, checks)
+        self.timeline.note("nomination", checks.nominated, ok=True)
         return path
 
     async def _seen(self, socket: UdpSocket) -> Endpoint | None:
@@ -140,21 +140,21 @@ class KnockCaller(KnockSide):
 
     # --- knocking
 
-    async def _knock_all(self, met: Meeting, seen: Endpoint | None) -> None:
+    async def _knock_all(self, checks: KnockChecks, seen: Endpoint | None) -> None:
         """By the plan where there is one; else until it is broken off. Where the listener's port changes,
         this side may let it in from any: that shows at once."""
         planned = self._steps and seen is not None and not self._options.compat
         if not planned or self._moves.moves != "not":
-            await self._knock_on(met, seen, PLAIN if planned else None)
+            await self._knock_on(checks, seen, PLAIN if planned else None)
         if planned:
             for number, step in enumerate(self._steps * PLAN_TIMES, 1):
-                await self._by_step(met, number, step)
+                await self._by_step(checks, number, step)
 
-    async def _knock_on(self, met: Meeting, seen: Endpoint | None, most: int | None) -> None:
+    async def _knock_on(self, checks: KnockChecks, seen: Endpoint | None, most: int | None) -> None:
         """Without a plan, so many times (None: on and on)."""
         for number, ttl in enumerate(islice(self._openers(), most)):
-            met.driver.probe(met.socket, self._listener, ttl=ttl)
-            self._knock(met.socket, seen)
+            checks.driver.probe(checks.socket, self._listener, ttl=ttl)
+            self._knock(checks.socket, seen)
             pause_s = PAUSE_S if number < HURRIED else LONG_PAUSE_S
             await asyncio.sleep(pause_s * (1 + JITTER * (2 * chance().random() - 1)))
 
@@ -189,28 +189,28 @@ class KnockCaller(KnockSide):
         self._failure = failure
         self._counts.knocks += failure is None
 
-    async def _by_step(self, met: Meeting, number: int, step: Step) -> None:
+    async def _by_step(self, checks: KnockChecks, number: int, step: Step) -> None:
         """Ask where a NAT's counter stands now, say so, and begin."""
         run = self.own.run
         socket = await open_path_socket(
-            run.network, family=4, host=met.socket.local.host, interface=run.options.interface
+            run.network, family=4, host=checks.socket.local.host, interface=run.options.interface
         )
         seen = await self._seen(socket)
-        met.driver.listen(socket)
+        checks.driver.listen(socket)
         try:
             for _ in range(STEP_KNOCKS):
                 self._knock(socket, seen, number)
-            await met.carry_out(run, self.timeline, step, socket, first=False)
+            await checks.carry_out(run, self.timeline, step, socket, first=False)
         finally:
-            met.driver.release(socket)
+            checks.driver.release(socket)
 
     # --- words
 
-    def _why_not(self, seen: Endpoint | None, met: Meeting) -> NoPath:
+    def _why_not(self, seen: Endpoint | None, checks: KnockChecks) -> NoPath:
         """What can be said of this side: the listener's says nothing to whom it does not hear."""
         if self._failure is not None:
             return NoPath((statement("pwnat-not-sent", failure=self._failure),))
-        if self._options.compat and met.driver.agent.rejected:
+        if self._options.compat and checks.driver.agent.rejected:
             return NoPath((statement("pwnat-hole-only", listener=str(self._listener)),))
         reasons = [statement("pwnat-no-answer", listener=str(self._listener), knocks=self._counts.knocks)]
         remedies: list[Statement] = []

@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from nattools.engine.lookup import check_route
 from nattools.engine.measurement import MeasurementRun, learn_translation, primary_error
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.bothsides import both_sides
 from nattools.engine.punch.connection import patience_s
 from nattools.engine.punch.local_side import LocalSide, behaviour, may_bind_low_ports
@@ -21,11 +20,12 @@ from nattools.engine.punch.options import Use, UseResult, Watcher, echoing
 from nattools.engine.punch.state import connect_and_use
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.pwnat.caller import KnockCaller
+from nattools.engine.pwnat.knockchecks import reached_at
 from nattools.engine.pwnat.knockoptions import PwnatOptions
 from nattools.engine.pwnat.knockstate import PwnatState
 from nattools.engine.pwnat.listener import KnockListener
-from nattools.engine.pwnat.meeting import reached_at
 from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
+from nattools.engine.serverlookup import check_route
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report

@@ -13,11 +13,11 @@ from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline
 from nattools.engine.pwnat.beacons import Beacons, interval_s
 from nattools.engine.pwnat.beaconsources import BeaconSource, EchoBeacons, UdpBeacons
-from nattools.engine.pwnat.hearing import Heard, Hearing
+from nattools.engine.pwnat.knockchecks import KnockChecks
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
+from nattools.engine.pwnat.knockreceiver import KnockReceiver, ReceivedKnock
 from nattools.engine.pwnat.knocksession import PLAN_TIMES, KnockSession, planned
 from nattools.engine.pwnat.knockside import KnockSide
-from nattools.engine.pwnat.meeting import Meeting
 from nattools.engine.pwnat.outsideports import OutsidePorts
 from nattools.model.endpoint import Endpoint, Transport, family_of
 from nattools.model.statement import Statement, statement
@@ -49,14 +49,14 @@ class KnockListener(KnockSide):
         super().__init__(own, options, timeline)
         keys = keys_of(options.secret)
         self._session = KnockSession(keys)
-        self._hearing = Hearing(keys, self._session, counts, wall, self._tell)
+        self._receiver = KnockReceiver(keys, self._session, counts, wall, self._tell)
         nat = own.nat.udp4
         self._beacons = Beacons(counts, interval_s(None if nat is None else nat.binding_lifetime_s))
-        self._source: BeaconSource = (EchoBeacons if options.compat else UdpBeacons)(self._hearing)
+        self._source: BeaconSource = (EchoBeacons if options.compat else UdpBeacons)(self._receiver)
         self._socket: UdpSocket | None = None
         self.outside = OutsidePorts(own.run.network, self._source.send)
         self._port = options.port
-        self._met: Meeting | None = None
+        self._checks: KnockChecks | None = None
         self._done: set[int] = set()
         self._counts = counts
         self._refusal: Statement | None = None
@@ -73,11 +73,11 @@ class KnockListener(KnockSide):
 
     def secured(self) -> None:
         super().secured()
-        self._hearing.settled = True
+        self._receiver.settled = True
 
     @property
     def newcomer_s(self) -> float | None:
-        return self._hearing.newcomer_s
+        return self._receiver.newcomer_s
 
     def make_room(self) -> Statement:
         self.replaced = True
@@ -86,13 +86,13 @@ class KnockListener(KnockSide):
     def begin_anew(self, wait_s: float) -> None:
         """Wait for another caller as at first, for so long. The connection with the one before has ended."""
         self.replaced = self.settled = False
-        self._hearing.begin_anew()
+        self._receiver.begin_anew()
         self._until = self._loop.time() + wait_s
 
     @property
     def peer(self) -> Endpoint | None:
         """Where the caller says that it is."""
-        return None if self._met is None else self._met.place
+        return None if self._checks is None else self._checks.place
 
     async def open(self) -> UdpSocket:
         """The socket that beacons leave from, and over which the connection goes. CannotRun: its port is
@@ -117,8 +117,8 @@ class KnockListener(KnockSide):
         """Idempotent."""
         self._beacons.stop()
         self._source.close()
-        if self._met is not None:
-            self._met.close()
+        if self._checks is not None:
+            self._checks.close()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -139,18 +139,18 @@ class KnockListener(KnockSide):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 while True:
-                    path = await self._followed(socket, await self._hearing.next())
+                    path = await self._followed(socket, await self._receiver.next())
                     if isinstance(path, SelectedPath):
                         return path
                     failed = path or failed
         failed = failed or NoPath(self._why_nobody(wait_s), self._remedies(socket.local.port))
-        self._close_meeting()
+        self._close_checks()
         return failed
 
     def _why_nobody(self, wait_s: float) -> tuple[Statement, ...]:
         """Nobody was let in: did anybody try?"""
-        if self._met is not None:
-            return (_silent(self._met),)
+        if self._checks is not None:
+            return (_silent(self._checks),)
         if self._refusal is not None:
             return (self._refusal,)
         nobody = statement("pwnat-nobody", wait_s=wait_s)
@@ -168,16 +168,16 @@ class KnockListener(KnockSide):
 
     def _forget_path(self) -> None:
         """The path of the attempt before is lost, and its port is needed again."""
-        self._close_meeting()
+        self._close_checks()
         self._session.attempt = max(self._session.attempt, self._session.heard_of)
-        self._hearing.forget(self._session.attempt)
+        self._receiver.forget(self._session.attempt)
         self._done.clear()
 
-    def _close_meeting(self) -> None:
-        if self._met is not None:
-            self.sent += self._met.sent
-            self._met.close()
-            self._met, self._socket = None, None
+    def _close_checks(self) -> None:
+        if self._checks is not None:
+            self.sent += self._checks.sent
+            self._checks.close()
+            self._checks, self._socket = None, None
 
     def _tell(self, why: Statement) -> None:
         if why.code != "pwnat-no-secret":  # the end tells how many they were
@@ -186,75 +186,75 @@ class KnockListener(KnockSide):
 
     # --- following a caller
 
-    async def _followed(self, socket: UdpSocket, heard: Heard) -> SelectedPath | NoPath | None:
+    async def _followed(self, socket: UdpSocket, received: ReceivedKnock) -> SelectedPath | NoPath | None:
         """A path to the caller; why there is none; None: the knock tells of no place to send to."""
-        place = self._place(heard)
+        place = self._place(received)
         if place is None:
             return None
-        knock = heard.knock
+        knock = received.knock
         if self._session.name != knock.session:
             self._turn_to(knock)
         self._session.attempt = self._session.heard_of = max(self._session.attempt, knock.attempt)
         known = "pwnat-called" if self._options.compat else "pwnat-knocked"
         self.timeline.note("knock", statement(known, place=str(place)), ok=True)
         self.budget.announce(_packets(knock), CHECKS)
-        if self._met is None:
-            self._met = Meeting(self._session, "listener", self.budget, socket)
+        if self._checks is None:
+            self._checks = KnockChecks(self._session, "listener", self.budget, socket)
             self._source.share(socket)
-        met = self._met
+        checks = self._checks
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(self._follow(met, heard))
-            connected = group.create_task(met.driver.connected(3600.0))
+            following = group.create_task(self._follow(checks, received))
+            connected = group.create_task(checks.driver.connected(3600.0))
             await asyncio.wait((following, connected), return_when=asyncio.FIRST_COMPLETED)
             for task in (following, connected):
                 task.cancel()
-        path = met.path()
+        path = checks.path()
         if path is None:
-            return NoPath((_silent(met),))
-        self.timeline.note("nomination", met.nominated, ok=True)
+            return NoPath((_silent(checks),))
+        self.timeline.note("nomination", checks.nominated, ok=True)
         return path
 
     def _turn_to(self, knock: Knock) -> None:
         """The first caller, or another one: the one before has not got through and makes room. The port
         stays, for it is the one that callers know."""
-        if self._met is not None:
+        if self._checks is not None:
             self.timeline.note("knock", statement("pwnat-next-caller"))
-            self.sent += self._met.sent
-            self._met.driver.part_with(self._met.socket)
-            self._met.driver.close()
-            self._met = None
+            self.sent += self._checks.sent
+            self._checks.driver.part_with(self._checks.socket)
+            self._checks.driver.close()
+            self._checks = None
         self._session.begin(knock.session)
         self._session.attempt = self._session.heard_of = knock.attempt
         self._done.clear()
-        self._hearing.begin_turn(knock)
+        self._receiver.begin_turn(knock)
 
-    async def _follow(self, met: Meeting, heard: Heard) -> None:
+    async def _follow(self, checks: KnockChecks, received: ReceivedKnock) -> None:
         """Send to where each knock says, until there is none for a while, or another caller's turn."""
         with contextlib.suppress(TimeoutError):
             while True:
-                if heard.knock.session != self._session.name:
-                    self._hearing.put_back(heard)
+                if received.knock.session != self._session.name:
+                    self._receiver.put_back(received)
                     return
-                place = self._place(heard)
-                if place is not None and heard.knock.attempt == self._session.attempt:
-                    self._source.greet(met.socket, place, self.budget)
-                    met.expect(place)
-                    await self._step(met, heard.knock)
+                place = self._place(received)
+                if place is not None and received.knock.attempt == self._session.attempt:
+                    self._source.greet(checks.socket, place, self.budget)
+                    checks.expect(place)
+                    await self._step(checks, received.knock)
                 async with asyncio.timeout(QUIET_S):
-                    heard = await self._hearing.next()
+                    received = await self._receiver.next()
 
-    async def _step(self, met: Meeting, knock: Knock) -> None:
+    async def _step(self, checks: KnockChecks, knock: Knock) -> None:
         """The plan's step that begins now, unless it has."""
         steps = planned(knock.nat, knock.listener) * PLAN_TIMES
         if not 0 < knock.step <= len(steps) or knock.step in self._done:
             return
         self._done.add(knock.step)
-        self._hearing.hold(steps[knock.step - 1].seconds or 0.0)
-        await met.carry_out(self.own.run, self.timeline, steps[knock.step - 1], met.socket, first=True)
+        self._receiver.hold(steps[knock.step - 1].seconds or 0.0)
+        await checks.carry_out(self.own.run, self.timeline, steps[knock.step - 1], checks.socket, first=True)
 
-    def _place(self, heard: Heard) -> Endpoint | None:
+    def _place(self, received: ReceivedKnock) -> Endpoint | None:
         """Where to send to; None: nothing may be sent there, and the person is told."""
-        place = heard.knock.place(heard.source)
+        place = received.knock.place(received.source)
         if place is None:
             return None
         network = self.own.run.network
@@ -264,7 +264,7 @@ class KnockListener(KnockSide):
         if refused is None and not network.is_public(place.host) and not self._is_near(place):
             refused = statement("pwnat-private-caller", place=str(place))
         if refused is not None:
-            self._hearing.tell(refused)
+            self._receiver.tell(refused)
             return None
         return place
 
@@ -274,10 +274,10 @@ class KnockListener(KnockSide):
         return any(host.rpartition(".")[0] == place.host.rpartition(".")[0] for host in own)
 
 
-def _silent(met: Meeting) -> Statement:
+def _silent(checks: KnockChecks) -> Statement:
     """What a caller did after its knock, if not what was wanted."""
-    code = "pwnat-caller-other" if met.driver.agent.rejected else "pwnat-caller-silent"
-    return statement(code, place=str(met.place))
+    code = "pwnat-caller-other" if checks.driver.agent.rejected else "pwnat-caller-silent"
+    return statement(code, place=str(checks.place))
 
 
 def _packets(knock: Knock) -> int:

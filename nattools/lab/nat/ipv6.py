@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.nat.engine import Emitted, NatEngine
-from nattools.lab.nat.refusal import Refusing, refusal
+from nattools.lab.nat.firewallreply import Refusing, refusal
 from nattools.lab.scenario import FirewallSpec, NatSpec
 from nattools.protocols.packet import Packet
 

@@ -42,7 +42,7 @@ Change = Literal["restart", "next-address", "behave", "cut", "mend"]
 
 
 class RouterOrder(msgspec.Struct, frozen=True):
-    """What is to become of a userspace router: as `lab.motion.MovingLab` has it. `spec` is for "behave"."""
+    """What is to become of a userspace router: see `eventplayer.ChangeableLab`. `spec` is for "behave"."""
 
     router: str
     change: Change

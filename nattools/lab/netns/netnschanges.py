@@ -12,7 +12,7 @@ from nattools.lab.layout import Layout
 from nattools.lab.netns import nft, nftchanges, processes
 from nattools.lab.netns.frameprocess import FrameProcess, RouterOrder
 from nattools.lab.netns.namespaces import Namespace, configure
-from nattools.lab.netns.nodesetup import Unplugging
+from nattools.lab.netns.nodesetup import UnpluggedCables
 from nattools.lab.netns.serverprograms import ServerPrograms
 from nattools.lab.routers.daemons import RouterDaemons
 from nattools.lab.scenario import NatSpec, RouterSpec, Scenario, host_behind, routers
@@ -24,7 +24,7 @@ _REQUEST_AND_ACKNOWLEDGE = 5
 
 
 class NetnsChanges:
-    """`lab.motion.MovingLab` over network namespaces."""
+    """`lab.eventplayer.ChangeableLab` over network namespaces."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class NetnsChanges:
         layout: Layout,
         namespaces: Mapping[str, Namespace],
         *,
-        unplugging: Unplugging,
+        unplugging: UnpluggedCables,
         frames: FrameProcess,
         rules: Callable[[str, RouterSpec], str],
         servers: ServerPrograms,

@@ -20,15 +20,15 @@ from typing import Any, Self, TypeVar
 
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.backend import Backend
+from nattools.lab.eventplayer import EventPlayer, specs_in_time
 from nattools.lab.layout import plan
-from nattools.lab.motion import Motion, specs_in_time
 from nattools.lab.names import names_at, texts_at
 from nattools.lab.netns import namespaces, nft, processes, tayga, wiring
 from nattools.lab.netns.frameprocess import FrameProcess
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.netnschanges import NetnsChanges
 from nattools.lab.netns.nft6 import Prefixes
-from nattools.lab.netns.nodesetup import Unplugging, set_up
+from nattools.lab.netns.nodesetup import UnpluggedCables, set_up
 from nattools.lab.netns.serverprograms import ServerPrograms
 from nattools.lab.netns.tunnels import TunDevice
 from nattools.lab.netns.userspace import inside_nodes
@@ -58,7 +58,7 @@ class NetnsLab:
     """`lab.backend.Lab` over network namespaces.
 
     `start_servers` False leaves the server nodes without their programs. `seed` makes the choices of
-    userspace routers and wires. `still`: nothing of what is to happen in it does, but by its `motion`.
+    userspace routers and wires. `still`: nothing of what is to happen in it does, but by its `events`.
     CannotRun on entering if the system does not let this process do it.
     """
 
@@ -82,7 +82,7 @@ class NetnsLab:
         self._frames = FrameProcess(scenario, self.layout, self._wiring, tuple(self.engines), seed)
         self._servers = ServerPrograms(self, self._children)
         self.mappers = RouterDaemons(self)
-        self._motion: Motion | None = None
+        self._events: EventPlayer | None = None
         self._moves = bool(scenario.event) and not still
 
     def __enter__(self) -> Self:
@@ -114,10 +114,10 @@ class NetnsLab:
         return server_uris(self.scenario)
 
     @property
-    def motion(self) -> Motion:
+    def events(self) -> EventPlayer:
         """What is still to happen in it. Only while it is up."""
-        assert self._motion is not None
-        return self._motion
+        assert self._events is not None
+        return self._events
 
     def run(self, main: Callable[[], Awaitable[T]]) -> T:
         """Run to completion on an event loop; raises what `main` raises. What is to happen in the scenario
@@ -125,7 +125,7 @@ class NetnsLab:
         return run_interruptibly(partial(self._moving, main) if self._moves else main)
 
     async def _moving(self, main: Callable[[], Awaitable[T]]) -> T:
-        playing = asyncio.get_running_loop().create_task(self.motion.play())
+        playing = asyncio.get_running_loop().create_task(self.events.play())
         try:
             result = await main()
         finally:
@@ -216,7 +216,7 @@ class NetnsLab:
                 if spec.nat64.advertised:
                     self._advertise(name, parse_prefix(spec.nat64.prefix))
         processes.await_ready(waiting)
-        self._motion = Motion(self.scenario, self.changes(), time.monotonic())
+        self._events = EventPlayer(self.scenario, self.changes(), time.monotonic())
 
     def changes(self) -> NetnsChanges:
         """What can be done to it while it is up."""
@@ -224,7 +224,7 @@ class NetnsLab:
             self.scenario,
             self.layout,
             self._namespaces,
-            unplugging=Unplugging(self.layout, self._wiring, self._namespaces, self._without),
+            unplugging=UnpluggedCables(self.layout, self._wiring, self._namespaces, self._without),
             frames=self._frames,
             rules=self._rules,
             servers=self._servers,

@@ -71,7 +71,7 @@ def set_up(
     batch.send(namespace)
 
 
-class Unplugging:
+class UnpluggedCables:
     """The cables of a lab's nodes, taken out and put in again. A cable that is out takes the addresses,
     routes and neighbours of its interface with it; rules stay, for they name tables that are empty then.
 

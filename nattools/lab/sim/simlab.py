@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from nattools.chance import drawn_from
 from nattools.errors import ProtocolError
 from nattools.lab.backend import Backend
+from nattools.lab.eventplayer import EventPlayer
 from nattools.lab.layout import Layout
-from nattools.lab.motion import Motion
 from nattools.lab.names import nat64_of
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.scenario import NatSpec, Scenario, host_behind, neighbours, server_uris
@@ -32,7 +32,7 @@ from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import SimStream
 from nattools.lab.sim.topology import topology_of
 from nattools.model.endpoint import Endpoint, Family, family_of
-from nattools.model.host import Gateway, Interface, Ipv6Setup, LinkNeighbour, Surroundings, Way
+from nattools.model.host import Environment, Gateway, Interface, Ipv6Setup, LinkNeighbour, Way
 from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
 from nattools.net.base import (
@@ -61,7 +61,7 @@ class SimLab:
     """A scenario brought up in memory: `nattools.lab.backend.Lab`.
 
     Making one takes microseconds once its scenario is known; several runs one after the other share its time
-    and the state of its NATs. `still`: nothing of what is to happen in it does, but by its `motion`.
+    and the state of its NATs. `still`: nothing of what is to happen in it does, but by its `events`.
     UsageError: the scenario cannot be built.
     """
 
@@ -83,7 +83,7 @@ class SimLab:
         self._mappers: SimulatedRouters | None = None
         self._mappers_wanted = start_servers and any(nat.mapper for nat in scenario.nat.values())
         self._servers: dict[str, RunningServer] = {}
-        self.motion = Motion(scenario, self, 0.0)
+        self.events = EventPlayer(scenario, self, 0.0)
         self._playing: asyncio.Task[None] | None = None
         self._moves = bool(scenario.event) and not still
 
@@ -229,7 +229,7 @@ class SimLab:
             self._mappers = SimulatedRouters(self.scenario, self.layout, self.network, self.forwards)
             await self._mappers.start_all()
         if self._moves and self._playing is None:
-            self._playing = self.loop.create_task(self.motion.play())
+            self._playing = self.loop.create_task(self.events.play())
         return await main()
 
     async def _start_server(self, name: str) -> None:
@@ -250,7 +250,7 @@ class SimNetwork:
 
     substrate: Substrate = "sim"
 
-    def __init__(self, node: Node, runs_in: Surroundings | None = None) -> None:
+    def __init__(self, node: Node, runs_in: Environment | None = None) -> None:
         self._node = node
         self._stack = node.stack
         self._runs_in = runs_in
@@ -362,7 +362,7 @@ class SimNetwork:
         """None: a simulated machine keeps no list of them."""
         return ()
 
-    def runs_in(self) -> Surroundings | None:
+    def runs_in(self) -> Environment | None:
         return self._runs_in
 
     def is_public(self, address: str) -> bool:

@@ -10,7 +10,7 @@ import random
 from heapq import heappush
 
 from nattools.lab.linkqueue import LinkQueue
-from nattools.lab.sim.guardednode import GuardedNode
+from nattools.lab.sim.firewallednode import FirewalledNode
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.natrouter import NatRouter
 from nattools.lab.sim.nodes import CoreRouter, Node, fits
@@ -126,7 +126,7 @@ class SimNet:
             return NatRouter(self, plan)
         host = self.topology.scenario.host.get(plan.name)
         if host is not None and host.firewall is not None:
-            return GuardedNode(self, plan, host.firewall)
+            return FirewalledNode(self, plan, host.firewall)
         return CoreRouter(self, plan) if plan.kind == "internet" else Node(self, plan)
 
 

@@ -18,11 +18,11 @@ from nattools.net.addresses import kind_of
 from nattools.net.base import TcpFailure
 from nattools.net.eventloop import TimeLimit
 from nattools.net.libp2p.peerconnection import Libp2pConnection, MuxStream, StreamMessages
-from nattools.net.libp2p.peerhost import PeerHost
+from nattools.net.libp2p.peerhost import PeerHost, listen_on_any_port
 from nattools.protocols import ice
 from nattools.protocols.libp2p import dcutr
 from nattools.protocols.libp2p.dcutr import HolePunchMessage
-from nattools.protocols.libp2p.multiaddr import Multiaddr
+from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
 
 MEET_S: Final = 5.0
 """For so long both ends call each other in one attempt, as go-libp2p does."""
@@ -46,8 +46,9 @@ class UpgradeRecord:
 
 class DirectUpgrades:
     """A host's part in upgrades, from the own port `local`, which listens, out of `interface`, if one is
-    named. `addresses`: where it is seen. `meeting`: how many attempts go on; `over` is set with the last word
-    of the `record`. The peer gets no more than three attempts."""
+    named. `addresses`: where it is seen; `public`: this machine's own address, where that is what the
+    internet sees. `meeting`: how many attempts go on; `over` is set with the last word of the `record`. The
+    peer gets no more than three attempts."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class DirectUpgrades:
         local: Endpoint,
         addresses: Sequence[Multiaddr],
         interface: str | None = None,
+        public: str | None = None,
     ) -> None:
         self.record = UpgradeRecord()
         self.over = asyncio.Event()
@@ -63,6 +65,8 @@ class DirectUpgrades:
         self._local = local
         self._addresses = tuple(addresses)
         self._interface = interface
+        self._public = public
+        self._offers = 0
         self._network = host.network
         host.servers[dcutr.DCUTR] = self._follow
 
@@ -74,16 +78,33 @@ class DirectUpgrades:
             raise ProtocolError("an upgrade of what is direct")
         messages = StreamMessages(stream, dcutr.MAX_DCUTR)
         targets: list[Endpoint] | None = None
+        port = self._local.port
         async with TimeLimit(_EXCHANGE_S):
             targets = self._targets(await self._expect(messages, "connect"))
-            messages.write(dcutr.encode_dcutr(HolePunchMessage("connect", self._addresses)))
+            port, addresses = await self._offer()
+            messages.write(dcutr.encode_dcutr(HolePunchMessage("connect", addresses)))
             await self._expect(messages, "sync")
         if targets is None:
             return
         stream.close()
         if self.record.attempts >= dcutr.ATTEMPTS:
             raise ProtocolError("it begins upgrades without end")
-        await self._meet(stream.connection, targets, initiates=True)
+        await self._meet(stream.connection, targets, initiates=True, port=port)
+
+    async def _offer(self) -> tuple[int, tuple[Multiaddr, ...]]:
+        """The own port for the next attempt, and where it is seen.
+
+        A peer that heard of a public address has dialled it, go-libp2p from its listening port: what its own
+        router keeps of that dial drops the next SYN between the same ports (see `lead`) unless it is sent
+        before ours arrives. So each attempt has a port that nobody has dialled, if there is no NAT to ask for
+        it."""
+        if self._public is None or self._offers >= dcutr.ATTEMPTS:
+            return self._local.port, self._addresses
+        self._offers += 1
+        local = await listen_on_any_port(self._host, self._local.family, self._interface)
+        if local is None:
+            return self._local.port, self._addresses
+        return local.port, (multiaddr_at(Endpoint(self._public, local.port)),)
 
     # --- the end that was called
 
@@ -106,7 +127,7 @@ class DirectUpgrades:
             if not targets:
                 self._finish("no-addresses")
                 return
-            if await self._meet(relayed, targets, initiates=False):
+            if await self._meet(relayed, targets, initiates=False, port=self._local.port):
                 return
         self._finish("failed")
 
@@ -157,7 +178,9 @@ class DirectUpgrades:
             and (not public or self._network.is_public(each.host))
         ][:_MOST_TARGETS]
 
-    async def _meet(self, relayed: Libp2pConnection, targets: list[Endpoint], *, initiates: bool) -> bool:
+    async def _meet(
+        self, relayed: Libp2pConnection, targets: list[Endpoint], *, initiates: bool, port: int
+    ) -> bool:
         """Call them, and be called by them, until there is a connection or the time is over."""
         if self.over.is_set():
             return True
@@ -167,7 +190,7 @@ class DirectUpgrades:
         meeting = self._host.expect_call(relayed.peer, [each.host for each in targets], initiates=initiates)
         try:
             async with TimeLimit(MEET_S), asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._call(relayed, each, initiates)) for each in targets]
+                tasks = [group.create_task(self._call(relayed, each, initiates, port)) for each in targets]
                 made = await meeting.wait_or(tasks)
                 for task in tasks:
                     task.cancel()
@@ -180,11 +203,11 @@ class DirectUpgrades:
         return self.over.is_set()
 
     async def _call(
-        self, relayed: Libp2pConnection, target: Endpoint, initiates: bool
+        self, relayed: Libp2pConnection, target: Endpoint, initiates: bool, port: int
     ) -> Libp2pConnection | None:
         """Again and again: a router of the other end may refuse what its own end has not opened yet."""
         while True:
-            made = await self._dial(relayed, target, timeout_s=MEET_S, initiates=initiates)
+            made = await self._dial(relayed, target, timeout_s=MEET_S, initiates=initiates, port=port)
             if made is not None:
                 return made
             await asyncio.sleep(_RETRY_S)
@@ -196,15 +219,14 @@ class DirectUpgrades:
         *,
         timeout_s: float,
         initiates: bool,
-        port: int | None = None,
+        port: int,
     ) -> Libp2pConnection | None:
-        own = self._local.port if port is None else port
         try:
             stream = await self._network.connect_tcp(
                 target,
                 timeout_s=timeout_s,
                 host=_bound(self._local),
-                port=own,
+                port=port,
                 interface=self._interface,
             )
         except CannotRun:

@@ -36,13 +36,17 @@ class _Site:
         self.context, self.host, self.relay, self.local = context, host, relay, local
         observed = relay.description.observed
         found = [] if observed is None or observed.over != "tcp" else [observed.without_peer()]
-        own = relay.connection.local
-        if context.network.is_public(own.host):
-            public = multiaddr_at(Endpoint(own.host, local.port))
-            host.addresses = (public,)
-            found.append(public)
+        own = relay.connection.local.host
+        self.public = own if context.network.is_public(own) else None
+        if self.public is not None:
+            host.addresses = (multiaddr_at(Endpoint(self.public, local.port)),)
+            found.extend(host.addresses)
         self.seen = tuple(dict.fromkeys(found))
-        self.upgrades = DirectUpgrades(host, local, self.seen, context.interface)
+        self.upgrades = self.start_upgrades()
+
+    def start_upgrades(self) -> DirectUpgrades:
+        """The host's part in those that begin from now on."""
+        return DirectUpgrades(self.host, self.local, self.seen, self.context.interface, self.public)
 
 
 async def _site(context: PeerContext, stack: AsyncExitStack, address: Multiaddr) -> _Site | None:
@@ -180,7 +184,7 @@ async def wait_for_calls(
 async def _lead(site: _Site, relayed: Libp2pConnection) -> None:
     context, loop = site.context, asyncio.get_running_loop()
     began = loop.time()
-    upgrades = DirectUpgrades(site.host, site.local, site.seen, context.interface)
+    upgrades = site.start_upgrades()
     description = await identify(relayed)
     rtt_s = await ping(relayed)
     await upgrades.lead(relayed, _public(context, description))

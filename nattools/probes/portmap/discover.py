@@ -20,7 +20,7 @@ from nattools.probes.portmap.udpmapper import (
     PcpRequest,
     RouterRequest,
 )
-from nattools.protocols.lan import LanUrl
+from nattools.protocols.routerurls import LanUrl
 
 AWAKE_S = 1.0
 """How long to wait for the others once the router has answered one protocol: requests at 0, 0.25, 0.75 s."""

@@ -11,7 +11,7 @@ from nattools.model.host import Gateway
 from nattools.net.addresses import FAR_AWAY, AddressKind, carries_ipv4_over_ipv6, kind_of
 from nattools.net.base import Network
 from nattools.probes.ownaddress import OwnAddress
-from nattools.protocols.lan import LocalNetwork
+from nattools.protocols.routerurls import LocalNetwork
 
 _NOWHERE: tuple[AddressKind | None, ...] = (
     None,

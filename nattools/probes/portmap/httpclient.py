@@ -16,7 +16,7 @@ from nattools.net.base import TcpFailure
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.protocols import http
-from nattools.protocols.lan import LanUrl, resolve_url
+from nattools.protocols.routerurls import LanUrl, resolve_url
 
 logger = logging.getLogger(__name__)
 

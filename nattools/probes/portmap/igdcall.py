@@ -12,7 +12,7 @@ from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import Refused
 from nattools.protocols import igd
 from nattools.protocols.igd import ErrorCode
-from nattools.protocols.lan import LanUrl
+from nattools.protocols.routerurls import LanUrl
 from nattools.wording.refusals import upnp_refusal
 
 T = TypeVar("T")

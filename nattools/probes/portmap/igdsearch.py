@@ -13,7 +13,7 @@ from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import Offer, new_offer
 from nattools.protocols import ssdp
-from nattools.protocols.lan import LanUrl
+from nattools.protocols.routerurls import LanUrl
 
 if TYPE_CHECKING:
     from nattools.probes.portmap.igdsite import FoundGateway

@@ -16,7 +16,7 @@ from nattools.probes.portmap.mapper import Mapper, Offer, Refused, new_offer
 from nattools.probes.portmap.pinholemapper import PinholeMapper
 from nattools.protocols import igd
 from nattools.protocols.igd import ErrorCode
-from nattools.protocols.lan import LanUrl
+from nattools.protocols.routerurls import LanUrl
 from nattools.wording.refusals import upnp_refusal
 
 _AT_ONCE = 4

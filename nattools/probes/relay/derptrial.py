@@ -10,12 +10,12 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.net.derplatency import captive_portal, https_latency
 from nattools.net.derpsocket import DerpSocket, derp_endpoints, open_derp
-from nattools.net.moreattempts import with_more_attempts
+from nattools.net.hedging import hedged
 from nattools.net.serversteps import StepFailure, Steps
 from nattools.probes.relay.crossing import LARGE_SIZES, Passage
 from nattools.probes.relay.inflight import HANDSHAKE
 from nattools.probes.relay.pinger import Pinger
-from nattools.probes.relay.relaytrial import DerpAsk, RelayContext, RelayRecord
+from nattools.probes.relay.relaycontext import DerpAsk, RelayContext, RelayRecord
 from nattools.protocols import derp
 
 OPEN_S: Final = 6.0
@@ -82,7 +82,7 @@ async def try_derp(context: RelayContext, ask: DerpAsk, direct: tuple[float, ...
 async def _open(context: RelayContext, ask: DerpAsk, record: RelayRecord) -> DerpSocket | None:
     await context.flight.take(HANDSHAKE)
     with context.flight.taken(HANDSHAKE):
-        socket = await with_more_attempts(
+        socket = await hedged(
             lambda: open_derp(
                 context.network,
                 ask.node,

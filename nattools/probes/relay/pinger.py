@@ -23,7 +23,7 @@ Request = Callable[[bytes], bytes]
 """A question with this transaction id."""
 
 
-class Trip(NamedTuple):
+class PingAnswer(NamedTuple):
     """An answer: after how many seconds, and how the server sees us."""
 
     seconds: float
@@ -51,7 +51,7 @@ class Pinger:
         self._silence = 0
         socket.on_datagram = self._arrived
 
-    async def trip(self, request: Request, to: Endpoint, wait_s: float = FIRST_WAIT_S) -> Trip | None:
+    async def trip(self, request: Request, to: Endpoint, wait_s: float = FIRST_WAIT_S) -> PingAnswer | None:
         """One question; None: no answer in so many seconds."""
         await self._flight.take()
         with self._flight.taken():
@@ -64,14 +64,14 @@ class Pinger:
                 await waiting.came.wait(wait_s)
             finally:
                 del self._waiting[transaction_id]
-            return None if waiting.trip is None else Trip(waiting.trip[0] - began_at, waiting.trip[1])
+            return None if waiting.trip is None else PingAnswer(waiting.trip[0] - began_at, waiting.trip[1])
 
     async def trips(
         self, request: Request, to: Endpoint, count: int, wait_s: float = FIRST_WAIT_S
-    ) -> list[Trip]:
+    ) -> list[PingAnswer]:
         """So many questions one after the other; those that were answered. It ends early where none of the
         first is, and at once where so many to anybody were not that UDP must be blocked."""
-        found: list[Trip] = []
+        found: list[PingAnswer] = []
         for number in range(count):
             if not found and (number >= _ENOUGH or self._silence >= _BLOCKED):
                 break

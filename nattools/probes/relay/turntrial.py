@@ -22,7 +22,7 @@ from nattools.net.turnsocket import RelayedSocket
 from nattools.probes.relay.crossing import Crossing, Passage
 from nattools.probes.relay.inflight import HANDSHAKE
 from nattools.probes.relay.pinger import FIRST_WAIT_S, Pinger, open_pinger
-from nattools.probes.relay.relaytrial import DIRECT_TRIPS, RelayContext, RelayRecord, TurnAsk
+from nattools.probes.relay.relaycontext import DIRECT_TRIPS, RelayContext, RelayRecord, TurnAsk
 from nattools.protocols import stun
 from nattools.protocols.turn.credentials import LongTermCredentials, expiry
 from nattools.protocols.turn.refusal import TurnRefusal

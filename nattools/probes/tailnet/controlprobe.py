@@ -13,8 +13,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.tailnetseen import ControlCause, ControlStep, ControlTrial
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
+from nattools.net.hedging import hedged
 from nattools.net.issuers import issuer_of
-from nattools.net.moreattempts import with_more_attempts
 from nattools.net.serversteps import Cause, ServerStep, StepFailure, Steps
 from nattools.net.serverstream import Security, addresses_of, open_server_stream
 from nattools.net.tls import TlsStream
@@ -91,7 +91,7 @@ class _Trial:
             return None
         routed = [host for host in found if context.network.route(host) is not None] or list(found)
         at = [Endpoint(host, control.port) for host in routed]
-        stream, steps = await with_more_attempts(
+        stream, steps = await hedged(
             lambda: self._attempt(at, steps.copied()),
             conclusive=lambda made: not isinstance(made[0], StepFailure) or made[0].cause != "timeout",
             discard=lambda made: None if isinstance(made[0], StepFailure) else made[0].abort(),

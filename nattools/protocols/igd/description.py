@@ -11,7 +11,7 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.protocols.igd import xml
-from nattools.protocols.lan import LanUrl, LocalNetwork, locate_url, resolve_url
+from nattools.protocols.routerurls import LanUrl, LocalNetwork, locate_url, resolve_url
 
 ServiceKind = Literal[
     "WANIPConnection", "WANPPPConnection", "WANIPv6FirewallControl", "WANCommonInterfaceConfig"

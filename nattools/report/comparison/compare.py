@@ -13,7 +13,7 @@ from nattools.model.report import Report, Technique
 from nattools.model.statement import Statement, statement
 from nattools.report.comparison import lanes
 from nattools.report.comparison.changes import Change, Comparison, is_known, one_sided, said
-from nattools.report.redaction.ownwords import constants
+from nattools.report.redaction.knownwords import constants
 from nattools.wording import comparedfields, sentence, terms
 
 _PASSING = frozenset({"time-over", "external-address-changed", "router-epoch"})

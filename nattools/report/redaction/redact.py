@@ -15,8 +15,8 @@ from nattools.model.endpoint import parse_address
 from nattools.model.provider import Provider
 from nattools.model.report import Report
 from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
+from nattools.report.redaction.knownwords import constants, is_known
 from nattools.report.redaction.nameplaces import is_figure_here, is_name_here
-from nattools.report.redaction.ownwords import constants, is_own
 from nattools.report.redaction.pseudonyms import Pseudonyms, plain_mac, taken_by
 from nattools.wording.texts import with_texts
 
@@ -169,7 +169,7 @@ class _Scrubber:
         word = _word(token)
         if not token["coded"] and self._may_stay(word, token):
             return whole
-        if not is_own(word):
+        if not is_known(word):
             self.replaced.add(word)
         version = _VERSION.match(word)
         return (version.group() if version else self._pseudonyms.name(word)) + whole[len(word) :]
@@ -179,7 +179,7 @@ class _Scrubber:
         place = token.string, token.start(), token.start() + len(word)
         if is_name_here(*place) or (word.lower() in self._names and word == token.string):
             return False
-        return is_own(word) and (not word[0].isdigit() or is_figure_here(*place))
+        return is_known(word) and (not word[0].isdigit() or is_figure_here(*place))
 
     def _address(self, token: re.Match[str], address: str) -> str:
         length = token["length"]

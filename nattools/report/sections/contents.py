@@ -39,14 +39,14 @@ mapped = SectionModule("nattools.report.sections.map")
 matrix = SectionModule("nattools.report.sections.matrix")
 nat = SectionModule("nattools.report.sections.nat")
 observations = SectionModule("nattools.report.sections.observations")
-page = SectionModule("nattools.report.sections.page")
+diagnosispage = SectionModule("nattools.report.sections.diagnosispage")
 punch = SectionModule("nattools.report.sections.punch")
 pwnat = SectionModule("nattools.report.sections.pwnat")
 relays = SectionModule("nattools.report.sections.relays")
 summary = SectionModule("nattools.report.sections.summary")
 tailscale = SectionModule("nattools.report.sections.tailscale")
-techniques = SectionModule("nattools.report.sections.techniques")
-way = SectionModule("nattools.report.sections.way")
+techniquetables = SectionModule("nattools.report.sections.techniquetables")
+natpath = SectionModule("nattools.report.sections.natpath")
 
 
 class Entry(NamedTuple):
@@ -67,20 +67,20 @@ _FIGURES = (
     Entry(nat.requirements, 1),
 )
 _MEASURED = (
-    Entry(techniques.cross_checks),
+    Entry(techniquetables.cross_checks),
     Entry(summary.warnings),
     Entry(summary.servers),
     *_FIGURES,
     *_END,
 )
 GENERAL = (
-    Entry(page.page),
-    Entry(techniques.cross_checks),
-    Entry(way.path, 1),
-    Entry(way.reach, 2),
-    Entry(techniques.techniques, 1),
+    Entry(diagnosispage.page),
+    Entry(techniquetables.cross_checks),
+    Entry(natpath.path, 1),
+    Entry(natpath.reach, 2),
+    Entry(techniquetables.techniques, 1),
     Entry(nat.behaviour, 1),
-    Entry(techniques.peers, 1),
+    Entry(techniquetables.peers, 1),
     Entry(ipv6.line, 1),
     Entry(summary.servers, 1),
     *_FIGURES,
@@ -90,11 +90,11 @@ GENERAL = (
 SECTIONS: dict[str, Sequence[Entry]] = {
     "nat": (
         Entry(nat.answer),
-        Entry(way.path, 1),
-        Entry(way.reach, 2),
-        Entry(techniques.techniques, 1),
+        Entry(natpath.path, 1),
+        Entry(natpath.reach, 2),
+        Entry(techniquetables.techniques, 1),
         Entry(nat.behaviour),
-        Entry(techniques.peers, 1),
+        Entry(techniquetables.peers, 1),
         *_MEASURED,
     ),
     "ipv6": (
@@ -102,7 +102,7 @@ SECTIONS: dict[str, Sequence[Entry]] = {
         Entry(ipv6.explained),
         Entry(ipv6.addresses),
         Entry(ipv6.figures),
-        Entry(techniques.techniques, 1),
+        Entry(techniquetables.techniques, 1),
         Entry(ipv6.behaviour, 1),
         Entry(summary.warnings),
         Entry(summary.servers),
@@ -113,8 +113,8 @@ SECTIONS: dict[str, Sequence[Entry]] = {
     "map": (
         Entry(mapped.answer),
         Entry(mapped.mappings),
-        Entry(techniques.techniques),
-        Entry(techniques.cross_checks),
+        Entry(techniquetables.techniques),
+        Entry(techniquetables.cross_checks),
         *_OPEN_AND_END,
     ),
     "relay": (

@@ -8,7 +8,7 @@ from nattools.model.statement import statement
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
-from nattools.report.sections.techniques import AGREEMENTS, PATH_MOODS, VERDICT_MOODS
+from nattools.report.sections.techniquetables import AGREEMENTS, PATH_MOODS, VERDICT_MOODS
 from nattools.wording import terms
 from nattools.wording.sentences import sentence
 

@@ -16,11 +16,11 @@ RUN = (
     "json.dump([code, sorted(sys.modules)], sys.stderr)"
 )
 NAT = {
-    "nattools.engine": """analyse lookup measurement networkwatch options plan registry run""",
-    "nattools.engine.analysis": """advice allocation areas connectivity direct_ipv6 directupgrade endings
-        evidence externals filtering findings mapping obstacles overlayremedies peer_kinds portmap_verdicts
-        portmappings program_verdicts punching pwnat_verdicts quotefindings relay_verdicts requirements
-        servers tailscaleadvice tailscalepaths techniques translation whostops""",
+    "nattools.engine": """analyse serverlookup measurement measureoptions networkwatch plan registry run""",
+    "nattools.engine.analysis": """diagnosisadvice allocation areas connectivity direct_ipv6 directupgrade
+        endings evidence externals filtering findings mapping obstacles overlayremedies peer_kinds
+        portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings relay_verdicts
+        requirements servers tailscaleadvice tailscalepaths techniques translation inbounddrops""",
     "nattools.net": """addresses base eventloop exchange mappedaddress resolve translated""",
     "nattools.probes": """dialbacks estimate filtering hairpin layers mapping nat64prefix ownaddress probe
         question reach roundtrip target tcpquestion""",
@@ -29,7 +29,7 @@ NAT = {
     "nattools.protocols.stun": """attributes binding codec constants message transaction turnattributes""",
     "nattools.protocols.turn": """channeldata turnconstants""",
     "nattools.report": """document safetext terminal""",
-    "nattools.report.sections": """contents facts nat summary techniques""",
+    "nattools.report.sections": """contents facts nat summary techniquetables""",
     "nattools.server": """connections dialbackserver dialling endpoints errortrialserver limits service
         serving socketerrors stun""",
     "nattools.traversal": """odds side steps tcp_strategies udp_strategies""",

@@ -12,7 +12,7 @@ import pytest
 
 from nattools.cli import progress as module
 from nattools.cli.progress import ProgressLine
-from nattools.engine.options import Event
+from nattools.engine.measureoptions import Event
 
 
 class Timer:

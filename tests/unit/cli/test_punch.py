@@ -13,9 +13,9 @@ from report_samples import connected, not_connected, punched
 
 from nattools.cli import punch
 from nattools.cli.app import run
-from nattools.cli.options import Request
 from nattools.cli.punchoptions import PunchRequest, checked_allowed
-from nattools.engine.options import MeasureOptions
+from nattools.cli.sharedoptions import Request
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.punch import punch_by_tokens
 from nattools.model.serveruri import parse_server
 from nattools.net.tls import client_context

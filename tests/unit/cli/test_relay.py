@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from nattools.cli.app import run
-from nattools.cli.options import Servers
+from nattools.cli.defaultrelays import default_relays
 from nattools.cli.relay import relay_request, searched
-from nattools.cli.relaysathand import relays_at_hand
-from nattools.engine.options import MeasureOptions
+from nattools.cli.sharedoptions import Servers
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.relays import turn_asks
 from nattools.engine.relaysearch import RelaySearch
 from nattools.errors import UsageError
@@ -72,7 +72,7 @@ def test_the_environment_has_credentials_unless_the_command_line_does(
     assert relay_request(["turn:a"]).search.user == LongTermCredentials("alice", "wonderland")
     given = relay_request(["turn:a"], turn_secret="secret").search
     assert (given.user, given.secret) == (None, "secret")
-    assert relays_at_hand(Servers((parse_server("turn:a"),))).user == LongTermCredentials(
+    assert default_relays(Servers((parse_server("turn:a"),))).user == LongTermCredentials(
         "alice", "wonderland"
     )
 
@@ -95,7 +95,7 @@ def test_by_which_transports_each_is_tried() -> None:
 @pytest.mark.parametrize(("public", "no_derp"), [(True, False), (True, True), (False, False)])
 def test_a_diagnosis_asks_for_the_public_map_only_beside_public_servers(public: bool, no_derp: bool) -> None:
     servers = Servers((parse_server("a"),), public)
-    assert relays_at_hand(servers, no_derp=no_derp).public_map == (public and not no_derp)
+    assert default_relays(servers, no_derp=no_derp).public_map == (public and not no_derp)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nattools.cli import options
-from nattools.cli.options import chosen_servers
+from nattools.cli import sharedoptions
+from nattools.cli.sharedoptions import chosen_servers
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
 
@@ -15,7 +15,7 @@ from nattools.model.serveruri import parse_server
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "config.toml"
-    monkeypatch.setattr(options, "config_path", lambda: path)
+    monkeypatch.setattr(sharedoptions, "config_path", lambda: path)
     monkeypatch.delenv("NATTOOLS_SERVER", raising=False)
     return path
 
@@ -96,5 +96,5 @@ def test_a_bad_variable_is_named(config: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_file_is_in_the_users_configuration_folder() -> None:
-    assert options.config_path().name == "config.toml"
-    assert options.config_path().parent.name == "nattools"
+    assert sharedoptions.config_path().name == "config.toml"
+    assert sharedoptions.config_path().parent.name == "nattools"

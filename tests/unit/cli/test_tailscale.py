@@ -12,7 +12,7 @@ import pytest
 from nattools.cli.app import run
 from nattools.cli.lan import lan_request
 from nattools.cli.tailscale import searched, tailnet_request
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.errors import UsageError
 from nattools.model.controlurl import parse_control
 from nattools.net.derpmaps import DEFAULT_MAP

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nattools.engine.lanlook import measure_lan
-from nattools.engine.options import MeasureOptions
+from nattools.engine.lanscan import measure_lan
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.lanseen import LanEcho

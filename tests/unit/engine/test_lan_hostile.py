@@ -7,8 +7,8 @@ import asyncio
 from typing import Any, Unpack
 
 from nattools.engine.laninterface import MOST_NEIGHBOURS
-from nattools.engine.lanlook import measure_lan
-from nattools.engine.options import MeasureOptions
+from nattools.engine.lanscan import measure_lan
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint

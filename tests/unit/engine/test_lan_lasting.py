@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
-from nattools.engine.lanlook import measure_lan
-from nattools.engine.options import MeasureOptions
+from nattools.engine.lanscan import measure_lan
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.lab.scenario import HostSpec, LanSpec, NatSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.lan import Lan

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from nattools.engine.libp2p import measure_libp2p
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.peersearch import MOST_PEERS, PeerSearch, bootstrap_peers
 from nattools.lab.labpeers import peers_of
 from nattools.lab.scenario import HostSpec, Libp2pSpec, Scenario, ServerSpec

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import msgspec
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.relays import measure_relays
 from nattools.engine.relaysearch import RelaySearch
 from nattools.lab.labidentity import fingerprint_at

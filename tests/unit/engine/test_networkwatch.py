@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.lanlook import measure_lan
-from nattools.engine.options import MeasureOptions
+from nattools.engine.lanscan import measure_lan
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
 from nattools.errors import CannotRun

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.plan import gaps, lanes, ranked, steps
 from nattools.engine.registry import lane_probes
 from nattools.model.endpoint import Endpoint

@@ -11,9 +11,9 @@ from simulated import STUN, behind_nat
 
 from nattools.engine import registry
 from nattools.engine.inboundtrial import Ipv6Inbound
-from nattools.engine.langlance import LanGlance
-from nattools.engine.options import Event, MeasureOptions
+from nattools.engine.measureoptions import Event, MeasureOptions
 from nattools.engine.ownprefixes import OwnPrefixes
+from nattools.engine.quicklanscan import QuickLanScan
 from nattools.engine.relays import Relays
 from nattools.engine.run import measure, new_run, within_time_limit
 from nattools.engine.tailnets import Tailnets
@@ -163,7 +163,7 @@ def test_a_command_gets_its_machine_probes_and_no_others(command: Command) -> No
         Relays,
         Ipv6Inbound,
         Tailnets,
-        LanGlance,
+        QuickLanScan,
         OwnPrefixes,
         *map(type, registry.MACHINE_PROBES),
     )

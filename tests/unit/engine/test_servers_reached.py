@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from simulated import behind_nat
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab import scenarioservers

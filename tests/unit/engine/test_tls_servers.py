@@ -8,7 +8,7 @@ import pytest
 from certificates import HOST, certificate
 from simulated import behind_nat
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
 from nattools.lab.scenario import NatSpec
@@ -18,7 +18,7 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net import tls
 from nattools.server.serving import ServeConfig, serve
-from nattools.traversal.sample import where_seen_over_tcp
+from nattools.traversal.serverreflexive import server_reflexive_over_tcp
 
 SECURE = f"stuns:{HOST}:3478"
 
@@ -93,10 +93,10 @@ def test_a_punch_has_its_tcp_port_seen_within_tls(files: tuple[str, str]) -> Non
         async def main() -> None:
             running = await serve(lab.network("stun"), ServeConfig(addresses=(HOST,), tls_files=files))
             network, server = lab.network("alice"), Endpoint(HOST, 3478)
-            found = await where_seen_over_tcp(network, server, tls=HOST)
+            found = await server_reflexive_over_tcp(network, server, tls=HOST)
             assert found is not None
             assert found[1].host == "11.1.0.2"
-            assert await where_seen_over_tcp(network, server, tls="elsewhere.example") is None
+            assert await server_reflexive_over_tcp(network, server, tls="elsewhere.example") is None
             found[0].close()
             await running.close()
 

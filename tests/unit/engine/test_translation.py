@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nattools.engine.measurement import learn_translation
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import new_run
 from nattools.lab.scenariofiles import load
 from nattools.lab.sim.simlab import SimLab

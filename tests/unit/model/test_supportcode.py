@@ -18,9 +18,9 @@ from nattools.model.ipv6 import (
     Nat64Use,
     PathMtu,
     PathMtuByFamily,
+    PinholeTrial,
     ReachableByTransport,
     Translation,
-    TriedPinhole,
     explained,
 )
 from nattools.model.packetform import FormPassage, FragmentsByFamily
@@ -48,8 +48,8 @@ def answers(draw: st.DrawFn) -> Ipv6:
         nat64=draw(st.none() | st.just(Nat64Use(works=nat64))),
         pinhole=draw(
             st.none()
-            | st.just(TriedPinhole(protocol="pcp", verified_inbound=pinhole))
-            | st.just(TriedPinhole(protocol="pcp", verified_inbound=False, dropped_at="host"))
+            | st.just(PinholeTrial(protocol="pcp", verified_inbound=pinhole))
+            | st.just(PinholeTrial(protocol="pcp", verified_inbound=False, dropped_at="host"))
         ),
         preferred=draw(st.sampled_from([None, 4, 6])),
         path_mtu=PathMtuByFamily(ipv6=draw(st.none() | st.just(PathMtu(black_hole=hole)))),

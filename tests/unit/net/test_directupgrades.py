@@ -45,14 +45,14 @@ class NotingNetwork:
 Meeting = Callable[[DirectUpgrades, NotingNetwork, Libp2pConnection], Awaitable[None]]
 
 
-def with_peer(main: Meeting, interface: str | None = None) -> None:
+def with_peer(main: Meeting, interface: str | None = None, public: str | None = None) -> None:
     """Alice's part, and bob's connection to her, which she takes for one through a relay."""
 
     async def work(lab: SimLab) -> None:
         network = NotingNetwork(lab.network("alice"))
         async with PeerHost(network) as alice, PeerHost(lab.network("bob")) as bob:
             local = await alice.listen(4, host=OWN.host, port=OWN.port)
-            upgrades = DirectUpgrades(alice, local, [multiaddr_at(OWN)], interface)
+            upgrades = DirectUpgrades(alice, local, [multiaddr_at(OWN)], interface, public)
             listener = await lab.network("alice").listen_tcp(
                 family=4,
                 host=OWN.host,
@@ -72,14 +72,15 @@ def with_peer(main: Meeting, interface: str | None = None) -> None:
     run(SCENARIO, work)
 
 
-async def begin(made: Libp2pConnection, *targets: Multiaddr) -> None:
-    """As the end that leads."""
+async def begin(made: Libp2pConnection, *targets: Multiaddr) -> tuple[Multiaddr, ...]:
+    """As the end that leads; where the other end says that it is."""
     stream = await made.open(dcutr.DCUTR, timeout_s=5.0)
     assert stream is not None
     messages = StreamMessages(stream, dcutr.MAX_DCUTR)
     messages.write(dcutr.encode_dcutr(HolePunchMessage("connect", targets)))
-    await messages.expect()
+    answer = dcutr.decode_dcutr(await messages.expect())
     messages.write(dcutr.encode_dcutr(HolePunchMessage("sync")))
+    return answer.addresses
 
 
 def test_a_peer_gets_three_attempts_and_no_more() -> None:
@@ -115,3 +116,29 @@ def test_it_calls_out_of_the_interface_that_was_named() -> None:
         assert {each["interface"] for each in network.asked} == {"eth0"}
 
     with_peer(main, interface="eth0")
+
+
+def test_behind_no_nat_each_attempt_has_a_port_that_nobody_has_dialled() -> None:
+    """A dial that failed leaves a half-open connection at the peer's own router, which spoils that port."""
+
+    async def main(upgrades: DirectUpgrades, network: NotingNetwork, made: Libp2pConnection) -> None:
+        offered = []
+        for _ in range(5):
+            offered.append(await begin(made, BYSTANDER))
+            await pass_time(6.0)
+        ports = [each.endpoint.port for (each,) in offered if each.endpoint is not None]
+        assert len(set(ports[:3])) == 3
+        assert OWN.port not in ports[:3]
+        assert list(dict.fromkeys(each["port"] for each in network.asked)) == ports[:3]
+        assert ports[3:] == [OWN.port] * 2, "a peer that begins without end gets no more of them"
+
+    with_peer(main, public=OWN.host)
+
+
+def test_behind_a_nat_the_port_is_the_one_whose_outside_is_known() -> None:
+    async def main(upgrades: DirectUpgrades, network: NotingNetwork, made: Libp2pConnection) -> None:
+        assert await begin(made, multiaddr_at(PEER)) == (multiaddr_at(OWN),)
+        await pass_time(1.0)
+        assert {each["port"] for each in network.asked} == {OWN.port}
+
+    with_peer(main)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nattools.model.host import InterfaceKind
-from nattools.net.interfacekinds import Surroundings
+from nattools.net.interfacekinds import InterfaceTable
 from nattools.protocols.rtnetlink import KernelLink, TableRoute
 
 ETHERNET, PPP, NONE, RAW_IP, LOOPBACK = 1, 512, 65534, 519, 772
@@ -51,6 +51,6 @@ def test_kinds(
     link: KernelLink, addresses: tuple[str, ...], routes: list[TableRoute], kind: InterfaceKind | None
 ) -> None:
     other = KernelLink(9, "uplink")
-    around = Surroundings([link, other], routes, {link.name: addresses, "uplink": ("192.168.1.7",)})
+    around = InterfaceTable([link, other], routes, {link.name: addresses, "uplink": ("192.168.1.7",)})
     assert around.kind(link) == kind
     assert around.kind(other) is None

@@ -6,7 +6,7 @@ from typing import cast
 
 from simulated import Bothered, behind_nat
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.scenario import NatSpec
 from nattools.lab.sim.simlab import SimLab

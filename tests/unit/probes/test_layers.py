@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from simulated import STUN, Bothered, behind_nat
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure, new_run
 from nattools.lab.scenario import NatSpec
 from nattools.lab.sim.simlab import SimLab

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.options import Event, MeasureOptions
+from nattools.engine.measureoptions import Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
 from nattools.errors import CannotRun

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from simulated import STUN, STUN_OTHER, behind_nat, run
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import CompletedRun, new_run, observe
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint

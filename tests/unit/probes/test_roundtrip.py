@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from simulated import behind_nat
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Binding

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import PunchTrial
 from nattools.net.base import Network

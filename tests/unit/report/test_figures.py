@@ -19,10 +19,10 @@ from nattools.report.document import (
     Figure,
     GridCell,
     GridChart,
+    OutsidePeer,
     PathChart,
     PathNode,
     ReachChart,
-    Reaching,
     Section,
     TimelineEvent,
 )
@@ -71,9 +71,9 @@ REACH = ReachChart(
     "This machine",
     "NAT",
     (
-        Reaching("A peer", "port 7", True),
-        Reaching("Anybody", "port 8", False),
-        Reaching("Others", "port 9", None),
+        OutsidePeer("A peer", "port 7", True),
+        OutsidePeer("Anybody", "port 8", False),
+        OutsidePeer("Others", "port 9", None),
     ),
 )
 FIGURES: tuple[Figure, ...] = (BARS, EVENTS, GRID, PATH, REACH)

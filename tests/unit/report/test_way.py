@@ -11,7 +11,7 @@ from nattools.model.nat import Nat, NatByTransport
 from nattools.model.observation import Hop
 from nattools.model.report import Report
 from nattools.report.document import PathChart, View
-from nattools.report.sections.way import path
+from nattools.report.sections.natpath import path
 
 
 def stations(report: Report) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ from nattools.server.mailbox import Mailbox, MailboxLimits, OutgoingText
 from nattools.server.serving import Running, ServeConfig, serve
 from nattools.traversal.codes import Code, new_code
 from nattools.traversal.mailboxconnection import MailboxAddress
-from nattools.traversal.rendezvous import Rendezvous, RendezvousPatience, RendezvousStage, rendezvous
+from nattools.traversal.rendezvous import Rendezvous, RendezvousStage, RendezvousTimeouts, rendezvous
 from nattools.wording import sentence
 
 HOST = "11.201.0.2"
@@ -174,7 +174,7 @@ def test_a_silent_server_is_left() -> None:
         listener = await lab.network("stun").listen_tcp(
             family=4, host=HOST, port=3478, on_stream=lambda stream: None
         )
-        patience = RendezvousPatience(first_s=8)
+        patience = RendezvousTimeouts(first_s=8)
         async with rendezvous(lab.network("alice"), MailboxAddress(HOST), new_code(), patience) as alice:
             assert isinstance(await alice.opened(), MailboxFailure)
             assert asyncio.get_running_loop().time() < 15

@@ -9,9 +9,9 @@ import pytest
 from synthetic_nats import A1P1, A2P2, World, measurement
 
 from nattools.engine.analyse import analyse
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.plan import last_steps
-from nattools.engine.punchplans import plan_birthday
+from nattools.engine.punchprobeplan import plan_birthday
 from nattools.engine.registry import lane_probes
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure
 from nattools.errors import CannotRun

@@ -9,7 +9,7 @@ import pytest
 from synthetic_nats import A1P1, A2P1, A2P2, World, measurement
 
 from nattools.engine.analyse import analyse
-from nattools.engine.punchplans import plan_punch
+from nattools.engine.punchprobeplan import plan_punch
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Nat
 from nattools.model.observation import Binding, Hop, Opener, PunchTrial

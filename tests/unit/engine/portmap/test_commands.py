@@ -10,7 +10,7 @@ import pytest
 from mapped import ALICE, OUTSIDE, at_home, call, gets_in, home, made, options
 from simulated import pass_time
 
-from nattools.engine.options import Event, MapOptions
+from nattools.engine.measureoptions import Event, MapOptions
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.errors import CannotRun, UsageError

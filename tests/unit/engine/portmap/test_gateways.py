@@ -6,7 +6,7 @@ import pytest
 from mapped import at_home, call
 from mapped import home as ordinary_home
 
-from nattools.engine.options import MapOptions
+from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.errors import UsageError

@@ -12,7 +12,7 @@ import pytest
 from mapped import ALICE, OUTSIDE, at_home, call, gets_in, home, options
 from simulated import pass_time
 
-from nattools.engine.options import MapOptions
+from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap.commands import add
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.keep import MappingChange, keep

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from routerkinds import UDP_5000, OddHome, behind, made
 
-from nattools.engine.options import MapOptions
+from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
 from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
 from nattools.model.endpoint import Endpoint

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.candidates import CandidateFilter, gather
 from nattools.engine.run import new_run, observe
 from nattools.lab.natkinds import MATRIX_KINDS, scenario_of_pairs

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.meeting import choose_mailbox
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.run import CompletedRun

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from punching import MATRIX_KINDS, pair
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.punch import punch
 from nattools.errors import CannotRun

@@ -20,7 +20,7 @@ from punching import MATRIX_KINDS, pair
 
 from nattools.cli.punchoptions import PunchRequest
 from nattools.cli.punchsession import PunchSession
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch import connection
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.punch import punch_both

@@ -13,7 +13,7 @@ from punching import APDM, MATRIX_KINDS, pair, punching
 from simulated import STUN
 from walled import apart, broken, mended, whole
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch import relayopening
 from nattools.engine.punch.connector import Connector
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher

@@ -40,7 +40,7 @@ def test_broken_off_while_a_server_is_asked_it_leaves_no_socket(
             asked.set()
             await asyncio.Event().wait()
 
-        monkeypatch.setattr(steprunner, "where_seen", silent)
+        monkeypatch.setattr(steprunner, "server_reflexive", silent)
         monkeypatch.setattr(steprunner, "server_of", lambda *_: Endpoint("11.2.0.2", 3478))
         monkeypatch.setattr(steprunner, "how_far_counted", lambda *_, **__: (1, 5))
         side = SimpleNamespace(run=SimpleNamespace(network=network, options=SimpleNamespace(interface=None)))

@@ -178,7 +178,7 @@ def test_a_side_that_no_server_has_told_of_its_ports(
     first: str, second: str, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Steps that need such a port say so, and the rest goes on."""
-    monkeypatch.setattr(punch, "where_seen", unseen)
+    monkeypatch.setattr(punch, "server_reflexive", unseen)
     monkeypatch.setattr(punch, "seen_over_tcp", unseen)
     for found in swapped(kinds(first, second), limit_s=200.0):
         assert not found.connected

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import Watcher
 from nattools.engine.pwnat.connecting import connect, listen
 from nattools.engine.pwnat.knockoptions import PwnatOptions

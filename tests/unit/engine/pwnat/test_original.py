@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import Watcher
 from nattools.engine.pwnat.connecting import listen
-from nattools.engine.pwnat.hearing import Hearing
 from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
+from nattools.engine.pwnat.knockreceiver import KnockReceiver
 from nattools.engine.pwnat.knocksession import KnockSession
 from nattools.engine.pwnat.listener import CHECKS
 from nattools.lab.backend import open_lab
@@ -60,12 +60,12 @@ def test_packets_are_bounded_whoever_the_errors_come_from() -> None:
 def test_a_caller_is_heard_when_the_clock_was_set_back() -> None:
     async def main() -> list[bool]:
         keys, counts, at = keys_of("the same on both sides"), PwnatCounts(), [0.0]
-        hearing = Hearing(keys, KnockSession(keys), counts, lambda: at[0], lambda why: None)
+        receiver = KnockReceiver(keys, KnockSession(keys), counts, lambda: at[0], lambda why: None)
         error = IcmpError("time-exceeded", 11, 0, "11.101.0.2", Endpoint(original.TARGET, 0), b"")
         heard = []
         for at[0] in (5000.0, 5000.5, 1400.0):
-            hearing.take_original(error, original.PORT)
-            waiting = asyncio.ensure_future(hearing.next())
+            receiver.take_original(error, original.PORT)
+            waiting = asyncio.ensure_future(receiver.next())
             await asyncio.sleep(0)
             heard.append(waiting.done())
             waiting.cancel()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import Connected, Use, UseResult, Watcher
-from nattools.engine.pwnat import meeting
+from nattools.engine.pwnat import knockchecks
 from nattools.engine.pwnat.connecting import Side, both, connect, listen
 from nattools.engine.pwnat.knockoptions import PwnatOptions
 from nattools.errors import CannotRun
@@ -390,7 +390,7 @@ def test_a_plan_is_gone_through_twice_on_both_sides(monkeypatch: pytest.MonkeyPa
         await asyncio.sleep(step.seconds or 0.0)
         return ProbeOutcome(None, None)
 
-    monkeypatch.setattr(meeting, "send_step", lose_first)
+    monkeypatch.setattr(knockchecks, "send_step", lose_first)
     with open_lab(load("pwnat-hard-callers"), "sim") as lab:
         listener, caller = lab.run(lambda: knock_pair(lab, "alice", "draws"))
     assert lost

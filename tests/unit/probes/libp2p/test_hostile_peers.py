@@ -11,7 +11,7 @@ import pytest
 from simulated import run
 
 from nattools.engine.libp2p import measure_libp2p
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.peersearch import PeerSearch
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab

@@ -16,7 +16,7 @@ from nattools.probes.probe import Recorder
 from nattools.probes.relay.derptrial import how_far, try_derp
 from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.pinger import open_pinger
-from nattools.probes.relay.relaytrial import DerpAsk, RelayContext
+from nattools.probes.relay.relaycontext import DerpAsk, RelayContext
 
 OPEN = NatSpec(delay_ms=10)
 

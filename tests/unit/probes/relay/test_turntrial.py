@@ -15,7 +15,7 @@ from nattools.model.relay import Relay
 from nattools.model.serveruri import parse_server
 from nattools.probes.probe import Recorder
 from nattools.probes.relay.inflight import InFlightLimit
-from nattools.probes.relay.relaytrial import RelayContext, TurnAsk
+from nattools.probes.relay.relaycontext import RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
 from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.server.relayservice import RelayConfig

@@ -10,7 +10,7 @@ from nattools.errors import ProtocolError
 from nattools.protocols import http, igd
 from nattools.protocols.headers import Headers
 from nattools.protocols.igd import xml
-from nattools.protocols.lan import LanUrl, LocalNetwork
+from nattools.protocols.routerurls import LanUrl, LocalNetwork
 
 HOME = LocalNetwork(gateways=frozenset(("10.0.1.1",)), own=frozenset(("10.0.1.2",)))
 LOCATION = LanUrl("10.0.1.1", 5000, "/desc/root.xml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nattools.errors import ProtocolError
-from nattools.protocols.lan import LanUrl, LocalNetwork, locate_url, resolve_url
+from nattools.protocols.routerurls import LanUrl, LocalNetwork, locate_url, resolve_url
 
 HOME = LocalNetwork(
     gateways=frozenset(("10.0.1.1", "11.150.1.1", "fe80::1%eth0")),

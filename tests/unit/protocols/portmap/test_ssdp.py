@@ -7,7 +7,7 @@ import pytest
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import ssdp
-from nattools.protocols.lan import LanUrl, LocalNetwork
+from nattools.protocols.routerurls import LanUrl, LocalNetwork
 from nattools.protocols.ssdp import Announcement, Finder
 
 GATEWAY = Endpoint("10.0.1.1", 1900)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nattools.cli.app import run
-from nattools.cli.watching import serving
+from nattools.cli.watchcommand import serving
 from nattools.errors import CannotRun
 from nattools.report.savedreport import load_file
 from nattools.watch.metrics import Metrics
@@ -118,7 +118,7 @@ def test_who_asks_and_says_nothing_takes_no_more_than_some_places(
 ) -> None:
     """Each costs the watch a file. Whom there is no place for is sent away at once; the end waits for
     nobody."""
-    monkeypatch.setattr("nattools.cli.watching._HEAD_S", 30.0)
+    monkeypatch.setattr("nattools.cli.watchcommand._HEAD_S", 30.0)
 
     async def main() -> tuple[int, list[bytes]]:
         async with serving(Metrics(), unused_port):

@@ -74,7 +74,7 @@ def linked(network: Network) -> bool:
     return any(each.kind != "loopback" and each.up and each.addresses for each in network.interfaces())
 
 
-async def outlook(network: Network, asked: tuple[Endpoint, ...]) -> str:
+async def view_from_outside(network: Network, asked: tuple[Endpoint, ...]) -> str:
     """What a new flow looks like from outside, in a few words."""
     if not linked(network):
         return "no link"

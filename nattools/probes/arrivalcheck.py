@@ -13,7 +13,7 @@ from nattools.probes.target import Target
 
 
 @contextlib.contextmanager
-def looking(network: Network, family: Family) -> Iterator[ArrivalWatch | None]:
+def watching_arrivals(network: Network, family: Family) -> Iterator[ArrivalWatch | None]:
     """From now on. None: this system does not show it, or not to this user."""
     try:
         watch = network.watch_arrivals(family)
@@ -24,7 +24,7 @@ def looking(network: Network, family: Family) -> Iterator[ArrivalWatch | None]:
         yield watch
 
 
-def came(
+def has_arrived(
     watch: ArrivalWatch | None,
     transport: Literal["udp", "tcp", "icmp"],
     port: int,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nattools.cli.options import Servers
 from nattools.cli.outputs import tell
+from nattools.cli.sharedoptions import Servers
 from nattools.cli.turnoptions import credentials_of
 
 if TYPE_CHECKING:
     from nattools.engine.relaysearch import RelaySearch
 
 
-def relays_at_hand(servers: Servers, *, no_derp: bool = False) -> RelaySearch:
+def default_relays(servers: Servers, *, no_derp: bool = False) -> RelaySearch:
     """What a diagnosis tries: relays among its servers, and where these are public ones, how far away the
     public DERP servers are, unless `no_derp`."""
     from nattools.engine.relaysearch import RelaySearch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nattools.model.nat import Layer, Nat
 from nattools.model.observation import Hop
 from nattools.model.report import Report
-from nattools.report.document import PathChart, PathNode, ReachChart, Reaching, Section, View
+from nattools.report.document import OutsidePeer, PathChart, PathNode, ReachChart, Section, View
 from nattools.report.safetext import safe
 from nattools.report.sections.overview import opening
 from nattools.wording import terms
@@ -88,14 +88,14 @@ def reach(report: Report, view: View) -> list[Section]:
     return [Section("Who gets in", (chart,))]
 
 
-def _reaching(nat: Nat) -> tuple[Reaching, ...]:
+def _reaching(nat: Nat) -> tuple[OutsidePeer, ...]:
     by_port = None if nat.filtering == "unknown" else nat.filtering != "address-and-port-dependent"
     by_address = None if nat.filtering == "unknown" else nat.filtering == "endpoint-independent"
     port, host = _port_seen(nat)
     return (
-        Reaching("A peer that you sent to", "a port of yours", True),
-        Reaching("The same peer, from another port", port, by_port),
-        Reaching("Anybody else", host, by_address),
+        OutsidePeer("A peer that you sent to", "a port of yours", True),
+        OutsidePeer("The same peer, from another port", port, by_port),
+        OutsidePeer("Anybody else", host, by_address),
     )
 
 
@@ -109,13 +109,13 @@ def _port_seen(nat: Nat) -> tuple[str, str]:
     return "the same port", other if nat.mapping == "address-dependent" else "the same port"
 
 
-def _opened(report: Report) -> tuple[Reaching, ...]:
+def _opened(report: Report) -> tuple[OutsidePeer, ...]:
     """The ports that the router opened, which all may use."""
     proven = [
         each for each in report.mappings if (each.verified_inbound or each.arrives_at) and each.external
     ][:2]
     return tuple(
-        Reaching(
+        OutsidePeer(
             f"Anybody, by {terms.TECHNIQUES[each.protocol]} over {each.transport.upper()}",
             safe(each.external or "", 60),
             True,

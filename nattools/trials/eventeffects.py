@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nattools.lab.backend import Backend
 from nattools.lab.scenario import Scenario
-from nattools.trials.outlook import ServerFlow, change, outlook, stun_addresses
+from nattools.trials.viewfromoutside import ServerFlow, change, stun_addresses, view_from_outside
 
 if TYPE_CHECKING:
     from nattools.lab.netns.netnslab import NetnsLab
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HOSTS = 4
 
 
-class Happening(NamedTuple):
+class EventEffect(NamedTuple):
     """What happened, when (in seconds since the scenario came up), and what machines see that they did not
     see before, a phrase each. `text` is empty for what they see at first."""
 
@@ -38,7 +38,7 @@ def still_lab(scenario: Scenario, backend: Backend, seed: int) -> SimLab | Netns
     return NetnsLab(scenario, seed=seed, still=True)
 
 
-class Onlooker:
+class EventObserver:
     """Plays what is to happen in a still lab, and looks at it from the first four of its hosts."""
 
     def __init__(self, lab: SimLab | NetnsLab) -> None:
@@ -47,29 +47,31 @@ class Onlooker:
         self._asked = stun_addresses(lab.scenario, lab.layout)
         self._known: dict[str, str] = {}
 
-    async def happenings(self, end_s: float) -> AsyncIterator[Happening]:
+    async def effects(self, end_s: float) -> AsyncIterator[EventEffect]:
         """Everything until then. On the simulator each at its time, on network namespaces at once."""
-        motion = self._lab.motion
-        yield Happening(0.0, "", await self._news())
-        while motion.next_s <= end_s:
+        events = self._lab.events
+        yield EventEffect(0.0, "", await self._news())
+        while events.next_s <= end_s:
             if self._lab.backend == "sim":
-                await motion.sleep()
-            at_s = motion.next_s
+                await events.sleep()
+            at_s = events.next_s
             async with AsyncExitStack() as open_flows:
                 networks = [self._lab.network(host) for host in self._hosts]
                 flows = [
                     await open_flows.enter_async_context(ServerFlow(each, self._asked)) for each in networks
                 ]
                 before = await asyncio.gather(*(flow.ask() for flow in flows))
-                text = await motion.step()
+                text = await events.step()
                 after = await asyncio.gather(*(flow.ask() for flow in flows))
             news = await self._news()
             changes = zip(self._hosts, map(change, before, after), strict=True)
             kept = [f"{host}'s flow {found}" for host, found in changes if found is not None]
-            yield Happening(at_s, text, (*kept, *news))
+            yield EventEffect(at_s, text, (*kept, *news))
 
     async def _news(self) -> tuple[str, ...]:
-        seen = await asyncio.gather(*(outlook(self._lab.network(host), self._asked) for host in self._hosts))
+        seen = await asyncio.gather(
+            *(view_from_outside(self._lab.network(host), self._asked) for host in self._hosts)
+        )
         fresh = [
             (host, text)
             for host, text in zip(self._hosts, seen, strict=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nattools.net.surroundings import surroundings
+from nattools.net.hostenvironment import host_environment
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,11 @@ def test_it_is_told(files: dict[str, str], release: str, expected: str | None, t
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert surroundings(tmp_path, release) == expected
+    assert host_environment(tmp_path, release) == expected
 
 
 def test_firmware_that_is_no_text_tells_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "sys/class/dmi/id"
     folder.mkdir(parents=True)
     (folder / "sys_vendor").write_bytes(b"\xff\xfe")
-    assert surroundings(tmp_path, "6.1.0") is None
+    assert host_environment(tmp_path, "6.1.0") is None

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from nattools.engine.langlance import LanGlance
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
+from nattools.engine.quicklanscan import QuickLanScan
 from nattools.engine.run import new_run
 from nattools.lab.scenario import HostSpec, LanSpec, NatSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
@@ -41,7 +41,7 @@ def seen(
     async def main(network: Network) -> tuple[list[AnyObservation], float]:
         options = MeasureOptions(command="diagnose", servers=())
         run, began = new_run(network, options, lambda event: None), asyncio.get_running_loop().time()
-        await LanGlance(run).run(run.machine_context("lan", (4,)))
+        await QuickLanScan(run).run(run.machine_context("lan", (4,)))
         return run.recorder.observations, asyncio.get_running_loop().time() - began
 
     with SimLab(scenario) as lab:

@@ -17,14 +17,14 @@ import msgspec
 from nattools.cli import completion
 from nattools.cli.help import connect, lab, measure, output, watch
 from nattools.cli.outputs import check_writable, checked_outputs
-from nattools.engine.options import PUBLIC_SERVERS
+from nattools.engine.measureoptions import PUBLIC_SERVERS
 from nattools.errors import UsageError
 from nattools.model.endpoint import Family
 from nattools.model.serveruri import ServerUri, parse_server
 from nattools.report.safetext import safe
 
 if TYPE_CHECKING:
-    from nattools.cli.watching import WatchRequest
+    from nattools.cli.watchcommand import WatchRequest
     from nattools.report.document import Detail
 
 Backend = Literal["sim", "netns"]
@@ -217,7 +217,7 @@ def _check_together(contradiction: bool, holds_it_all: bool, has_no_way: bool) -
 def _watch(every_s: float | None, for_s: float | None, metrics: str | None) -> WatchRequest | None:
     if every_s is None and for_s is None and metrics is None:
         return None
-    from nattools.cli.watching import watch_request
+    from nattools.cli.watchcommand import watch_request
 
     return watch_request(every_s, for_s, metrics)
 

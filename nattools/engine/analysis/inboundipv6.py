@@ -8,7 +8,7 @@ import msgspec
 
 from nattools.engine.analysis.evidence import PathEvidence
 from nattools.engine.analysis.findings import Findings
-from nattools.engine.analysis.whostops import Stopped, who_stops
+from nattools.engine.analysis.inbounddrops import Stopped, who_stops
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
 from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family

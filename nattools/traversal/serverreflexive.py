@@ -1,4 +1,5 @@
-"""Where a server sees a socket: asked from the very socket that a strategy uses next."""
+"""Server-reflexive addresses (RFC 8445 5.1.1.2): where a server sees a socket, asked from the very socket
+that a strategy uses next."""
 
 from __future__ import annotations
 
@@ -20,16 +21,18 @@ TCP_PATIENCE_S = 9.0
 """Lost SYNs are repeated after 1, 3 and 7 seconds (RFC 6298 2.1, 5.5)."""
 
 
-async def where_seen(socket: UdpSocket, server: Endpoint, *, rto_s: float = 0.15) -> Endpoint | None:
+async def server_reflexive(socket: UdpSocket, server: Endpoint) -> Endpoint | None:
     """Ask until it is answered, for a few seconds at most. It leaves the socket without a handler."""
-    transaction = _question(server, rto_s)
+    transaction = _question(server)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_S):
             await exchange.run(transaction, socket)
     return _mapped(transaction.response)
 
 
-async def places_seen(asked: Sequence[tuple[UdpSocket, Sequence[Endpoint]]]) -> list[tuple[Endpoint, ...]]:
+async def server_reflexive_of_each(
+    asked: Sequence[tuple[UdpSocket, Sequence[Endpoint]]],
+) -> list[tuple[Endpoint, ...]]:
     """Where servers see each of several sockets, one place for each outside address. All are asked at once;
     soon after the first answer nobody is waited for any more: an interface that leads nowhere delays nothing.
     It leaves the sockets without handlers."""
@@ -57,9 +60,9 @@ def _by_host(places: list[Endpoint | None]) -> tuple[Endpoint, ...]:
     return tuple({place.host: place for place in reversed(places) if place is not None}.values())[::-1]
 
 
-def _question(server: Endpoint, rto_s: float = 0.15) -> stun.Transaction:
+def _question(server: Endpoint) -> stun.Transaction:
     return stun.Transaction(
-        stun.binding_request(stun.new_transaction_id(), hello=False), server, rto_s=rto_s, rc=5
+        stun.binding_request(stun.new_transaction_id(), hello=False), server, rto_s=0.15, rc=5
     )
 
 
@@ -70,7 +73,7 @@ def _mapped(response: stun.Message | None) -> Endpoint | None:
         return None
 
 
-async def where_seen_over_tcp(
+async def server_reflexive_over_tcp(
     network: Network, server: Endpoint, *, tls: str | None = None
 ) -> tuple[TcpStream, Endpoint] | None:
     """A connection to the server, still open, and where the server sees it; None if there is none, or it does

@@ -21,7 +21,7 @@ LISTEN_S: Final = 0.5
 _MOST_KNOWN: Final = 8
 
 
-class LanGlance(MachineProbe):
+class QuickLanScan(MachineProbe):
     """Multicast DNS, and echo requests to the router and to machines that are known or have answered."""
 
     name = "lan"

@@ -1,4 +1,4 @@
-"""The lab in motion: what a scenario's events do to it while it runs, on either backend."""
+"""Plays a scenario's events: what they do to it while it runs, on either backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nattools.lab.tomlfields import convert
 _LOOKED_AHEAD = 1000
 
 
-class MovingLab(Protocol):
+class ChangeableLab(Protocol):
     """What can be done to a lab that runs. All names are those of its nodes."""
 
     def plug(self, node: str) -> None:
@@ -57,10 +57,10 @@ class MovingLab(Protocol):
         """Switch it on again."""
 
 
-class Motion:
+class EventPlayer:
     """What is still to happen in a lab. `began_s`: when the scenario came up, by the loop's clock."""
 
-    def __init__(self, scenario: Scenario, lab: MovingLab, began_s: float) -> None:
+    def __init__(self, scenario: Scenario, lab: ChangeableLab, began_s: float) -> None:
         self._lab = lab
         self._began_s = began_s
         self._moments = moments(scenario.event)

@@ -16,8 +16,8 @@ from nattools.protocols import ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, strategy_of
-from nattools.traversal.sample import where_seen
 from nattools.traversal.sending import ProbeCounts, send_step
+from nattools.traversal.serverreflexive import server_reflexive
 from nattools.traversal.steps import Step
 
 
@@ -25,11 +25,11 @@ async def reached_at(run: MeasurementRun, socket: UdpSocket) -> Endpoint | None:
     """Where others reach a socket: as a server says, or at its own address if that is public. None: nobody
     knows."""
     server = server_of(run, "udp", 4)
-    seen = None if server is None else await where_seen(socket, server)
+    seen = None if server is None else await server_reflexive(socket, server)
     return socket.local if seen is None and run.network.is_public(socket.local.host) else seen
 
 
-class Meeting:
+class KnockChecks:
     """The listener checks where a knock says that the caller is; the caller answers, and checks what has
     reached it. `place`: where the other side is thought to be."""
 

@@ -1,5 +1,5 @@
-"""Further attempts beside one that takes long: lost packets hold up a TCP connection for seconds (RFC 6298),
-and rarely several of them."""
+"""Hedged attempts: further ones beside one that takes long. Lost packets hold up a TCP connection for seconds
+(RFC 6298), and rarely several connections at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ was sent again."""
 MOST: Final = 3
 
 
-async def with_more_attempts(
+async def hedged(
     attempt: Callable[[], Awaitable[Made]],
     *,
     conclusive: Callable[[Made], bool],

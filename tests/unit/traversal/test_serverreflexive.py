@@ -15,7 +15,13 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
 from nattools.protocols import stun
 from nattools.protocols.stun.constants import MAPPED_ADDRESS
-from nattools.traversal.sample import PATIENCE_S, TCP_PATIENCE_S, places_seen, where_seen, where_seen_over_tcp
+from nattools.traversal.serverreflexive import (
+    PATIENCE_S,
+    TCP_PATIENCE_S,
+    server_reflexive,
+    server_reflexive_of_each,
+    server_reflexive_over_tcp,
+)
 
 Answer = Callable[[bytes, Endpoint], bytes]
 PORT = 3478
@@ -64,7 +70,7 @@ def test_over_udp(answer: Answer) -> None:
         socket = await lab.network("alice").open_udp(family=4)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        seen = await where_seen(socket, server.local)
+        seen = await server_reflexive(socket, server.local)
         assert seen == (socket.local if answer is whole else None)
         assert loop.time() - began <= PATIENCE_S
         assert socket.on_datagram is None
@@ -93,7 +99,7 @@ def test_over_tcp(answer: Answer, closes: bool) -> None:
             )
             loop = asyncio.get_running_loop()
             began = loop.time()
-            found = await where_seen_over_tcp(lab.network("alice"), listener.local)
+            found = await server_reflexive_over_tcp(lab.network("alice"), listener.local)
             assert loop.time() - began <= TCP_PATIENCE_S + 1
         if answer is whole:
             assert found is not None
@@ -112,7 +118,7 @@ def test_over_tcp_what_is_broken_off_leaves_no_connection() -> None:
     async def main(lab: SimLab) -> None:
         there: asyncio.Future[TcpStream] = asyncio.get_running_loop().create_future()
         listener = await lab.network("bob").listen_tcp(family=4, port=PORT, on_stream=there.set_result)
-        asking = asyncio.ensure_future(where_seen_over_tcp(lab.network("alice"), listener.local))
+        asking = asyncio.ensure_future(server_reflexive_over_tcp(lab.network("alice"), listener.local))
         stream = await there
         assert await stream.read()
         asking.cancel()
@@ -126,13 +132,13 @@ def test_over_tcp_what_is_broken_off_leaves_no_connection() -> None:
 def test_a_closed_port_and_no_socket_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main(lab: SimLab) -> None:
         network, server = lab.network("alice"), Notes(await lab.network("bob").open_udp(family=4)).local
-        assert await where_seen_over_tcp(network, server) is None
+        assert await server_reflexive_over_tcp(network, server) is None
 
         async def refuse(*_: object, **__: object) -> None:
             raise CannotRun("no socket")
 
         monkeypatch.setattr(type(network), "connect_tcp", refuse)
-        assert await where_seen_over_tcp(network, server) is None
+        assert await server_reflexive_over_tcp(network, server) is None
 
     run(open_internet(), main)
 
@@ -154,7 +160,7 @@ def test_a_socket_that_leads_nowhere_delays_nothing_and_every_outside_address_is
         socket, dead = [await lab.network("alice").open_udp(family=4) for _ in range(2)]
         loop = asyncio.get_running_loop()
         began = loop.time()
-        seen = await places_seen([(socket, servers), (dead, [Endpoint("11.99.0.1", 1)])])
+        seen = await server_reflexive_of_each([(socket, servers), (dead, [Endpoint("11.99.0.1", 1)])])
         assert seen == [(socket.local, Endpoint("11.99.0.7", 4711)), ()]
         assert loop.time() - began < 0.3
         assert socket.on_datagram is None

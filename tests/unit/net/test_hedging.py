@@ -8,7 +8,7 @@ import pytest
 
 from nattools.errors import CannotRun
 from nattools.lab.sim.loop import SimLoop
-from nattools.net.moreattempts import AGAIN_S, with_more_attempts
+from nattools.net.hedging import AGAIN_S, hedged
 
 
 class Attempts:
@@ -34,7 +34,7 @@ class Attempts:
     async def made(self) -> tuple[str, float]:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        found = await with_more_attempts(
+        found = await hedged(
             self.attempt, conclusive=lambda made: made.startswith("made"), discard=self.discarded.append
         )
         return found, round(loop.time() - began, 3)
@@ -78,7 +78,7 @@ def test_what_cannot_be_attempted_is_said_as_it_is() -> None:
         raise CannotRun("no such interface")
 
     async def main() -> str:
-        return await with_more_attempts(attempt, conclusive=bool, discard=lambda made: None)
+        return await hedged(attempt, conclusive=bool, discard=lambda made: None)
 
     with asyncio.Runner(loop_factory=SimLoop) as runner, pytest.raises(CannotRun, match="no such"):
         runner.run(main())

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from nattools.model.host import Surroundings
+from nattools.model.host import Environment
 
 _CONTAINER_MARKS: Final = ("/.dockerenv", "/run/.containerenv")
 _CLOUDS: Final = (
@@ -20,7 +20,7 @@ _CLOUDS: Final = (
 _FIRMWARE: Final = ("sys_vendor", "product_name", "board_vendor", "chassis_vendor", "chassis_asset_tag")
 
 
-def surroundings(root: Path = Path("/"), release: str | None = None) -> Surroundings | None:
+def host_environment(root: Path = Path("/"), release: str | None = None) -> Environment | None:
     """None: nothing tells. `root` and `release` (the kernel's) are for tests."""
     if any((root / mark.lstrip("/")).exists() for mark in _CONTAINER_MARKS):
         return "container"

@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 from nattools.lab.nat.engine import NatEngine
-from nattools.lab.nat.refusal import refusal
+from nattools.lab.nat.firewallreply import refusal
 from nattools.lab.scenario import FirewallSpec, HostFirewall
 from nattools.lab.sim.nodes import Node
 from nattools.lab.sim.stack import Stack
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nattools.lab.sim.simnet import SimNet
 
 
-class GuardedNode(Node):
+class FirewalledNode(Node):
     """What leaves opens the firewall for its answers; what else arrives is dropped or refused, once it has
     come to the interface."""
 

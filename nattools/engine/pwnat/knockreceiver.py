@@ -35,14 +35,14 @@ FORGOTTEN_S: Final = 5.0
 """A caller that waits for its turn knocks at least every 2.2 s."""
 
 
-class Heard(NamedTuple):
+class ReceivedKnock(NamedTuple):
     """A knock to be followed, and where the error that brought it came from."""
 
     knock: Knock
     source: str | None
 
 
-class Hearing:
+class KnockReceiver:
     """Hand it each error that is about a beacon; `next` gives the knocks of the session, or of another one
     that takes its place. `note` is told, once each, why somebody who knows the secret is not followed.
     `settled`: the session has had a connection, and nobody takes its place as long as it lives: `newcomer_s`
@@ -60,8 +60,8 @@ class Hearing:
         self._wall, self._note = wall, note
         self._filter = KnockFilter()
         self.settled = False
-        self._waiting: deque[Heard] = deque(maxlen=MOST_WAITING)
-        self._other: tuple[Heard, float] | None = None
+        self._waiting: deque[ReceivedKnock] = deque(maxlen=MOST_WAITING)
+        self._other: tuple[ReceivedKnock, float] | None = None
         self._quiet_since = 0.0
         self._over: deque[bytes] = deque(maxlen=MOST_OVER)
         self._keeps_until = self._turn_ends = 0.0
@@ -97,11 +97,11 @@ class Hearing:
             if doubt == "stale":
                 self.tell(statement("pwnat-stale", apart_s=round(abs(self._filter.apart_s or 0.0), 1)))
             return
-        heard = Heard(knock, error.offender)
+        received = ReceivedKnock(knock, error.offender)
         if self._session.name in (None, knock.session):
-            self._keep(heard)
+            self._keep(received)
         elif knock.session not in self._over:
-            self._keep_for_later(heard)
+            self._keep_for_later(received)
 
     def take_original(self, error: IcmpError, port: int) -> None:
         """The same where the original's errors come: any Time Exceeded about an echo request is a caller, at
@@ -125,22 +125,22 @@ class Hearing:
             port=port,
             attempt=self._session.attempt,
         )
-        self._keep(Heard(call, error.offender))
+        self._keep(ReceivedKnock(call, error.offender))
 
-    def _keep(self, heard: Heard) -> None:
-        if heard.knock.attempt > self._session.attempt and self._session.name is not None:
-            self._session.heard_of = max(self._session.heard_of, heard.knock.attempt)
+    def _keep(self, received: ReceivedKnock) -> None:
+        if received.knock.attempt > self._session.attempt and self._session.name is not None:
+            self._session.heard_of = max(self._session.heard_of, received.knock.attempt)
         self._quiet_since = self._loop.time()
         self.hold()
-        self._waiting.append(heard)
+        self._waiting.append(received)
         self._changed.set()
 
-    def _keep_for_later(self, heard: Heard) -> None:
+    def _keep_for_later(self, received: ReceivedKnock) -> None:
         """Another session's knock."""
         self.tell(statement("pwnat-busy"))
         if self.newcomer_s is None:
             self._quiet_since = self._loop.time()
-        self._other = (heard, self._loop.time())
+        self._other = (received, self._loop.time())
         self._changed.set()
 
     @property
@@ -162,7 +162,7 @@ class Hearing:
         if other is not None:
             self._keep(other[0])
 
-    async def next(self) -> Heard:
+    async def next(self) -> ReceivedKnock:
         """The next one. It is another session's once the one that is followed has been silent for a moment,
         or has had its time."""
         while True:
@@ -179,20 +179,20 @@ class Hearing:
     def _room_at(self) -> float:
         return min(self._keeps_until, self._turn_ends)
 
-    def _takes_over(self) -> Heard | None:
+    def _takes_over(self) -> ReceivedKnock | None:
         """Who does now."""
         now = self._loop.time()
         if self._other is not None and now - self._other[1] > FORGOTTEN_S:
             self._other = None
         if self._other is None or self.settled or now < self._room_at:
             return None
-        heard, self._other = self._other[0], None
+        received, self._other = self._other[0], None
         self._waiting.clear()
-        return heard
+        return received
 
-    def put_back(self, heard: Heard) -> None:
+    def put_back(self, received: ReceivedKnock) -> None:
         """`next` gives it again, before any other."""
-        self._waiting.appendleft(heard)
+        self._waiting.appendleft(received)
 
     def begin_turn(self, knock: Knock) -> None:
         """The session that is followed begins with this knock."""

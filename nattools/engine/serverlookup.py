@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from nattools.engine.options import MeasureOptions
+from nattools.engine.measureoptions import MeasureOptions
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.observation import Resolution

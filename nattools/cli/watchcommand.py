@@ -43,8 +43,8 @@ class WatchRequest(msgspec.Struct, frozen=True):
 def watch_request(every_s: float | None, for_s: float | None, metrics: str | None) -> WatchRequest | None:
     """`--watch`, `--for` and `--metrics`, checked; None without the first. UsageError says what makes no
     sense."""
-    from nattools.cli.options import checked_seconds
     from nattools.cli.outputs import check_writable
+    from nattools.cli.sharedoptions import checked_seconds
 
     if every_s is None:
         for option, value in (("--for", for_s), ("--metrics", metrics)):

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from nattools.engine.laninterface import found_on_lan, lan_context, lan_interface, note_link
 from nattools.engine.measurement import MeasurementRun
+from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.networkwatch import NetworkWatch
-from nattools.engine.options import Emit, Event, MeasureOptions
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
 from nattools.errors import CannotRun
 from nattools.model.report import Report

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nattools.cli.app import run
-from nattools.cli.options import LabChoice, checked_families, checked_lab, checked_seconds, split_lab
 from nattools.cli.outputs import check_writable, checked_outputs
+from nattools.cli.sharedoptions import LabChoice, checked_families, checked_lab, checked_seconds, split_lab
 from nattools.errors import UsageError
 
 Capture = pytest.CaptureFixture[str]

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nattools.engine.portmap import ownfiles
-from nattools.engine.portmap.ownfiles import acquire_lock
+from nattools.engine.portmap import privatefiles
+from nattools.engine.portmap.privatefiles import acquire_lock
 
 
 def test_a_lock_is_one_holders(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_windows_locks_the_first_byte(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(LK_LOCK=1, LK_NBLCK=2, locking=locking))
     monkeypatch.setattr(sys, "platform", "win32")
-    spec = importlib.util.spec_from_file_location("ownfiles_on_windows", ownfiles.__file__)
+    spec = importlib.util.spec_from_file_location("ownfiles_on_windows", privatefiles.__file__)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

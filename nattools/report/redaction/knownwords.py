@@ -40,16 +40,16 @@ _NUMBER = re.compile(
 """Not a MAC address with dots."""
 
 
-def is_own(word: str) -> bool:
+def is_known(word: str) -> bool:
     """Is it a word of nattools or of the system, a number of at most five digits, or a name that every such
     interface has?"""
     if len(word) > _LONGEST or not word.isascii():
         return False
-    return bool(_NUMBER.fullmatch(word)) or word.lower() in own_words() or bool(_INTERFACE.fullmatch(word))
+    return bool(_NUMBER.fullmatch(word)) or word.lower() in known_words() or bool(_INTERFACE.fullmatch(word))
 
 
 @cache
-def own_words() -> frozenset[str]:
+def known_words() -> frozenset[str]:
     """All words of the program, in lower case."""
     texts = [*_sources(), _RESOLVER, *(os.strerror(code) for code in errno.errorcode)]
     found = {word.rstrip(".'-").lower() for text in texts for word in WORD.findall(text)}

@@ -212,7 +212,7 @@ def test_a_portal_that_comes_later_answers_connections() -> None:
     later = '[[event]]\nat_s = 10\nnode = "home"\nwhat = "behaves"\nnow = { portal = "connections" }\n'
 
     async def main() -> bytes:
-        await lab.motion.step()
+        await lab.events.step()
         stream = await lab.network("alice").connect_tcp(Endpoint("11.201.0.2", 80), timeout_s=5.0)
         assert not isinstance(stream, TcpFailure)
         stream.write(b"GET / HTTP/1.1\r\n\r\n")
