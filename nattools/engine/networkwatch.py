@@ -26,6 +26,7 @@ class NetworkWatch:
     ) -> None:
         self._run = run
         self._own = {family_of(address): _plain(address) for address in addresses}
+        self._at_first = self._addresses()  # behind a NAT64 there is no IPv4 address among them
         self._routed = {family: source for family in families if (source := _source(run.network, family))}
 
     async def during(self, work: Awaitable[None]) -> None:
@@ -43,12 +44,15 @@ class NetworkWatch:
             await asyncio.sleep(LOOK_S)
             self._look()
 
+    def _addresses(self) -> set[str]:
+        up = (each for each in self._run.network.interfaces() if each.up)
+        return {_plain(address) for each in up for address in each.addresses}
+
     def _look(self) -> None:
-        network = self._run.network
-        here = {_plain(address) for each in network.interfaces() if each.up for address in each.addresses}
+        network, here = self._run.network, self._addresses()
         lost = {family: address for family, address in self._own.items() if address not in here}
         for family, source in self._routed.items():
-            if source not in here or network.route(FAR_AWAY[family]) is None:
+            if source in self._at_first - here or network.route(FAR_AWAY[family]) is None:
                 lost[family] = source
         for family, address in lost.items():
             self._own.pop(family, None)
