@@ -3,7 +3,7 @@
 PYTHON = .venv/bin/python
 RUN = $(PYTHON) -m nattools
 
-.PHONY: help setup lab-tools peers diagnose test check test-as-user coverage bench loss fuzz attacks resume punches documents lab clean
+.PHONY: help setup lab-tools peers diagnose test check test-as-user coverage bench loss fuzz attacks resume punches redraw documents lab clean
 
 help:
 	@echo "make diagnose      diagnose a simulated home network, and nothing else"
@@ -17,6 +17,7 @@ help:
 	@echo "make attacks       a nattools serve under attack, 60 s each way (root)"
 	@echo "make resume        100 MB through a pipe while all that can break breaks (root)"
 	@echo "make punches       every pair of networks connected, many times"
+	@echo "make redraw        every report drawn and measured again, also in namespaces"
 	@echo "make peers         Tailscale's client too, for the tests with it (Go, 4 min)"
 	@echo "make documents     the reference and the samples of the documents, anew"
 	@echo "make lab           the scenarios that come with nattools"
@@ -44,7 +45,7 @@ test: setup lab-tools
 	@scripts/test.sh $(ARGS)
 
 test-as-user: setup lab-tools
-	@scripts/as-user.sh tests/netns tests/interop --ignore=tests/netns/test_serve_under_attack.py $(ARGS)
+	@scripts/as-user.sh tests/netns --ignore=tests/netns/test_serve_under_attack.py $(ARGS) + tests/interop $(ARGS)
 
 check: setup
 	@$(PYTHON) -m ruff check .
@@ -89,6 +90,9 @@ punches: setup lab-tools
 	@NATTOOLS_PUNCH_SEEDS=100 NATTOOLS_PUNCH_REPEAT=5 $(PYTHON) -m pytest tests/scenarios/test_punch_seeds.py \
 	  tests/scenarios/test_punch_matrix.py tests/scenarios/test_relayed_pairs.py tests/scenarios/test_pwnat_matrix.py \
 	  tests/netns/test_punch_matrix.py $(ARGS)
+
+redraw: setup lab-tools
+	@NATTOOLS_REDRAW_ALL=1 $(PYTHON) -m pytest tests/scenarios/test_redraw.py $(ARGS)
 
 documents: setup
 	@$(PYTHON) scripts/reference.py

@@ -38,9 +38,8 @@ packages="$tree/.venv/lib/python$version/site-packages"
 cp -a ".venv/lib/python$version/site-packages/." "$packages"
 rm -f "$packages"/__editable__*nattools*
 echo "$tree" >"$packages/nattools.pth"
-"$base/bin/python$version" -m compileall -q -j 2 "$tree/nattools"
 chown -R "$user:" "$folder"
 
 cd "$tree"
 "${as_user[@]}" prlimit --nofile=1024:20000 env -i "HOME=$folder" "USER=$user" PATH=/usr/local/bin:/usr/bin:/bin \
-  LANG=C.UTF-8 ${LD_LIBRARY_PATH:+"LD_LIBRARY_PATH=$LD_LIBRARY_PATH"} ${NATTOOLS_REQUIRE_ALL:+NATTOOLS_REQUIRE_ALL=1} .venv/bin/python -m pytest "$@"
+  LANG=C.UTF-8 ${LD_LIBRARY_PATH:+"LD_LIBRARY_PATH=$LD_LIBRARY_PATH"} ${NATTOOLS_REQUIRE_ALL:+NATTOOLS_REQUIRE_ALL=1} scripts/test.sh "$@"

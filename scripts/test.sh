@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# All tests, or those that the arguments choose. What runs in network namespaces mostly waits and the rest mostly
-# computes, so all of it goes in seven parts side by side, on two cores; each part's output comes when the part
-# before is over.
+# All tests, or those that the arguments choose; where "+" stands between arguments, what is before and what is
+# after it side by side. What runs in network namespaces mostly waits and the rest mostly computes, so all of it
+# goes in ten parts side by side, on two cores; each part's output comes when the part before is over. Those that
+# compute leave the others the precedence: real time matters to them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 pytest=(.venv/bin/python -m pytest)
 [ -z "${NATTOOLS_COVERAGE:-}" ] || pytest=(.venv/bin/python -m coverage run -m pytest)
 
-if [ $# -gt 0 ]; then
-  exec "${pytest[@]}" "$@"
-fi
+case " $* " in
+"  " | *" + "*) ;;
+*) exec "${pytest[@]}" "$@" ;;
+esac
 
 .venv/bin/python -m compileall -q -j 2 nattools # it is started hundreds of times, where bytecode may not be written too
 
@@ -22,14 +24,37 @@ part() {
   parts+=("$!")
 }
 
-split=(tests/scenarios/test_pwnat_matrix.py tests/scenarios/test_router_faults.py)
-part --ignore=tests/netns --ignore=tests/properties --ignore=tests/scenarios --ignore=tests/interop
-part tests/scenarios/test_scenarios.py
-part tests/scenarios --ignore=tests/scenarios/test_scenarios.py "${split[@]/#/--ignore=}"
-part tests/netns --ignore-glob='tests/netns/test_[!a-l]*'
-part "${split[@]}" tests/netns --ignore-glob='tests/netns/test_[!p]*'
-part tests/interop tests/netns --ignore-glob='tests/netns/test_[a-lp]*'
-part tests/properties
+computing() {
+  part "$@"
+  renice -n 5 "${parts[-1]}" >/dev/null
+}
+
+all_parts() {
+  local share netns=tests/netns
+  computing tests/properties tests/scenarios -m "not netns"
+  computing --ignore=tests/netns --ignore=tests/properties --ignore=tests/scenarios --ignore=tests/interop
+  for share in 1/4 2/4 3/4 4/4; do
+    NATTOOLS_SHARE=$share part tests/scenarios -m netns
+  done
+  part $netns --ignore-glob="$netns/test_[!a-h]*"
+  part $netns --ignore-glob="$netns/test_[a-hp]*"
+  part $netns --ignore-glob="$netns/test_[!p]*"
+  part tests/interop
+}
+
+chosen_parts() {
+  local chosen=()
+  for word in "$@" +; do
+    if [ "$word" = + ]; then
+      [ "${#chosen[@]}" = 0 ] || part "${chosen[@]}"
+      chosen=()
+    else
+      chosen+=("$word")
+    fi
+  done
+}
+
+if [ $# -gt 0 ]; then chosen_parts "$@"; else all_parts; fi
 trap 'kill -INT "${parts[@]}" 2>/dev/null; wait; rm -rf "$logs"; exit 130' INT TERM HUP
 
 failed=0

@@ -204,10 +204,11 @@ ATTACKS: Final[dict[str, Callable[[int], Awaitable[None]]]] = {
 
 
 async def attack(port: int, seconds: float, names: list[str]) -> None:
-    """All of these at once, for so long."""
+    """All of these at once, for so long; says when it begins."""
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of sockets that were reset
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
+            print("begun", flush=True)
             await asyncio.gather(*(ATTACKS[name](port) for name in names))
 
 

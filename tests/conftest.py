@@ -68,6 +68,16 @@ def why_not(item: pytest.Item) -> str | None:
     return None
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With NATTOOLS_SHARE=2/3 each third of the tests that were chosen, from the second on; the others run
+    elsewhere meanwhile."""
+    number, of = map(int, os.environ.get("NATTOOLS_SHARE", "1/1").split("/"))
+    others = [each for place, each in enumerate(items) if place % of != number - 1]
+    items[:] = items[number - 1 :: of]
+    config.hook.pytest_deselected(items=others)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     reason = why_not(item)
     if reason is None:

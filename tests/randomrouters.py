@@ -15,9 +15,10 @@ from simulated import pass_time
 
 from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
-from nattools.engine.portmap.journal import Journal, Timestamp
+from nattools.engine.portmap.journal import Journal, JournalEntry, Timestamp
 from nattools.engine.portmap.keep import MappingChange, keep
 from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
+from nattools.lab.routers.igddevice import PORT as WEB_PORT
 from nattools.lab.routers.table import TableMapping
 from nattools.lab.scenario import NatSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
@@ -89,6 +90,37 @@ MORE_FAULTS: dict[str, tuple[Any, ...]] = {
     "continues": (True,),
 }
 """With those that were found later: an older seed draws what it drew."""
+ALL_FAULTS: dict[str, tuple[Any, ...]] = {
+    **MORE_FAULTS,
+    "one_at_a_time": (True,),
+    "restarts_after": (3, 8, 15, 30),
+    "rows": (*MORE_FAULTS["rows"], "doubled", "turned"),
+    "names": (*MORE_FAULTS["names"], "cut"),
+    "told_leases": ("minutes", "none"),
+    "padded": (True,),
+    "delete_error": (0, 501, 402, 713),
+    "again_fails": (True,),
+    "framing": (*FAULTS["framing"], "keep-alive", "bytes", "chunked", "gzip"),
+    "web_port": (5001,),
+    "control": (f"http://192.168.100.1:{WEB_PORT}/ctl", f"http://router.lan:{WEB_PORT}/ctl"),
+    "dead_services": (1,),
+    "known_type": ("WANIPConnection:1",),
+    "pmp_outside": (True,),
+    "epoch": (*FAULTS["epoch"], "jumps"),
+    "failure_s": (0, 0xFFFFFFFF),
+    "renewal_moves": (True,),
+    "room": (0, 1, 2),
+    "rate": (2, 5, 10),
+    "change_s": (4.0, 8.0),
+    "lease_becomes": (*FAULTS["lease_becomes"], 7200 * 60),
+    "down_services": (1,),
+}
+"""And with kinds that stood in no list."""
+_TWO_SERVICES = (
+    ("WANIPConnection:2", "WANIPConnection:1"),
+    ("WANIPConnection:1", "WANPPPConnection:1"),
+    ("WANPPPConnection:1", "WANIPConnection:2", "WANIPv6FirewallControl:1"),
+)
 PROTOCOLS = (
     ("upnp",),
     ("pcp",),
@@ -97,16 +129,20 @@ PROTOCOLS = (
     ("pcp", "nat-pmp", "upnp"),
     ("pcp", "nat-pmp", "upnp"),
 )
-_MOST_FAULTS = 3
 _SLACK_S = 10
 
 
 def drawn(draw: random.Random, known: dict[str, tuple[Any, ...]]) -> RouterBehaviour:
-    """A router with up to three faults."""
-    names = draw.sample(sorted(known), draw.choice((0, 1, 1, 1, 2, 2, 2, _MOST_FAULTS)))
+    """A router with up to three faults, or five where all may be drawn."""
+    count = draw.choice((1, 1, 2, 2, 3, 3, 4, 5) if known is ALL_FAULTS else (0, 1, 1, 1, 2, 2, 2, 3))
+    names = draw.sample(sorted(known), count)
     faults = {name: draw.choice(known[name]) for name in names}
     if faults.get("igd_version") == 1:
         faults["services"] = ("WANIPConnection:1",)
+    elif {"dead_services", "down_services"} & set(faults):
+        faults["services"] = draw.choice(_TWO_SERVICES)
+    if "failure_s" in faults:
+        faults.setdefault("pcp_result", draw.choice((3, 7, 8, 9)))
     return RouterBehaviour(protocols=draw.choice(PROTOCOLS), **faults)
 
 
@@ -141,11 +177,14 @@ class Steps(list[str]):
 class Life:
     """Alice, at home behind one router, with what she does to it. `problems` is what is wrong in the end."""
 
-    def __init__(self, seed: int, folder: Path, *, more: bool = False) -> None:
+    def __init__(self, seed: int, folder: Path, faults: dict[str, tuple[Any, ...]]) -> None:
         self.draw = random.Random(seed)
-        self.behaviour = drawn(self.draw, MORE_FAULTS if more else FAULTS)
+        self.behaviour = drawn(self.draw, faults)
+        self.kept_s = (20, 500, 4000) if faults is ALL_FAULTS else (20, 500, 9000)
         self.folder = folder
         self.jumped_s = 0.0
+        self.restarts = 0
+        self.noted: list[JournalEntry] = []
         self.said: list[str] = []
         self.problems: list[str] = []
         self.with_server = self.draw.random() < 0.3
@@ -235,7 +274,7 @@ class Life:
     async def _delete_all(self) -> None:
         report = await self._command("delete", MapOptions(mine=True))
         self._check_claims(report, "delete")
-        left = self._ours()
+        left = [row for row in self._ours() if not self._is_nobodys(row)]
         if left:
             self.problems.append(f"left behind: {left}")
 
@@ -244,6 +283,7 @@ class Life:
     async def _command(self, name: str, wish: MapOptions, *, kills: bool = False) -> Report | None:
         """One command in a process of its own; None: it was killed, or could not run."""
         loop = asyncio.get_running_loop()
+        self.restarts = self.router.restarts
         journal = KilledJournal(
             self.folder, lambda: Timestamp(2e9 + loop.time() + self.jumped_s, loop.time(), "boot")
         )
@@ -251,7 +291,9 @@ class Life:
             work = self._work(name, wish, journal)
             if not kills or self.draw.random() < 0.4:
                 self.said.append(f"{name} {_told(wish)}")
-                return await work
+                report = await work
+                self.noted = journal.notes()
+                return report
             return await self._killed(name, work, journal)
 
     async def _killed(
@@ -294,7 +336,7 @@ class Life:
         match name:
             case "keep":
                 stop = asyncio.Event()
-                asyncio.get_running_loop().call_later(self.draw.choice((20, 500, 9000)), stop.set)
+                asyncio.get_running_loop().call_later(self.draw.choice(self.kept_s), stop.set)
                 return await keep(network, chosen, no_progress, journal, wish, _unheard, stop)
             case "add" | "probe" | "delete":
                 command = {"add": commands.add, "probe": commands.probe, "delete": commands.delete}[name]
@@ -308,11 +350,22 @@ class Life:
         rows = self.router.table.rows(asyncio.get_running_loop().time())
         return [row for row in rows if row.inside.host == ALICE]
 
+    def _is_nobodys(self, row: TableMapping) -> bool:
+        """Can nobody find it: made at another port than was asked for by a router that refuses its list; or
+        know whose it is, with another name too, who has not seen the answer? Then it is not forgotten."""
+        how = self.behaviour
+        if row.nonce or not how.moves:
+            return False
+        noted = any(note.granted is None and note.wanted.internal == row.inside for note in self.noted)
+        return how.list_error is not None or (how.names == "replaced" and noted)
+
     def _check_claims(self, report: Report | None, what: str) -> None:
         """What the report says is there is in the router's table, and what it calls removed is not."""
-        if report is None:
-            return
+        if report is None or (self.router.restarts != self.restarts and what != "delete"):
+            return  # a router that restarts meanwhile makes a report of the past of it
         for each in report.mappings:
+            if what == "delete" and each.error is not None:
+                continue  # says that removing it has failed, and no more
             if each.internal.startswith(ALICE) and each.created:
                 problem = self._false(each)
                 if problem:
@@ -329,13 +382,15 @@ class Life:
             return "it is there" if maker == claim.protocol else ""
         if claim.protocol != "upnp-igd" and (self.behaviour.full or self.behaviour.told_port is not None):
             return ""  # nothing but a look from outside could tell
+        if claim.protocol != "upnp-igd" and self.router.restarts > (self.behaviour.epoch == "true"):
+            return ""  # neither a count that is none shows a restart, nor any one soon after another
         false_lifetime = claim.protocol != "upnp-igd" and self.behaviour.told_lifetime_s is not None
         if row is None:
             # whether it is over nobody can know whom the router has told a longer lifetime
             return "" if false_lifetime and self._later else f"there is {rows}"
         left_s = row.expires - now
         told_s = claim.lifetime_s
-        if false_lifetime:
+        if false_lifetime or (claim.protocol == "upnp-igd" and self.behaviour.told_leases != "true"):
             return ""
         if (told_s is None) != (left_s == float("inf")):
             return f"for {left_s} s"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from nattools.cli.outputs import write_json, write_out
 from nattools.lab.backend import Backend
 from nattools.lab.scenario import Scenario
-from nattools.report.safetext import safe, untied
+from nattools.report.safetext import safe, untied, wrap
+from nattools.report.terminal import terminal_columns
 from nattools.trials.eventeffects import EventEffect, EventObserver, end_s, still_lab
 from nattools.wording import terms
 
@@ -47,4 +50,7 @@ def _tell(effect: EventEffect) -> None:
     first = untied(terms.seconds(effect.at_s)) if effect.text else "at first"
     lines = [*([effect.text] if effect.text else []), *effect.news]
     times = [first, *[""] * len(lines)]
-    write_out("".join(f"{time:>14}  {safe(line, 120)}\n" for time, line in zip(times, lines, strict=False)))
+    columns = max(20, terminal_columns(sys.stdout) - 18)
+    for time, line in zip(times, lines, strict=False):
+        first_line, *others = wrap(safe(line, 120), columns)
+        write_out(f"{time:>14}  {first_line}\n" + "".join(f"{'':>16}  {other}\n" for other in others))

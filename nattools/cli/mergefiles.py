@@ -13,6 +13,7 @@ from nattools.errors import UsageError
 from nattools.report.document import Document
 from nattools.report.fleet import Fleet, merged
 from nattools.report.fleet.fleetpage import fleet_page
+from nattools.report.safetext import safe
 from nattools.report.savedreport import escaped_controls
 from nattools.report.terminal import is_live
 
@@ -57,10 +58,17 @@ def merge_into(named: list[str], outputs: list[Path], *, as_json: bool) -> int:
             write_text(path, _rendered(fleet, path.suffix.lower()))
     if as_json:
         write_out(_rendered(fleet, ".json"))
-    odd = f", {fleet.faulty:,} {'is' if fleet.faulty == 1 else 'are'} none" if fleet.faulty else ""
     many = "1 report" if fleet.reports == 1 else f"{fleet.reports:,} reports"
-    tell(f"nattools: {many} merged{odd}")
+    tell(f"nattools: {many} merged{_odd(fleet)}")
     return 0
+
+
+def _odd(fleet: Fleet) -> str:
+    """How many files are no reports, and which is the first of them."""
+    if not fleet.faults:
+        return ""
+    number = "1 is none" if fleet.faulty == 1 else f"{fleet.faulty:,} are none, the first"
+    return f", {number}: {safe(fleet.faults[0].file, 200)}: {safe(fleet.faults[0].problem, 200)}"
 
 
 def _checked(outputs: list[Path]) -> list[Path]:

@@ -26,6 +26,7 @@ from nattools.cli.outputs import (
 from nattools.errors import UsageError
 from nattools.model.provider import Provider
 from nattools.model.report import Report
+from nattools.report.document import Document
 from nattools.report.safetext import safe, valid_text
 from nattools.report.savedreport import load_file, problems
 from nattools.report.terminal import lay_out, terminal_columns, write_lines
@@ -118,7 +119,6 @@ def show_report(
 
 def _show_code(code: str, *, as_json: bool) -> int:
     from nattools.model.supportcode import read_support_code
-    from nattools.report.document import Document
     from nattools.report.sections.ipv6 import of_code
     from nattools.wording.texts import ipv6_with_texts
 
@@ -129,9 +129,7 @@ def _show_code(code: str, *, as_json: bool) -> int:
     if as_json:
         write_json(found)
         return 0
-    columns = terminal_columns(sys.stdout)
-    write_lines(lay_out(Document(f"Support code {found.code}", of_code(found)), columns), sys.stdout)
-    sys.stdout.flush()
+    _write_page(Document(f"Support code {found.code}", of_code(found)))
     return 0
 
 
@@ -170,7 +168,7 @@ def predict(
 ) -> int:
     """How two machines would connect: by what, with what odds, packets and time."""
     sharedoptions.check_choice("--low-ports", low_ports, ("a", "b", "both"))
-    from nattools.report.prediction import prediction_json, render_prediction
+    from nattools.report.prediction import prediction_json, prediction_page
     from nattools.traversal.punchplan import MeasuredEnd, plan
 
     reports = (load_file(a), load_file(b))
@@ -181,13 +179,16 @@ def predict(
         ("A's", "B's"),
     )
     files = (valid_text(str(a)), valid_text(str(b)))
-    text = (
-        prediction_json(made, files)
-        if as_json
-        else render_prediction(made, files, reports, terminal_columns(sys.stdout))
-    )
-    write_out(text)
+    if as_json:
+        write_out(prediction_json(made, files))
+    else:
+        _write_page(prediction_page(made, files, reports, terminal_columns(sys.stdout)))
     return 0
+
+
+def _write_page(page: Document) -> None:
+    write_lines(lay_out(page, terminal_columns(sys.stdout)), sys.stdout)
+    sys.stdout.flush()
 
 
 @report_app.command("diff")
@@ -200,22 +201,14 @@ def diff(
     """What has changed from one report to another, and what that means.
 
     Exit code 0: nothing that two measurements of one network would not show; 1: something."""
-    from nattools.report.comparison import compare, comparison_json, render_comparison
+    from nattools.report.comparison import compare, comparison_json, comparison_page
 
     reports = (load_file(a), load_file(b))
     found, files = compare(*reports), (valid_text(str(a)), valid_text(str(b)))
-    text = (
-        comparison_json(found, files)
-        if as_json
-        else render_comparison(
-            found,
-            files,
-            reports,
-            terminal_columns(sys.stdout),
-            all_of_it=bool(sharedoptions.detail_of(verbose)),
-        )
-    )
-    write_out(text)
+    if as_json:
+        write_out(comparison_json(found, files))
+    else:
+        _write_page(comparison_page(found, files, reports, all_of_it=bool(sharedoptions.detail_of(verbose))))
     return 0 if found.same else 1
 
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _LOWEST = 49152
 """Ports from here on are relayed ones."""
-_PRIVATE = {4: "10.99.0.9", 6: "fd99::9"}
+_GIVEN = {
+    "private-address": {4: "10.99.0.9", 6: "fd99::9"},
+    "other-address": {4: "11.199.0.9", 6: "2a10:199::9"},
+}
 
 
 async def serve_relay(
@@ -75,8 +78,8 @@ class _FaultyPort:
         self._drops = fault == "drops"
         self._deaf = fault in ("drops", "not-reached")
         self.local = socket.local
-        if fault == "private-address":
-            self.local = Endpoint(_PRIVATE[socket.local.family], socket.local.port)
+        if fault in _GIVEN:
+            self.local = Endpoint(_GIVEN[fault][socket.local.family], socket.local.port)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Handlers are the socket's own, or nobody's."""

@@ -1,10 +1,10 @@
 """A host of a lab that has something running for the others on its network: services that are announced by
-multicast DNS, and the beacons of `nattools lan`."""
+multicast DNS, the beacons of `nattools lan`, and what makes port mappings on a router that stands by."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nattools.errors import ProtocolError
 from nattools.lab.scenario import HostSpec
@@ -15,6 +15,9 @@ from nattools.probes.lan.lancontext import LanContext
 from nattools.probes.probe import Recorder
 from nattools.protocols import mdns
 from nattools.server.connections import BackgroundTasks
+
+if TYPE_CHECKING:
+    from nattools.lab.routers.fakerouter import FakeRouter
 
 _TTL_S: Final = 120
 _PORT: Final = 8000
@@ -30,6 +33,7 @@ class LanHost:
         self._context = _context(network)
         self._tasks = BackgroundTasks()
         self._sockets: list[UdpSocket] = []
+        self._router: FakeRouter | None = None
 
     async def open(self) -> None:
         """CannotRun: a port is taken."""
@@ -39,12 +43,18 @@ class LanHost:
                 await self._announce(family)
         if self._spec.nattools_lan:
             self._tasks.spawn(self._beacons())
+        if self._spec.mapper is not None:
+            from nattools.lab.routers.fakerouter import start_standby
+
+            self._router = await start_standby(self._network, self._context.own[4], self._spec.mapper)
 
     async def close(self) -> None:
         """Idempotent."""
         for socket in self._sockets:
             socket.close()
         self._sockets.clear()
+        if self._router is not None:
+            await self._router.close()
         await self._tasks.close()
 
     async def _announce(self, family: Family) -> None:

@@ -48,13 +48,15 @@ class Address(msgspec.Struct, frozen=True):
 
 class Port(msgspec.Struct, frozen=True):
     """A node's interface on a segment. `uplink`: a default route leaves here, of the families of `gateways`;
-    `routing` is a host's, and `lets_out` False where its own firewall lets nothing out. `link` False: its
+    `standby` is the address of another router, to which a default route leads that is not taken; `routing` is
+    a host's, and `lets_out` False where its own firewall lets nothing out. `link` False: its
     cable is out."""
 
     node: str
     interface: str
     addresses: tuple[Address, ...]
     gateways: tuple[str, ...] = ()
+    standby: str | None = None
     uplink: bool = False
     vpn: bool = False
     routing: Routing = "by-source"
@@ -154,6 +156,8 @@ def plan(scenario: Scenario) -> Layout:
     return Layout(nodes, tuple(draft.segments), tuple(draft.routes))
 
 
+STANDBY_METRIC = 1000
+"""Of a default route that is not taken as long as there is another."""
 _HOST_PART = 0xA5C1_7E09_33D4_0000
 """What the last half of hosts' addresses begins with where it is to be told from a router's outside one."""
 
@@ -206,8 +210,16 @@ def _inside(draft: _Draft, name: str) -> None:
                 )
             )
             impairments[host] = host_spec
+    ports = [msgspec.structs.replace(port, standby=_standby(scenario, port, ports)) for port in ports]
     lan = LanSpec() if nat is None else nat.lan
     draft.segments.append(Segment(f"{name}-lan", tuple(ports), impairments, lan))
+
+
+def _standby(scenario: Scenario, port: Port, ports: list[Port]) -> str | None:
+    """The IPv4 address of the host that would forward if the router did not."""
+    spec = scenario.host.get(port.node)
+    named = None if spec is None or not port.uplink else spec.standby
+    return next((a.ip for each in ports if each.node == named for a in each.addresses[:1]), None)
 
 
 def _is_routed(spec: HostSpec, router: str, gateway: str) -> bool:

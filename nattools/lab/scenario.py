@@ -185,7 +185,8 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     alone and drops, resets or refuses, or says of the rest that it is prohibited (None: it has none).
     `services`: it announces these by multicast DNS, as "_http._tcp"; `nattools_lan`: it runs `nattools lan`
     all the time. `blocked_names`: servers for whose names its name server says 0.0.0.0, as one does that
-    blocks advertising."""
+    blocks advertising. `mapper`: it makes port mappings, as a router with a line of its own; `standby`:
+    another host behind the same router to which a second default route leads, that is not taken."""
 
     behind: str | tuple[str, ...] | None = None
     ipv6: bool = False
@@ -200,6 +201,8 @@ class HostSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True
     services: tuple[str, ...] = ()
     nattools_lan: bool = False
     blocked_names: tuple[str, ...] = ()
+    mapper: MapperSpec | None = None
+    standby: str | None = None
 
     @property
     def addressed(self) -> bool:
@@ -240,12 +243,13 @@ class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A relay (TURN) at the server's port, over UDP and TCP. `users`: names with their passwords; `secret`:
     what makes time-limited credentials. `tls`: within TLS as well. `fault`: "drops" (gives addresses and
     relays nothing), "private-address" (gives a private one, as behind a NAT that it does not know of),
-    "not-reached" (nothing from outside reaches the addresses that it gives)."""
+    "not-reached" (nothing from outside reaches the addresses that it gives), "other-address" (it gives a
+    public address that is not its own)."""
 
     users: dict[str, str] = {}
     secret: str | None = None
     tls: bool = False
-    fault: Literal["drops", "private-address", "not-reached"] | None = None
+    fault: Literal["drops", "private-address", "not-reached", "other-address"] | None = None
 
 
 class Libp2pSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -386,12 +390,11 @@ def server_uris(scenario: Scenario) -> tuple[str, ...]:
 
 def neighbours(scenario: Scenario) -> tuple[str, ...]:
     """The hosts that have something running for the others on their network."""
-    return tuple(name for name, spec in scenario.host.items() if spec.services or spec.nattools_lan)
+    hosts = scenario.host.items()
+    return tuple(name for name, spec in hosts if spec.services or spec.nattools_lan or spec.mapper)
 
 
 def host_behind(scenario: Scenario, host: str) -> tuple[str, ...]:
     """The routers a host is behind; empty: it is on the internet."""
-    behind = scenario.host[host].behind
-    if behind is None:
-        return ()
+    behind = scenario.host[host].behind or ()
     return (behind,) if isinstance(behind, str) else behind

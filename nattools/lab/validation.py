@@ -256,5 +256,19 @@ def _check_host(scenario: Scenario, name: str, spec: HostSpec) -> None:
         raise InvalidValue((*path, key), "not allowed behind a router: the router decides")
     if spec.lacks in ("link", "address") and not behind:
         raise InvalidValue((*path, "lacks"), "it takes a router that the host is behind")
+    if spec.standby is not None:
+        other = scenario.host.get(spec.standby)
+        if (
+            other is None
+            or spec.standby == name
+            or not set(host_behind(scenario, spec.standby)) & set(behind)
+        ):
+            raise InvalidValue(
+                (*path, "standby"), f"{shown(spec.standby)} is no other host behind the same router"
+            )
+    if spec.mapper is not None:
+        _check_mapper((*path, "mapper"), spec.mapper)
+        if not behind:
+            raise InvalidValue((*path, "mapper"), "it takes a router that the host is behind")
     if not (spec.ipv4 or spec.ipv6):
         raise InvalidValue((*path, "ipv4"), "without IPv4 it needs ipv6 = true")

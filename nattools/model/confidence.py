@@ -31,7 +31,7 @@ def loss_upper_bound(sent: int, lost: int) -> float:
     return wilson(lost, sent)[1]
 
 
-def wilson(hits: int, of: int, z: float = _Z) -> tuple[float, float]:
+def wilson(hits: float, of: int, z: float = _Z) -> tuple[float, float]:
     """The interval in which the share of `hits` among `of` lies (Wilson score; 95% with the default `z`);
     (0, 1) of none."""
     if of <= 0:

@@ -7,17 +7,19 @@ from typing import Literal
 import msgspec
 
 OverlayProgram = Literal["tailscale", "netbird", "zerotier", "webrtc", "kubo"]
-OverlayPath = Literal["direct", "relay", "peer-relay", "none", "unknown"]
+OverlayPath = Literal["direct", "relay", "peer-relay", "none", "trying", "failed", "unknown"]
 
 
 class OverlayPeer(msgspec.Struct, frozen=True, kw_only=True):
     """A peer as the program sees it.
 
     `addresses`: its own within the overlay. `path`: the way that packets take now; "none": no way is chosen,
-    as where nothing is sent. `endpoint`: the peer's end of it, an address and port. `relay`: the relay in
-    use, or the one at which the peer can be met. `endpoints`: where the peer says that it can be reached.
-    `routes`: networks behind it that it passes packets on to. `reachable`: what the program itself says of
-    an address, where that is what it lists.
+    as where nothing is sent; "trying": ways are tried, and none has answered yet; "failed": none did.
+    `endpoint`: the peer's end of it, an address and port. `relay`: the relay in use, or the one at which the
+    peer can be met. `endpoints`: where the peer says that it can be reached. `routes`: networks behind it
+    that it passes packets on to. `reachable`: what the program itself says of an address, where that is what
+    it lists. `handshake`: were keys agreed on with it; None: not told. `relayed_alone`: only relayed
+    addresses are offered to it.
     """
 
     name: str
@@ -32,6 +34,8 @@ class OverlayPeer(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[str, ...] = ()
     latency_ms: float | None = None
     reachable: bool | None = None
+    handshake: bool | None = None
+    relayed_alone: bool = False
 
 
 class OverlayStatus(msgspec.Struct, frozen=True, kw_only=True):

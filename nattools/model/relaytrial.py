@@ -29,6 +29,7 @@ RelayCause = Literal[
     "private-address",  # nothing came through, and the address that it gives is private
     "nothing-relayed",  # it grants all that is asked for, and nothing comes through
     "not-reached",  # what it relays leaves it, but nothing reaches its relayed address from outside
+    "other-address",  # it can be reached, but at another address than the one that it gives
     "inward-only",  # what is sent to the relayed address comes, and nothing leaves by it
     "missing",  # nattools lacks something here
 ]

@@ -12,6 +12,7 @@ from nattools.model.statement import Reason
 from nattools.model.tailnetseen import ControlStep
 
 TailscaleWay = Literal["direct", "relay", "unknown"]
+PeerState = Literal["direct", "relayed", "idle", "offline", "trying", "failed", "doubtful", "unknown"]
 ClashKind = Literal["addresses", "routes", "port", "rules", "default-route"]
 
 
@@ -51,11 +52,14 @@ class DerpRegionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class TailnetPeer(msgspec.Struct, frozen=True, kw_only=True):
     """A peer of a tailnet, or of another program's network. `direct`: do packets go to it directly now; None:
-    none go, or it is not known. `relay`: the relay in use, or the peer's. `why` and `advice` are the texts of
-    `reason` and `remedy`."""
+    none go, or it is not known. `now`: the same, and what leaves it open: "idle": nothing is sent, so no path
+    is chosen; "trying" and "failed": no path has answered yet, or none did; "doubtful": the program calls it
+    connected, and something speaks against it. `relay`: the relay in use, or the peer's. `why` and `advice`
+    are the texts of `reason` and `remedy`."""
 
     name: str
     direct: bool | None
+    now: PeerState = "unknown"
     relay: str = ""
     endpoint: str = ""
     why: str = ""

@@ -34,6 +34,10 @@ class HttpResponse(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class HungUpError(ProtocolError):
+    """The connection closed before the first byte of a response."""
+
+
 def encode_request(
     method: Literal["GET", "POST"],
     target: str,
@@ -91,6 +95,8 @@ class ResponseReader:
         """The connection is at its end."""
         if self.response is not None:
             return
+        if self._headers is None and not self._buffer and not self._interim:
+            raise HungUpError("the connection closed before a response")
         if self._headers is None:
             raise ProtocolError("the connection closed before a response")
         self._read_body(closed=True)

@@ -46,7 +46,8 @@ def _page(document: Document) -> Iterator[str]:
             answered, (place, text) = True, found
             yield from (_prose(each) for each in blocks[:place] if isinstance(each, Prose))
             yield f'<p class="verdict {document.mood}">{escape(text)}</p>'
-            yield _list(document.facts, "facts")
+            if document.facts:
+                yield _list(document.facts, "facts")
             section = section._replace(blocks=blocks[place + 1 :])
         if section.blocks:
             yield from _section(section)

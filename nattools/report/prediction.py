@@ -9,17 +9,15 @@ from nattools.model.report import Report
 from nattools.report.document import Document, Prose, Section
 from nattools.report.safetext import safe
 from nattools.report.sections.punch import BY, plan_section
-from nattools.report.terminal import plain_text
 from nattools.traversal.steps import Plan, Step
 from nattools.wording import sentence, terms
 
 
-def render_prediction(
+def prediction_page(
     plan: Plan, files: tuple[str, str], reports: tuple[Report, Report], columns: int
-) -> str:
-    """Lines of at most `columns` columns (at least 40), ending in a newline."""
-    document = Document("Prediction", tuple(_sections(plan, files, reports, columns)))
-    return plain_text(document, columns)
+) -> Document:
+    """For people, with tables of at most `columns` columns."""
+    return Document("Prediction", tuple(_sections(plan, files, reports, columns)))
 
 
 def prediction_json(plan: Plan, files: tuple[str, str]) -> str:

@@ -21,7 +21,8 @@ GAP = 2
 MIN_COLUMNS = 40
 WIDE = 120
 MIN_LABEL = 11
-BULLET = "- "
+BULLETS = ("- ", "+ ", "* ")
+"""How an item of a list begins; lines after its first are indented."""
 SGR: dict[Mood, str] = {"plain": "", "good": "32", "bad": "31", "unsure": "33", "quiet": "2", "strong": "1"}
 """Parameters of the escape sequence "select graphic rendition" (ECMA-48)."""
 
@@ -141,8 +142,8 @@ def _prose(prose: Prose, columns: int, label: int) -> Iterator[Line]:
     if prose.label:
         row = (Cell(prose.label, "strong"), Cell(prose.text, prose.mood))
         return _rows([row], columns, label=label)
-    if prose.text.startswith(BULLET):
-        row = (Cell("-", prose.mood), Cell(prose.text.removeprefix(BULLET), prose.mood))
+    if prose.text.startswith(BULLETS):
+        row = (Cell(prose.text[0], prose.mood), Cell(prose.text[2:], prose.mood))
         return _rows([row], columns, gap=1)
     return _rows([(Cell(prose.text, prose.mood),)], columns, unbroken=())
 

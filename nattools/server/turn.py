@@ -246,8 +246,8 @@ class TurnServer:
         allocation.ports.update(ports)
         for port in ports.values():
             self._relayed[spec.protocol][port.local] = allocation
-        more = unavailable_families(spec.unavailable, t.FAMILY_NOT_SUPPORTED)
-        more += unavailable_families(missing, t.INSUFFICIENT_CAPACITY)
+        more = unavailable_families(order.request, spec.unavailable, t.FAMILY_NOT_SUPPORTED)
+        more += unavailable_families(order.request, missing, t.INSUFFICIENT_CAPACITY)
         if next_port is not None:
             more.append((c.RESERVATION_TOKEN, self._reserve(next_port, allocation, now)))
         return self._allocated(order.request, allocation, allocation.user, now, more)

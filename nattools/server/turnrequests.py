@@ -86,11 +86,13 @@ def _families(
 ) -> tuple[tuple[Family, ...], tuple[Family, ...]]:
     """Those to allocate, and those that there are not."""
     requested = request.get(c.REQUESTED_ADDRESS_FAMILY) is not None
-    additional = request.get(c.ADDITIONAL_ADDRESS_FAMILY) is not None
+    additional = wants_both(request)
     token, even = request.reservation_token, request.even_port
     if token is not None and (even is not None or requested or additional):
         raise TurnError(t.BAD_REQUEST)
-    if additional and (requested or even or request.additional_family != 6):
+    if additional and (
+        requested or even or 6 not in (request.additional_family, request.old_additional_family)
+    ):
         raise TurnError(t.BAD_REQUEST)
     family = request.requested_family if requested else 4
     wanted: tuple[Family | None, ...] = (4, 6) if additional else (family,)
@@ -98,6 +100,12 @@ def _families(
     if not there and token is None:
         raise TurnError(t.FAMILY_NOT_SUPPORTED)
     return there, tuple(each for each in wanted if each is not None and each not in families)
+
+
+def wants_both(request: stun.Message) -> bool:
+    """Is another address asked for, by either number of the attribute?"""
+    numbers = (c.ADDITIONAL_ADDRESS_FAMILY, c.OLD_ADDITIONAL_ADDRESS_FAMILY)
+    return any(request.get(each) is not None for each in numbers)
 
 
 def granted_lifetime_s(request: stun.Message) -> int:
@@ -110,9 +118,11 @@ def lifetime(seconds: float) -> Attribute:
     return c.LIFETIME, max(0, int(seconds)).to_bytes(4, "big")
 
 
-def unavailable_families(families: Iterable[Family], code: int) -> list[Attribute]:
-    """ADDRESS-ERROR-CODE of a dual allocation."""
-    return [(c.ADDRESS_ERROR_CODE, turn.pack_address_error(each, code, t.REASONS[code])) for each in families]
+def unavailable_families(request: stun.Message, families: Iterable[Family], code: int) -> list[Attribute]:
+    """ADDRESS-ERROR-CODE of a dual allocation, by the number that goes with the request's."""
+    old = request.get(c.ADDITIONAL_ADDRESS_FAMILY) is None
+    number = c.OLD_ADDRESS_ERROR_CODE if old else c.ADDRESS_ERROR_CODE
+    return [(number, turn.pack_address_error(each, code, t.REASONS[code])) for each in families]
 
 
 def success(request: stun.Message, user: User, attributes: Iterable[Attribute] = ()) -> bytes:

@@ -15,6 +15,8 @@ from nattools.watch.sleepmeter import Clock, SleepMeter
 
 EVERY_S = 10.0
 """Well below the shortest lifetime that a NAT may have (RFC 4787 4.3)."""
+_LATE_S = 10.0
+"""Two such waits are still shorter than any lifetime (RFC 4787 REQ-5)."""
 _RTO_S, _COPIES, _PATIENCE = 0.5, 4, 2
 Said = Callable[[Statement, str, str | float | None, str | float | None], None]
 """Hears of an event: what happened, to what, what was before and what is now."""
@@ -60,7 +62,10 @@ class KeptFlow:
             began = last = loop.time()
             meter = SleepMeter(self._clock)
             while first is not None:
+                asked = loop.time()
                 await asyncio.sleep(EVERY_S)
+                if loop.time() - asked > EVERY_S + _LATE_S:
+                    return True
                 seen = await self._ask(socket, server)
                 renewed = seen is None and await self._answers_another(server)
                 if meter.slept_s():

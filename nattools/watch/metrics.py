@@ -57,8 +57,12 @@ class Metrics:
 
 
 def _of_report(report: Report, families: dict[str, list[str]]) -> None:
+    told: set[tuple[str, ...]] = set()
+
     def add(name: str, labels: dict[str, str], value: float | bool | None) -> None:
-        if value is not None:
+        key = (name, *labels.values())
+        if value is not None and key not in told:  # of a relay's families the better one, which comes first
+            told.add(key)
             families[name].append(_sample(name, labels, value))
 
     for lane in _LANES:

@@ -1,4 +1,5 @@
-"""The machine's sleep, which the event loop's clock does not count on Linux and macOS."""
+"""When a watch was not awake: the machine's sleep, which the event loop's clock does not count on Linux and
+macOS, and what it does count: the program stood still, by Ctrl-Z or with its virtual machine."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ Clock = Callable[[], float]
 """Seconds since some moment."""
 SHORTEST_S = 5.0
 """A shorter sleep is none: no NAT forgets anything meanwhile, and clocks may differ a little."""
+
+_TICK_S, _LATE_S = 5.0, 15.0
+"""A busy machine may be so late as this."""
 
 _CLOCKS = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}
 
@@ -36,3 +40,30 @@ class SleepMeter:
 
     def _lead(self) -> float:
         return self._clock() - asyncio.get_running_loop().time()
+
+
+class StandstillMeter:
+    """Tells how long the program stood still, though the running loop's clock went on. `run` has to run."""
+
+    def __init__(self) -> None:
+        self._stood_s = 0.0
+        self._ticked_at = asyncio.get_running_loop().time()
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._tick()
+
+    def stood_s(self) -> float:
+        """Seconds since this was last asked, or since the meter was made; 0 if it did not."""
+        self._tick()
+        stood_s, self._stood_s = self._stood_s, 0.0
+        return stood_s
+
+    def _tick(self) -> None:
+        now = asyncio.get_running_loop().time()
+        late_s = now - self._ticked_at - _TICK_S
+        self._ticked_at = now
+        if late_s >= _LATE_S:
+            self._stood_s += late_s + _TICK_S / 2

@@ -15,7 +15,7 @@ from nattools.model.statement import Statement, Value, statement
 from nattools.net.base import Network
 from nattools.report.comparison import compare
 from nattools.watch.keptflow import KeptFlow
-from nattools.watch.sleepmeter import Clock, SleepMeter
+from nattools.watch.sleepmeter import Clock, SleepMeter, StandstillMeter
 
 Measure = Callable[[], Awaitable[Report]]
 _NOTICED_S = 5.0
@@ -41,7 +41,7 @@ class Watch:
     cannot be made is an event too. It keeps the last report and nothing else.
 
     `clock` goes on while the machine sleeps (None: the loop's, it never sleeps). After a sleep it measures at
-    once, and a measurement in which the machine slept is made anew."""
+    once, and a measurement in which the machine slept is made anew; so after the program stood still."""
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class Watch:
         self._clock = clock or asyncio.get_running_loop().time
         self._sleeps = clock is not None
         self._meter = SleepMeter(self._clock)
+        self._still = StandstillMeter()
         self._began = self._clock()
         self._woke_at: float | None = None
         self._offline_since: float | None = None
@@ -74,9 +75,9 @@ class Watch:
         """Until it is cancelled or stopped, or the time is over."""
         async with asyncio.TaskGroup() as group:
             work = (group.create_task(self._measure_on()), group.create_task(self._stopped.wait()))
-            flow = group.create_task(self._flow.run())
+            beside = (group.create_task(self._flow.run()), group.create_task(self._still.run()))
             await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            for each in (flow, *work):
+            for each in (*beside, *work):
                 each.cancel()
 
     def stop(self) -> None:
@@ -119,12 +120,15 @@ class Watch:
                 return found
 
     def _woke(self) -> bool:
-        """Has the machine slept since this was last asked?"""
-        slept_s = self._meter.slept_s()
+        """Has the machine slept, or the program stood still, since this was last asked?"""
+        slept_s, stood_s = self._meter.slept_s(), self._still.stood_s()
         if slept_s:
             self._woke_at = self._clock()
             self._say(statement("watch-woke", seconds=round(slept_s)), "sleep", None, round(slept_s))
-        return slept_s > 0
+        elif stood_s:
+            about = round(stood_s, -1)
+            self._say(statement("watch-resumed", seconds=about), "standstill", None, about)
+        return slept_s > 0 or stood_s > 0
 
     def _online(self, report: Report) -> None:
         if self._offline_since is not None:

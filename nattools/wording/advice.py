@@ -217,6 +217,11 @@ SENTENCES = {
         "Several external addresses were seen over {transport:upper}: {addresses:list}. The NAT has more "
         "than one, or several ways lead out of this network."
     ),
+    "external-addresses-in-turn": (
+        "Over {transport:upper} several external addresses were seen, one after the other "
+        "({addresses:list}): it may have changed during the measurement. Answers with different ones were "
+        "not compared."
+    ),
     "external-addresses-disputed": (
         "Several external addresses were seen over {transport:upper}, each by another server: "
         "{addresses:list}. Either several ways lead out of this network, or a server is wrong."

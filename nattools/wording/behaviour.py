@@ -84,6 +84,11 @@ SENTENCES = {
     "mapping-stable": "All destinations see the same external port.",
     "addresses-several": "Several external addresses were seen: {addresses:list}.",
     "addresses-paired": "{ports} internal ports all had the external address {address}.",
+    "addresses-in-turn": (
+        "The external address may have changed during the measurement ({addresses:list}): answers from "
+        "before and after cannot be compared."
+    ),
+    "addresses-in-turn-settle": "Measuring again would settle it.",
     "ports-too-few": "Too few internal ports were seen.",
     "port-overloaded": "{external} was given to {ports} internal ports.",
     "parity-changed": "Even ports became odd, or odd ports even.",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 SENTENCES = {
     # as a whole
+    "diff-same-in-common": (
+        "In what both {one} and {other} measure nothing has changed; the rest cannot be compared."
+    ),
     "diff-same": "Nothing has changed beyond what two measurements of one network differ by.",
     "diff-other-network": (
         "These were measured in different networks ({what}): what differs may follow from that."

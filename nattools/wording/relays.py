@@ -89,6 +89,10 @@ SENTENCES = {
     "relay-not-reached": (
         "What is sent through it arrives, but nothing sent to {relayed}, the address that it gives, does."
     ),
+    "relay-other-address": (
+        "It gives the address {relayed}, where nothing arrives; at its own address, {detail}, the same port "
+        "relays."
+    ),
     "relay-inward-only": (
         "What is sent to {relayed}, the address that it gives, arrives, but nothing leaves from there."
     ),

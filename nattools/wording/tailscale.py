@@ -145,6 +145,20 @@ SENTENCES = {
     "peer-expired": "Its key has expired.",
     "renew-key": "Log in again on that machine.",
     "peer-offline": "It is not online.",
+    "peer-client-down": "The program on this machine is not running, or not logged in.",
+    "peer-without-handshake": (
+        "A path was found, and no handshake of WireGuard's has come through it: a firewall on one of the two "
+        "machines, or packets that are too large for the path, stop it."
+    ),
+    "look-at-handshake": (
+        "Let the program's UDP port in on both machines; if it is, make its interface's MTU smaller (1280)."
+    ),
+    "peer-direct-within": (
+        "Packets go to {endpoint}, an address to which {via} has a route. Unless this machine has another "
+        "way there, they go through {via}, and the program calls it direct all the same."
+    ),
+    "peer-trying": "Its program is trying to connect: no path has answered yet, not even through a relay.",
+    "peer-unreached": "Every path was tried and none answered, not even through a relay.",
     "peer-idle": "No packets go there, so no path is chosen.",
     "ping-peer": "tailscale ping {name} makes it choose one.",
     "peer-way-unknown": "The status does not say which path packets take.",
@@ -198,6 +212,31 @@ SENTENCES = {
     "webrtc-opens-no-ports": (
         "Browsers ask no router for a port: a TURN server near both sides keeps the detour short."
     ),
+    "webrtc-failed": "Every pair of addresses was tried, and none answered.",
+    "webrtc-add-turn": (
+        "Check that the page names a TURN server, and that it works from here: nattools relay turn:HOST "
+        "--turn-user NAME:PASSWORD."
+    ),
+    "webrtc-relays-alone": (
+        "This side offered relayed addresses alone: the page or the browser's settings want it so "
+        "(iceTransportPolicy), whatever the networks allow."
+    ),
+    "webrtc-permit-others": "Have whoever runs the page permit all candidates, if a direct path is wanted.",
+    # the programs themselves
+    "client-down": "The client of {name} is not running or not logged in: nobody is reached before it is.",
+    "client-stopped": "Its client is switched off.",
+    "client-logged-out": "Its client is logged out.",
+    "client-unapproved": "Its client waits for an administrator to approve this machine.",
+    "client-of-another-user": "Its client is in use by another user of this machine.",
+    "client-starting": "Its client is starting.",
+    "client-without-management": "Its client has no connection to its management server.",
+    "client-without-roots": (
+        "No root server answers ZeroTier: new peers are not found, and none can be relayed to."
+    ),
+    "client-complains": "It says itself: {text}.",
+    "client-start": "Start it, or log in: {command}.",
+    "client-approve": "Approve this machine in the admin console.",
+    "client-let-roots": "Have this network let UDP out to port 9993, or set ZeroTier's TCP relay.",
     # addresses of kubo's
     "address-of-relay": "An address through a relay ({relay}).",
     "address-untested": "Nobody has tried it yet: AutoNAT asks several servers, one after the other.",

@@ -7,6 +7,7 @@ SENTENCES = {
     "watch-offline": "Nothing can be measured: {why}.",
     "watch-online": "Measuring works again, after {seconds:about}.",
     "watch-woke": "This machine slept for {seconds:about}. Measuring again.",
+    "watch-resumed": "This program was stopped for {seconds:about}. Measuring again.",
     "watch-server-gone": "{server} ({address}) no longer answers.",
     "watch-server-back": "{server} ({address}) answers again.",
     "watch-flow-died": (

@@ -24,9 +24,9 @@ SECRET = "shared with whoever hands out credentials"
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     cert, key = certificate(tmp_path_factory.mktemp("tls"))
     options = ["--relay", "--turn-user", "user:pass", "--turn-secret", SECRET]
-    command = [sys.executable, "-m", "nattools", "serve", "--listen", HOST, "--port", "0", *options]
+    command = [sys.executable, "-m", "nattools", "serve", "--listen", HOST, "--listen", "::1", "--port", "0"]
     process = subprocess.Popen(
-        [*command, "--tls-cert", cert, "--tls-key", key], stderr=subprocess.PIPE, text=True
+        [*command, *options, "--tls-cert", cert, "--tls-key", key], stderr=subprocess.PIPE, text=True
     )
     try:
         assert process.stderr is not None
@@ -50,9 +50,23 @@ def uclient(port: int, *options: str) -> str:
     return finished.stdout + finished.stderr
 
 
-@pytest.mark.parametrize("options", ["-y -g", "-y -s -G", "-y -t -D", "-T", "-T -S"])
+COTURNS = (
+    "-y -g",
+    "-y -s -G",
+    "-y -t -D",
+    "-T",
+    "-T -S",
+    "-y -x",
+    "-y -Z",
+    "-y -M",
+    "-y -o http://a -a 1000",
+)
+
+
+@pytest.mark.parametrize("options", COTURNS)
 def test_coturns_client(port: int, options: str) -> None:
-    """Channels, Send, padding, DONT-FRAGMENT, TCP, TLS, and TCP to peers (RFC 6062)."""
+    """Channels, Send, padding, DONT-FRAGMENT, TCP, TLS, TCP to peers (RFC 6062); an IPv6 address, one of each
+    family; what it asks for besides and serve has not: mobility (RFC 8016), ORIGIN, BANDWIDTH."""
     said = uclient(port, "-u", "user", "-w", "pass", *options.split())
     assert "Total lost packets 0 (" in said, said
 

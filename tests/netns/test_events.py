@@ -15,6 +15,7 @@ from nattools.lab.scenario import Scenario
 from nattools.lab.scenariofiles import load, parse
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure
+from nattools.protocols.stun import binding_request, new_transaction_id
 from nattools.trials.eventeffects import EventObserver, end_s, still_lab
 from nattools.trials.viewfromoutside import stun_addresses, view_from_outside
 
@@ -154,18 +155,24 @@ def test_a_kernel_that_behaves_otherwise_filters_otherwise(backend: Backend) -> 
     change = behaves('filtering = "endpoint-independent"')
     scenario = parse(HOME.format(more="") + "[host.bob]\n" + change, "t.toml")
 
+    server = Endpoint("11.201.0.2", 3478)
+
     async def reached(network: Network, stranger: Network) -> bool:
         socket, other = await network.open_udp(family=4), await stranger.open_udp(family=4)
-        heard = asyncio.Event()
-        socket.on_datagram = lambda data, source: heard.set() if source.host == "11.101.0.2" else None
-        socket.send(b"out", stun_addresses(scenario, lab.layout)[0])
-        await asyncio.sleep(0.1)
+        came: asyncio.Queue[Endpoint] = asyncio.Queue()
+        socket.on_datagram = lambda data, source: came.put_nowait(source)
+        heard = []
         for _ in range(3):
-            other.send(b"in", Endpoint("11.1.0.2", socket.local.port))
-            await asyncio.sleep(0.1)
+            # what the stranger said before that has arrived when the answer comes, or never will
+            socket.send(binding_request(new_transaction_id()), server)
+            async with asyncio.timeout(LIMIT_S):
+                while heard[-1:] != [server]:
+                    heard.append(await came.get())
+            heard.append(Endpoint("11.1.0.2", socket.local.port))
+            other.send(b"in", heard[-1])
         socket.close()
         other.close()
-        return heard.is_set()
+        return "11.101.0.2" in [each.host for each in heard]
 
     async def main() -> list[bool]:
         alice, bob = lab.network("alice"), lab.network("bob")

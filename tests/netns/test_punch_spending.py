@@ -41,6 +41,8 @@ table ip counted {
 """
 TOLD = re.compile(r"at\s+most\s+([\d,]+)\s+packets\s+a\s+day\s+go\s+to\s+at\s+most\s+(\d+)\s+addresses")
 ATTACK_S = 8.0
+LIMIT_S = 90.0
+"""So long an attack may take, on a busy machine, until anything comes of it."""
 
 
 def count(lab: NetnsLab) -> None:
@@ -58,18 +60,28 @@ def counted(lab: NetnsLab) -> dict[str, int]:
     return {each["elem"]["val"]: each["elem"]["counter"]["packets"] for each in elements}
 
 
+def worth_counting(lab: NetnsLab) -> bool:
+    """Has the attack had an effect?"""
+    victims = counted(lab)
+    return len(victims) > 5 and sum(victims.values()) > 100
+
+
 def spent(both: Pair, alice: Side, attack: Callable[[Side], None]) -> None:
     """Alice spends something, and no more than she was told."""
     count(both.lab)
     attack(alice)
     time.sleep(ATTACK_S)
+    until = time.monotonic() + LIMIT_S
+    while not worth_counting(both.lab) and time.monotonic() < until:
+        time.sleep(0.2)
     alice.process.terminate()
     alice.end()
     told = [tuple(int(each.replace(",", "")) for each in found) for found in TOLD.findall(alice.said)]
     packets, addresses = told[-1]
     victims = counted(both.lab)
-    assert 5 < len(victims) <= addresses
-    assert 100 < sum(victims.values()) <= packets
+    assert worth_counting(both.lab)
+    assert len(victims) <= addresses
+    assert sum(victims.values()) <= packets
 
 
 def test_a_peer_who_loses_each_path_and_names_new_victims(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class Attacked(NamedTuple):
     def attacks(self, seconds: float, *names: str) -> subprocess.Popen[bytes]:
         """Begin these, in a process of its own."""
         program = [sys.executable, str(ATTACKERS), str(self.port), str(seconds), *names]
-        return subprocess.Popen(self.place.inside(self.place.world, *program))
+        return subprocess.Popen(self.place.inside(self.place.world, *program), stdout=subprocess.PIPE)
 
     @property
     def network(self) -> HostNetwork:
@@ -74,7 +74,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
             assert "is ready" in process.stderr.readline()
             attacked = Attacked(3478, process.pid, place)
             # what is opened and imported once is there then
-            assert attacked.attacks(2, *ATTACKS).wait(60) == 0
+            with attacked.attacks(2, *ATTACKS) as attackers:
+                assert attackers.wait(60) == 0
             asyncio.run(_two_meet(attacked))
             yield attacked
         finally:
@@ -130,15 +131,15 @@ async def _beside(server: Attacked) -> tuple[list[float], float]:
 def test_the_others_are_served_and_nothing_stays_behind(server: Attacked, names: list[str]) -> None:
     files, resident = descriptors(server.pid), resident_mib(server.pid)
     before_s = asyncio.run(_round_trips_s(server, min(SECONDS, 3)))
-    attackers = server.attacks(SECONDS + 1, *names)
-    try:
-        time.sleep(0.5)
-        round_trips_s, meeting_s = asyncio.run(_beside(server))
-        most, during = descriptors(server.pid), resident_mib(server.pid)
-        assert attackers.wait(60) == 0
-    finally:
-        attackers.kill()
-        attackers.wait()
+    with server.attacks(SECONDS + 1, *names) as attackers:
+        assert attackers.stdout is not None
+        try:
+            assert attackers.stdout.readline() == b"begun\n"
+            round_trips_s, meeting_s = asyncio.run(_beside(server))
+            most, during = descriptors(server.pid), resident_mib(server.pid)
+            assert attackers.wait(60) == 0
+        finally:
+            attackers.kill()
     patience = time.monotonic() + 60
     while descriptors(server.pid) > files and time.monotonic() < patience:
         time.sleep(0.1)

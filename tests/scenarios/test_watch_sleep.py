@@ -1,11 +1,15 @@
-"""A watch on a machine that sleeps: the event loop's clock stands still meanwhile, as on Linux."""
+"""A watch on a machine that sleeps (the event loop's clock stands still meanwhile, as on Linux), one that is
+stopped itself, and a wall clock that is set."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
 
 import pytest
 
+from nattools.engine import run
 from nattools.engine.run import measure
 from nattools.lab.scenariofiles import parse
 from nattools.lab.sim.simlab import SimLab
@@ -42,6 +46,11 @@ class Sleeper:
     def sleep(self, seconds: float) -> None:
         """Sleep so long, while the NAT forgets what is not refreshed."""
         self.asleep_s += seconds
+        self.lab.restart("home")
+
+    def stand_still(self, seconds: float) -> None:
+        """As after Ctrl-Z: the clock goes on, and nothing else."""
+        self.lab.loop.now += seconds
         self.lab.restart("home")
 
     def watch(self, for_s: float, when: dict[float, Callable[[], None]]) -> list[str]:
@@ -107,3 +116,48 @@ def test_clocks_that_differ_a_little_are_no_sleep(sleeper: Sleeper) -> None:
 
     when: dict[float, Callable[[], None]] = {at_s: drift for at_s in range(100, 7000, 100)}
     assert sleeper.watch(2 * HOUR_S, when) == ["watch-began"]
+
+
+def test_a_program_that_was_stopped_measures_at_once_and_blames_no_nat(sleeper: Sleeper) -> None:
+    codes = sleeper.watch(4 * HOUR_S, {HOUR_S + 1000: lambda: sleeper.stand_still(600)})
+    assert codes == ["watch-began", "watch-resumed"]
+    assert sentence(sleeper.events[1].says) == "This program was stopped for 10 min. Measuring again."
+    assert sleeper.began[2] == pytest.approx(HOUR_S + 1600, abs=12)
+
+
+def test_a_measurement_in_which_the_program_was_stopped_is_made_anew(sleeper: Sleeper) -> None:
+    def stop() -> None:
+        if len(sleeper.began) == 2:
+            sleeper.lab.loop.call_later(0.3, sleeper.stand_still, 600.0)
+
+    sleeper.while_measuring = stop
+    assert sleeper.watch(2.5 * HOUR_S, {}) == ["watch-began", "watch-resumed"]
+    assert len(sleeper.began) == len(sleeper.reports) + 1 == 4
+
+
+def test_a_busy_machine_has_not_stopped(sleeper: Sleeper) -> None:
+    def hold_up() -> None:
+        sleeper.lab.loop.now += 4.0
+
+    when: dict[float, Callable[[], None]] = {at_s: hold_up for at_s in range(100, 7000, 100)}
+    assert sleeper.watch(2 * HOUR_S, when) == ["watch-began"]
+
+
+@pytest.mark.parametrize("jump_s", [-7200.0, 7200.0])
+def test_a_wall_clock_that_is_set_is_nothing_to_a_watch(
+    sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    def set_it() -> None:
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + jump_s)
+        monkeypatch.setattr(run, "datetime", SetClock)
+
+    class SetClock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> SetClock:
+            return super().now(tz) + timedelta(seconds=jump_s)
+
+    assert sleeper.watch(3 * HOUR_S, {HOUR_S + 1000: set_it}) == ["watch-began"]
+    started = [datetime.fromisoformat(each.started) for each in sleeper.reports if each is not None]
+    assert (started[-1] - started[0]).total_seconds() == pytest.approx(jump_s, abs=60)
+    assert len(sleeper.began) == 4

@@ -86,8 +86,9 @@ questions, earlier copies may still have been under way when one was answered: t
 
 
 class BindingAnswer(msgspec.Struct, frozen=True):
-    """A plain Binding question that was answered: what `asked` said of `local`. `prompt`: every copy sent
-    was answered, so that the external port was taken when `at_s` says."""
+    """A plain Binding question that was answered: what `asked` said of `local`. It was asked at `at_s`, and
+    answered by `until_s`. `prompt`: every copy sent was answered, so that the external port was taken when
+    `at_s` says."""
 
     id: int
     at_s: float
@@ -96,6 +97,7 @@ class BindingAnswer(msgspec.Struct, frozen=True):
     asked: Endpoint
     mapped: Endpoint
     prompt: bool
+    until_s: float
 
 
 class PathEvidence(msgspec.Struct, frozen=True, dict=True):
@@ -198,7 +200,9 @@ def _answer(binding: Binding) -> tuple[BindingAnswer | None, str | None]:
         return _NO_ANSWER
     prompt, local, seen = binding.received >= binding.sent, read_endpoint(binding.local), as_ipv4(mapped)
     why = why_impossible(seen, asked, local, unmasked=binding.unmasked == binding.mapped)
-    return BindingAnswer(binding.id, binding.at_s, binding.purpose, local, asked, seen, prompt), why
+    at_s = binding.at_s
+    until_s = at_s + (binding.waited_s if binding.rtt_s is None else binding.rtt_s)
+    return BindingAnswer(binding.id, at_s, binding.purpose, local, asked, seen, prompt, until_s), why
 
 
 def doubt(binding: Binding) -> Statement | None:

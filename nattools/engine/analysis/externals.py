@@ -10,6 +10,7 @@ is accused.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import combinations
 from math import comb
 
 import msgspec
@@ -24,13 +25,15 @@ from nattools.model.statement import Statement, statement
 class ExternalAddresses(msgspec.Struct, frozen=True):
     """`hosts`: the external addresses that are not ruled out, the one with most witnesses first. `agreed`:
     those that are proven. `outvoted`: answers that are not believed. `since`: when the one address gave way
-    to another, in the middle of the measurement, and only later answers count. `notices`: who disagrees with
-    whom."""
+    to another, in the middle of the measurement, and only later answers count. `in_turn`: none of several
+    was seen both before and after another, so that one may have given way to the other, and that an own port
+    had one and then the other tells nothing of how the NAT maps. `notices`: who disagrees with whom."""
 
     hosts: tuple[str, ...] = ()
     agreed: frozenset[str] = frozenset()
     outvoted: tuple[BindingAnswer, ...] = ()
     since: float | None = None
+    in_turn: bool = False
     notices: tuple[Statement, ...] = ()
 
     @property
@@ -75,12 +78,12 @@ def external(path: PathEvidence, twin: PathEvidence) -> ExternalAddresses:
     named = _named(path, path.answers)
     ranked = sorted(named, key=lambda host: named[host].weight, reverse=True)
     if len(ranked) < 2:
-        return ExternalAddresses(tuple(ranked), frozenset(ranked), (), None, tuple(notices))
+        return ExternalAddresses(tuple(ranked), frozenset(ranked), notices=tuple(notices))
     since = _changed(path.answers)
     if since is not None:
         now = _named(path, [answer for answer in path.answers if answer.at_s >= since])
         notices.append(statement("external-address-changed", addresses=tuple(ranked), at_s=since))
-        return ExternalAddresses(tuple(sorted(now)), frozenset(now), (), since, tuple(notices))
+        return ExternalAddresses(tuple(sorted(now)), frozenset(now), since=since, notices=tuple(notices))
     fickle = _fickle(path) | _fickle(twin) | _erratic(path)
     agreed = (_proven(path, fickle) | _proven(twin, fickle)) & named.keys()
     out = {host for host in ranked[1:] if host not in agreed and named[host].servers <= fickle}
@@ -88,8 +91,20 @@ def external(path: PathEvidence, twin: PathEvidence) -> ExternalAddresses:
     if len(kept) == 1:
         agreed.update(kept)
     outvoted = tuple(answer for answer in path.answers if answer.mapped.host in out)
-    notices += _disputes(path, kept, agreed, outvoted)
-    return ExternalAddresses(kept, frozenset(agreed), outvoted, None, tuple(notices))
+    in_turn = len(kept) > 1 and _in_turn([*path.answers, *twin.answers], kept)
+    notices += _disputes(path, kept, agreed, outvoted, in_turn=in_turn)
+    return ExternalAddresses(kept, frozenset(agreed), outvoted, None, in_turn, tuple(notices))
+
+
+def _in_turn(answers: list[BindingAnswer], hosts: tuple[str, ...]) -> bool:
+    """Is there no pair of addresses of which each was seen by a question that was put after an answer with
+    the other had come?"""
+
+    def after(one: str, other: str) -> bool:
+        asked = max(answer.at_s for answer in answers if answer.mapped.host == one)
+        return asked > min(answer.until_s for answer in answers if answer.mapped.host == other)
+
+    return not any(after(one, other) and after(other, one) for one, other in combinations(hosts, 2))
 
 
 def _named(path: PathEvidence, answers: list[BindingAnswer]) -> dict[str, _Witnesses]:
@@ -194,7 +209,12 @@ def _rewritten(path: PathEvidence) -> Statement | None:
 
 
 def _disputes(
-    path: PathEvidence, kept: tuple[str, ...], agreed: set[str], outvoted: tuple[BindingAnswer, ...]
+    path: PathEvidence,
+    kept: tuple[str, ...],
+    agreed: set[str],
+    outvoted: tuple[BindingAnswer, ...],
+    *,
+    in_turn: bool,
 ) -> list[Statement]:
     outliers: dict[Endpoint, str] = {answer.asked: answer.mapped.host for answer in outvoted}
     found = [
@@ -202,7 +222,8 @@ def _disputes(
         for asked, host in outliers.items()
     ]
     if len(kept) > 1:
-        code = "external-addresses-several" if agreed.issuperset(kept) else "external-addresses-disputed"
+        several = "external-addresses-in-turn" if in_turn else "external-addresses-several"
+        code = several if agreed.issuperset(kept) else "external-addresses-disputed"
         found.append(statement(code, transport=path.transport, addresses=kept))
     return found
 
@@ -226,6 +247,8 @@ def pooling(path: PathEvidence, outside: ExternalAddresses, nat: bool | None) ->
     if outside.disputed:
         disputed = statement("mapping-addresses-disputed", addresses=outside.hosts)
         return PoolingFinding("unknown", ids, (disputed,))
+    if outside.in_turn:
+        return PoolingFinding("unknown", ids, (statement("addresses-in-turn", addresses=outside.hosts),))
     seen: dict[str, dict[str, set[Endpoint | None]]] = defaultdict(lambda: defaultdict(set))
     for answer in answers:
         seen[answer.asked.host][answer.mapped.host].add(answer.local)

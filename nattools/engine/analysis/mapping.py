@@ -15,6 +15,7 @@ from nattools.model.observation import Idle
 from nattools.model.statement import Reason, statement
 
 _SETTLE = statement("mapping-settle")
+_AGAIN = statement("addresses-in-turn-settle")
 
 
 def translated(path: PathEvidence, answer: BindingAnswer) -> bool | None:
@@ -80,7 +81,8 @@ def mapping(path: PathEvidence, outside: ExternalAddresses, nat: bool | None) ->
     tally = _Tally()
     moved: list[BindingAnswer] = []
     for group in _by_local(path, outside).values():
-        moved += _judge(group, outside, tally)
+        for part in _parts(group, outside):
+            moved += _judge(part, outside, tally)
     return _conclude(path, tally, tuple(moved), outside)
 
 
@@ -95,6 +97,17 @@ def _by_local(path: PathEvidence, outside: ExternalAddresses) -> dict[Endpoint, 
         if len(destinations) > 1:
             groups[local] = [_usual(answers) for answers in destinations.values()]
     return groups
+
+
+def _parts(group: list[BindingAnswer], outside: ExternalAddresses) -> list[list[BindingAnswer]]:
+    """What can be compared: all, or where one external address may have given way to another, the answers
+    with each."""
+    if not outside.in_turn or outside.disputed:
+        return [group]
+    parts: dict[str, list[BindingAnswer]] = defaultdict(list)
+    for answer in group:
+        parts[answer.mapped.host].append(answer)
+    return [part for part in parts.values() if len(part) > 1]
 
 
 def _usual(answers: list[BindingAnswer]) -> BindingAnswer:
@@ -162,6 +175,8 @@ def _conclude(
 def _why_nothing(tally: _Tally, outside: ExternalAddresses) -> Reason:
     if len(outside.hosts) > 1 and len(outside.agreed) < len(outside.hosts):
         return statement("mapping-addresses-disputed", addresses=outside.hosts), _SETTLE
+    if outside.in_turn:
+        return statement("addresses-in-turn", addresses=outside.hosts), _AGAIN
     if tally.same_for_ports:
         return statement("mapping-one-address"), _SETTLE
     return statement("mapping-one-destination"), _SETTLE

@@ -7,16 +7,25 @@ from ipaddress import ip_address, ip_network
 
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.overlayremedies import helps_with
+from nattools.engine.analysis.overlaystates import is_down
 from nattools.model.endpoint import family_of, read_endpoint
 from nattools.model.nat import Nat
 from nattools.model.overlay import OverlayPeer, OverlayStatus
 from nattools.model.statement import Reason, Statement, statement
-from nattools.model.tailscale import TailnetPeer, TailscaleWay
+from nattools.model.tailscale import PeerState, TailnetPeer, TailscaleWay
 from nattools.net.addresses import is_public
 from nattools.traversal.side import moving
 
 _BLOCKED = "udp blocked"
-_DIRECT: Mapping[str, bool | None] = {"direct": True, "relay": False, "peer-relay": False}
+_NOW: Mapping[str, PeerState] = {
+    "direct": "direct",
+    "relay": "relayed",
+    "peer-relay": "relayed",
+    "none": "idle",
+    "trying": "trying",
+    "failed": "failed",
+}
+_DIRECT: Mapping[PeerState, bool | None] = {"direct": True, "relayed": False}
 
 
 def explained(
@@ -26,14 +35,28 @@ def explained(
     if own.program == "kubo":
         return _address(findings, peer)
     reason, remedy = _why(findings, ways, own, peer)
+    now = _now(own, peer, reason)
     return TailnetPeer(
         name=peer.name,
-        direct=_DIRECT.get(peer.path),
+        direct=_DIRECT.get(now),
+        now=now,
         relay=peer.relay,
         endpoint=peer.endpoint,
         reason=reason,
         remedy=remedy,
     )
+
+
+def _now(own: OverlayStatus, peer: OverlayPeer, reason: Reason) -> PeerState:
+    """What its program says, unless something else that it says speaks against it."""
+    code = reason[0].code if reason else ""
+    if code in ("peer-without-handshake", "peer-direct-within"):
+        return "doubtful"
+    if code in ("peer-expired", "peer-offline"):
+        return "offline"
+    if code == "peer-client-down":
+        return "unknown"
+    return _NOW.get(peer.path, "unknown")
 
 
 def _address(findings: Findings, peer: OverlayPeer) -> TailnetPeer:
@@ -53,6 +76,7 @@ def _address(findings: Findings, peer: OverlayPeer) -> TailnetPeer:
     return TailnetPeer(
         name=peer.name,
         direct=False if peer.path == "relay" else peer.reachable,
+        now="relayed" if peer.path == "relay" else "unknown",
         relay=peer.relay,
         endpoint=peer.endpoint,
         reason=(told,),
@@ -63,12 +87,18 @@ def _address(findings: Findings, peer: OverlayPeer) -> TailnetPeer:
 def _why(
     findings: Findings, ways: Mapping[str, TailscaleWay], own: OverlayStatus, peer: OverlayPeer
 ) -> tuple[Reason, Reason]:
+    if is_down(own):
+        return (statement("peer-client-down"),), ()
+    if peer.handshake is False and peer.path in ("direct", "relay"):
+        return (statement("peer-without-handshake"),), (statement("look-at-handshake"),)
     if peer.path == "direct":
-        return (statement("peer-is-direct", endpoint=peer.endpoint),), ()
+        return _direct(findings, own, peer), ()
     if peer.expired:
         return (statement("peer-expired"),), (statement("renew-key"),)
     if peer.online is False:
         return (statement("peer-offline"),), ()
+    if peer.path in ("trying", "failed"):
+        return _unconnected(findings, ways, own, peer)
     if peer.path in ("none", "unknown"):
         told = statement("peer-idle" if peer.path == "none" else "peer-way-unknown")
         return (told,), ((statement("ping-peer", name=peer.name),) if own.program == "tailscale" else ())
@@ -78,9 +108,41 @@ def _why(
     near = _neighbour(findings, peer)
     if near is not None:
         return (*relays, statement("peer-near", endpoint=near)), (statement("look-at-lan"),)
+    if peer.relayed_alone:
+        return (*relays, statement("webrtc-relays-alone")), (statement("webrtc-permit-others"),)
     if own.program == "zerotier":
         relays = (*relays, statement("relayed-or-idle"))
     return _by_networks(findings, ways, own, peer, relays)
+
+
+def _direct(findings: Findings, own: OverlayStatus, peer: OverlayPeer) -> Reason:
+    """Directly, unless the address is one to which another peer has a route: then packets may go through
+    that peer's tunnel, and the program calls it direct all the same."""
+    at = read_endpoint(peer.endpoint)
+    if at is None or any(_same_network(mine, at.host) for mine in findings.own_addresses(4)):
+        return (statement("peer-is-direct", endpoint=peer.endpoint),)
+    via = next((one.name for one in own.peers if one is not peer and _routes_to(one, at.host)), None)
+    if via is None:
+        return (statement("peer-is-direct", endpoint=peer.endpoint),)
+    return (statement("peer-direct-within", endpoint=peer.endpoint, via=via),)
+
+
+def _routes_to(peer: OverlayPeer, host: str) -> bool:
+    try:
+        return any(ip_address(host) in ip_network(each) for each in (*peer.routes, *peer.addresses))
+    except ValueError:
+        return False
+
+
+def _unconnected(
+    findings: Findings, ways: Mapping[str, TailscaleWay], own: OverlayStatus, peer: OverlayPeer
+) -> tuple[Reason, Reason]:
+    """No path has answered, not even one through a relay."""
+    if peer.path == "trying":
+        return (statement("peer-trying"),), ()
+    if own.program == "webrtc":
+        return (statement("webrtc-failed"),), (statement("webrtc-add-turn"),)
+    return _by_networks(findings, ways, own, peer, (statement("peer-unreached"),))
 
 
 def _relays(own: OverlayStatus, peer: OverlayPeer) -> tuple[Statement, ...]:

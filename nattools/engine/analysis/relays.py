@@ -30,6 +30,7 @@ _CASES: dict[RelayCause, tuple[str, str, str]] = {
     "closed": ("connection closed", "relay-closed", _ASK),
     "nothing-relayed": ("relays nothing", "relay-nothing-relayed", "relay-open-range"),
     "not-reached": ("not reached from outside", "relay-not-reached", "relay-open-range"),
+    "other-address": ("wrong address", "relay-other-address", "relay-set-external"),
     "inward-only": ("inward only", "relay-inward-only", "relay-open-range"),
     "private-address": ("private address", "relay-private-address", "relay-set-external"),
     "missing": ("missing", "relay-missing", "relay-install-derp"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nattools.engine.analysis import netchecks
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.overlaypeers import explained
+from nattools.engine.analysis.overlaystates import is_down, own_state
 from nattools.engine.analysis.tailnetclashes import JoinedTailnet, conflicts, overlaps
 from nattools.engine.analysis.tailscaleadvice import actions, beyond_netcheck, overall
 from nattools.engine.analysis.tailscalepaths import direct_with
@@ -49,6 +50,7 @@ def tailscale(findings: Findings) -> Tailscale:
         conflicts=wanted,
         direct_with=ways,
         reason=(
+            *(statement("client-down", name=one.name) for one in joined if is_down(one.status)),
             *([statement("ts-clashes")] if clashes else []),
             *overall(findings, ways, programs),
         ),
@@ -81,7 +83,8 @@ def _tailnet(findings: Findings, ways: dict[str, TailscaleWay], asked: TailnetAs
     rows = netchecks.region_rows(findings, asked.number, asked.regions)
     relay = _home_relay(findings, asked, 0 if check is None else check.PreferredDERP)
     control_said = _control(control)
-    reason, remedy = list(control_said[0]), list(control_said[1])
+    state_said = ((), ()) if status is None else own_state(status)
+    reason, remedy = [*state_said[0], *control_said[0]], [*state_said[1], *control_said[1]]
     if asked.problem:
         reason.append(statement("ts-map-missing", map=asked.map, detail=asked.problem))
         remedy.append(statement("ts-name-map"))

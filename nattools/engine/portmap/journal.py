@@ -309,9 +309,12 @@ class MemoryJournal(Journal):
 
 
 def is_same(note: JournalEntry, granted: Granted | None, other: JournalEntry) -> bool:
-    """Is another note about the same mapping of the same router, by whatever protocol?"""
+    """Is another note about the same mapping of the same router, by whatever protocol? NAT-PMP has one for
+    each inside (RFC 6886 3.3), whatever port that had when it was asked for before."""
     if note.id == other.id or granted is None or other.granted is None:
         return False
+    if note.protocol == other.protocol == "nat-pmp":
+        return shares_inside(note, other)
     one, two = granted, other.granted
     return (note.gateway, one.transport, one.internal, one.external_port) == (
         other.gateway,

@@ -17,7 +17,7 @@ from nattools.probes.portmap import (
     named_gateway,
     owns_address,
 )
-from nattools.probes.portmap.discover import discover
+from nattools.probes.portmap.discover import discover, mapper_unheard
 from nattools.wording.terms import TECHNIQUES
 
 
@@ -78,8 +78,14 @@ async def remove_stale(session: PortmapSession) -> None:
 async def remove(session: PortmapSession, note: JournalEntry) -> Refused | None:
     """Remove a mapping by the journal alone; "not asked" if its router is not here."""
     mapper = await _mapper_for(session, note)
-    if mapper is None and _is_here(session, note):
-        return _unspoken(session, note)
+    gateway = session.gateway(note.wanted.family)
+    if mapper is None and gateway is not None and gateway.address == note.gateway:
+        mapper = mapper_unheard(gateway, note.protocol)
+        if mapper is None or note.wanted.internal.host != gateway.local:
+            return _unspoken(session, note)
+        # it may answer this one question all the same, as where it drops what comes too fast
+        result = await session.remove(HeldMapping(note, mapper, note.wanted, note.granted))
+        return _unspoken(session, note) if result is not None and result.failure == "timeout" else result
     if mapper is None:
         session.record_gap(
             f"Is {_called(note)} gone?",
@@ -92,11 +98,6 @@ async def remove(session: PortmapSession, note: JournalEntry) -> Refused | None:
 
 def _called(note: JournalEntry) -> str:
     return f"the {TECHNIQUES[note.protocol]} mapping of {note.wanted.transport} {note.wanted.internal}"
-
-
-def _is_here(session: PortmapSession, note: JournalEntry) -> bool:
-    gateway = session.gateway(note.wanted.family)
-    return gateway is not None and gateway.address == note.gateway
 
 
 def _unspoken(session: PortmapSession, note: JournalEntry) -> Refused:

@@ -336,11 +336,14 @@ class PortmapSession:
         return held
 
     def _succeed(self, note: JournalEntry, granted: Granted) -> None:
-        """It is the same mapping as one that was made before to stay: one note is enough."""
-        if note.stays:
-            for other in self.journal.others(note, granted):
-                if other.stays and other.protocol == note.protocol != "pcp":
+        """It is the same mapping as one that was made before to stay: one note is enough; where only that one
+        stays, it is what the router has made of it now."""
+        for other in self.journal.others(note, granted):
+            if other.stays and other.protocol == note.protocol != "pcp":
+                if note.stays:
                     self.journal.gone(other)
+                elif note.protocol == "nat-pmp":
+                    self.journal.granted(other, granted)
 
     def _forget(self, held: HeldMapping) -> None:
         self.journal.gone(held.note)

@@ -55,7 +55,7 @@ class RouterTable:
             from nattools.probes.portmap.igdtable import no_such_entry
 
             result = no_such_entry(f"port {granted.external_port} leads to {result.internal}")
-        if isinstance(result, Refused) and result.absent:
+        if isinstance(result, Refused) and result.denied:
             rows, _ = await self.rows_of(wanted)
             here = next((row for row in rows if row.external_port == granted.external_port), None)
             if here is not None:

@@ -29,6 +29,7 @@ from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.netnschanges import NetnsChanges
 from nattools.lab.netns.nft6 import Prefixes
 from nattools.lab.netns.nodesetup import UnpluggedCables, set_up
+from nattools.lab.netns.readiness import await_service, in_service, own6
 from nattools.lab.netns.serverprograms import ServerPrograms
 from nattools.lab.netns.tunnels import TunDevice
 from nattools.lab.netns.userspace import inside_nodes
@@ -216,6 +217,7 @@ class NetnsLab:
                 if spec.nat64.advertised:
                     self._advertise(name, parse_prefix(spec.nat64.prefix))
         processes.await_ready(waiting)
+        self._await_service()
         self._events = EventPlayer(self.scenario, self.changes(), time.monotonic())
 
     def changes(self) -> NetnsChanges:
@@ -264,6 +266,15 @@ class NetnsLab:
             batch.close()
         if any(bridge.lan.multicast == "forgotten" for bridge in self._wiring.bridges):
             time.sleep(2 * wiring.RESPONSE_S)
+
+    def _await_service(self) -> None:
+        batch = NetlinkBatch()
+        try:
+            for node, devices in in_service(self.layout, self._wiring).items():
+                own = own6(self.layout.ports_of(node), self._without.get(node, frozenset()))
+                await_service(batch, node, self._namespaces[node], devices, own)
+        finally:
+            batch.close()
 
     def _open_tunnels(self) -> None:
         """Their process holds them from its fork on."""

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from nattools.lab.layout import Address, Layout, Port
+from nattools.lab.layout import STANDBY_METRIC, Address, Layout, Port
 from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
+from nattools.lab.netns.readiness import await_service, own6
 from nattools.lab.netns.wiring import NOWHERE, Neighbour, NetworkDevice, Wiring
 from nattools.lab.scenario import INTERNET, LanSpec
 from nattools.net.namespace import entered
@@ -60,6 +61,7 @@ def set_up(
             _add_neighbour(batch, neighbour, index)
     for position, port in enumerate(port for port in ports if port.uplink):
         _default_routes(batch, port, index[port.interface], position, without)
+        _standby_route(batch, port, index[port.interface])
     if sum(port.uplink for port in ports) > 1 and ports[0].routing == "by-source":
         for position, port in enumerate(ports):
             _own_table(batch, port, index[port.interface], position)
@@ -109,6 +111,9 @@ class UnpluggedCables:
                 index = socket.if_nametoindex(port.interface)
             (self._plug if link else self._unplug)(batch, node, port, index)
             batch.send(self._namespaces[node])
+            if link:
+                own = own6([port], self._without.get(node, frozenset()))
+                await_service(batch, node, self._namespaces[node], [port.interface], own)
         finally:
             batch.close()
 
@@ -131,6 +136,7 @@ class UnpluggedCables:
         uplinks = [each for each in ports if each.uplink]
         if port in uplinks:
             _default_routes(batch, port, index, uplinks.index(port), without, rules=False)
+            _standby_route(batch, port, index)
         if len(uplinks) > 1 and port.routing == "by-source":
             _own_table(batch, port, index, ports.index(port), rules=False)
 
@@ -210,6 +216,11 @@ def _default_routes(
             if rules:
                 _rule(batch, family, 32764, table=_MAIN_TABLE, suppress_prefixlen=0)
                 _rule(batch, family, 32765, table=_FIRST_TABLE - 1)
+
+
+def _standby_route(batch: NetlinkBatch, port: Port, index: int) -> None:
+    if port.standby is not None:
+        _route(batch, _ALL[4], port.standby, oif=index, priority=STANDBY_METRIC)
 
 
 def _rule(batch: NetlinkBatch, family: int, priority: int, **wanted: Any) -> None:

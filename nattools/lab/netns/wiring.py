@@ -25,6 +25,7 @@ WIRES = "(wires)"
 """The pseudo node in whose namespace the ends of impaired wires lie."""
 NOWHERE = "nowhere"
 DEFAULT_MTU = 1500
+_FIRST_INDEX = 1000
 
 
 class NetworkDevice(msgspec.Struct, frozen=True):
@@ -219,6 +220,9 @@ def plug_in(
     """Make all bridges and cables, each end at once in the namespace where it belongs.
 
     `through`: any of the lab's own namespaces, for the requests to be made from.
+
+    The two ends of a cable have different interface numbers: the kernel tells by these what is a cable, and a
+    change of anything else's carrier may wait for a second (its link watch).
     """
 
     def end(device: NetworkDevice) -> dict[str, Any]:
@@ -229,7 +233,7 @@ def plug_in(
         # what plugs into it may be smaller: the bridge itself keeps an Ethernet's size
         wanted = {**end(bridge), "mtu": DEFAULT_MTU, "br_stp_state": 0, **_snooping(bridge.lan)}
         batch.append(f"make the bridge {bridge.name} of {bridge.node}", "link", **wanted, kind="bridge")
-    for cable in wiring.cables:
+    for index, cable in enumerate(wiring.cables, _FIRST_INDEX):
         what = f"make the cable between {cable.left.node} and {cable.right.node}"
-        batch.append(what, "link", **end(cable.left), kind="veth", peer=end(cable.right))
+        batch.append(what, "link", **end(cable.right), index=index, kind="veth", peer=end(cable.left))
     batch.send(through)

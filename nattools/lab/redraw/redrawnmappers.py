@@ -31,6 +31,8 @@ def draw_mapper(
     if any("IGD:1" in seen.version for seen in offers):
         mapper["igd"] = 1
     faults = _faults(report, offers)
+    if ("nat-pmp" in spoken) != ("pcp" in spoken):  # miniupnpd speaks both or neither: not that router, then
+        faults["announces"] = False
     if faults:
         mapper["faults"] = faults
     table["mapper"] = mapper

@@ -230,7 +230,8 @@ def _turn_fault(relay: Relay) -> str | None:
     names = {
         "relays nothing": "drops",
         "private address": "private-address",
-        "not reached": "not-reached",
+        "not reached from outside": "not-reached",
+        "wrong address": "other-address",
     }
     return None if relay.error is None else names.get(relay.error.name)
 

@@ -10,9 +10,10 @@ import msgspec
 from nattools.errors import ProtocolError, UsageError
 from nattools.lab.layout import Layout
 from nattools.lab.nat.bindings import Forwards
+from nattools.lab.routers.httpserving import read_request, send_reply
 from nattools.lab.routers.igddevice import PORT, HttpReply
 from nattools.lab.routers.portcontrol import ANNOUNCE_GROUPS, EpochCounter, PortControlServer
-from nattools.lab.routers.routerbehaviour import Framing, Protocols, RouterBehaviour
+from nattools.lab.routers.routerbehaviour import Protocols, RouterBehaviour
 from nattools.lab.routers.table import MappingTable
 from nattools.lab.routers.upnp import UpnpServer
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
@@ -20,11 +21,9 @@ from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.model.portmapping import MappingProtocol
 from nattools.net.base import Network, TcpListener, TcpStream, UdpSocket
 from nattools.protocols import natpmp, ssdp
-from nattools.protocols.headers import parse_head, split_head
 from nattools.server.connections import BackgroundTasks
 
-_MOST_PARTS = 400
-_PART = 200
+_LEFT_OPEN = ("left open", "too long", "keep-alive")
 _LEFT_OPEN_S = 20
 
 
@@ -42,6 +41,7 @@ class FakeRouter:
         now = asyncio.get_running_loop().time()
         self.behaviour = behaviour
         self.requests: list[str] = []
+        self.restarts = 0
         self.table = MappingTable(behaviour, external, forwards)
         self._network = network
         self._address = address
@@ -51,6 +51,8 @@ class FakeRouter:
         self._tasks = BackgroundTasks()
         self._open: list[UdpSocket | TcpListener] = []
         self._serving = 0
+        self._asked = 0
+        self._lately: list[float] = []
         self._pmp_socket: UdpSocket | None = None
         self._search_socket: UdpSocket | None = None
 
@@ -59,7 +61,7 @@ class FakeRouter:
         await self._tasks.start()
         if {"pcp", "nat-pmp"} & set(self.behaviour.protocols):
             pmp = self._pmp_socket = await self._udp(natpmp.PORT)
-            answering = pmp if self.behaviour.pmp_port is None else await self._udp(self.behaviour.pmp_port)
+            answering = await self._answering(pmp)
             pmp.on_datagram = lambda data, source: self._on_pmp(answering, data, source)
         if "upnp" in self.behaviour.protocols:
             await self._start_upnp()
@@ -67,6 +69,7 @@ class FakeRouter:
     def restart(self) -> None:
         """Lose the table, count epochs and uptime anew, and tell the clients."""
         now = asyncio.get_running_loop().time()
+        self.restarts += 1
         self.table.clear()
         self._clock.restart(now)
         self._upnp.up_since = now
@@ -100,21 +103,40 @@ class FakeRouter:
         port = self.behaviour.answer_port
         answering = socket if port is None else await self._udp(port)
         socket.on_datagram = lambda data, source: self._on_search(answering, data, source)
-        self._open.append(
-            await self._network.listen_tcp(
-                family=family_of(self._address), host=self._address, port=PORT, on_stream=self._on_stream
+        ports = (PORT,) if self.behaviour.web_port is None else (PORT, self.behaviour.web_port)
+        for web_port in ports:
+            listener = await self._network.listen_tcp(
+                family=family_of(self._address), host=self._address, port=web_port, on_stream=self._on_stream
             )
-        )
+            self._open.append(listener)
 
-    async def _udp(self, port: int, group: str | None = None) -> UdpSocket:
+    async def _answering(self, pmp: UdpSocket) -> UdpSocket:
+        """From where PCP and NAT-PMP are answered."""
+        how = self.behaviour
+        if how.pmp_outside:
+            return await self._udp(how.pmp_port or natpmp.PORT, host=self.table.external)
+        return pmp if how.pmp_port is None else await self._udp(how.pmp_port)
+
+    async def _udp(self, port: int, group: str | None = None, host: str | None = None) -> UdpSocket:
         socket = await self._network.open_udp(
-            family=family_of(self._address), host=self._address, port=port, group=group
+            family=family_of(self._address), host=host or self._address, port=port, group=group
         )
         self._open.append(socket)
         return socket
 
+    def _count(self, request: str) -> bool:
+        """Note a request; False: it is one too many in this second."""
+        now = asyncio.get_running_loop().time()
+        self.requests.append(request)
+        self._asked += 1
+        if self._asked == self.behaviour.restarts_after:
+            self.restart()
+        self._lately = [at for at in self._lately if at > now - 1] + [now]
+        return self.behaviour.rate is None or len(self._lately) <= self.behaviour.rate
+
     def _on_pmp(self, socket: UdpSocket, data: bytes, source: Endpoint) -> None:
-        self.requests.append("pcp" if data[:1] == b"\x02" else "nat-pmp")
+        if not self._count("pcp" if data[:1] == b"\x02" else "nat-pmp"):
+            return
         for answer in self._pmp.answer(data, source, asyncio.get_running_loop().time()):
             self._send_late(socket, answer, source)
 
@@ -134,22 +156,21 @@ class FakeRouter:
 
     async def _serve(self, stream: TcpStream) -> None:
         self._serving += 1
+        how = self.behaviour
         try:
             async with asyncio.timeout(30):
-                request = await _request(stream)
+                request = await read_request(stream)
                 if request is not None:
-                    await asyncio.sleep(self.behaviour.delay_s)
-                    self.requests.append(request[0].split(b"\r\n")[0].decode())
-                    now = asyncio.get_running_loop().time()
-                    reply = self._upnp.respond(*request, stream.remote, now)
+                    await asyncio.sleep(how.delay_s)
+                    reply = self._reply(*request, stream)
                     await asyncio.sleep(reply.late_s)
                     if not reply.status:
                         stream.abort()
                         return
-                    if self.behaviour.continues:
+                    if how.continues:
                         stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                    await _send(stream, reply, self.behaviour.framing)
-                    if self.behaviour.framing != "close":
+                    await send_reply(stream, reply, how.framing)
+                    if how.framing in _LEFT_OPEN:
                         await asyncio.sleep(_LEFT_OPEN_S)
         except (TimeoutError, ProtocolError):
             pass
@@ -157,42 +178,16 @@ class FakeRouter:
             self._serving -= 1
             stream.close()
 
-
-async def _request(stream: TcpStream) -> tuple[bytes, bytes] | None:
-    """The head and the body; None: the client went away."""
-    data = b""
-    while (end := split_head(data)) is None:
-        part = await stream.read()
-        if not part:
-            return None
-        data += part
-    _, headers = parse_head(data[:end])
-    length = int(headers.get("content-length") or "0")
-    while len(data) < end + length:
-        part = await stream.read()
-        if not part:
-            return None
-        data += part
-    return data[:end], data[end : end + length]
-
-
-async def _send(stream: TcpStream, reply: HttpReply, framing: Framing) -> None:
-    """The whole of it, or as slowly and as much as the reply says (within a bound)."""
-    elsewhere = f"Location: {reply.location}\r\n" if reply.location else ""
-    head = f"HTTP/1.1 {reply.status} {reply.reason}\r\n{elsewhere}Content-Type: text/xml\r\n"
-    length = f"Content-Length: {len(reply.body) + 2}\r\n" if framing == "too long" else ""
-    stream.write(f"{head}{length}Connection: close\r\n\r\n".encode())
-    if reply.endless:
-        for _ in range(_MOST_PARTS):
-            stream.write(reply.body)
-            await stream.drain()
-    elif reply.pause_s:
-        for position in range(0, len(reply.body), _PART):
-            stream.write(reply.body[position : position + _PART])
-            await asyncio.sleep(reply.pause_s)
-    else:
-        stream.write(reply.body)
-    await stream.drain()
+    def _reply(self, head: bytes, body: bytes, stream: TcpStream) -> HttpReply:
+        first = head.split(b"\r\n")[0].decode()
+        if not self._count(first):
+            return HttpReply(503, b"too many", reason="Service Unavailable")
+        web_port = self.behaviour.web_port
+        if web_port is not None and stream.local.port != web_port:
+            target = first.split(" ")[1]
+            elsewhere = f"http://{self._address}:{web_port}{target}"
+            return HttpReply(307, b"", reason="Temporary Redirect", location=elsewhere)
+        return self._upnp.respond(head, body, stream.remote, asyncio.get_running_loop().time())
 
 
 async def start_router(
@@ -261,6 +256,7 @@ class SimulatedRouters:
 
 
 _PROTOCOLS: dict[MappingProtocol, Protocols] = {"upnp-igd": "upnp", "nat-pmp": "nat-pmp", "pcp": "pcp"}
+STANDBY_OUTSIDE = "11.254.0.2"
 _FIREWALL = "WANIPv6FirewallControl:1"
 
 
@@ -305,6 +301,12 @@ async def start_fake(
         pinholes = tuple(each for each in how.services if each == _FIREWALL)
         how = msgspec.structs.replace(how, services=pinholes)
     return await start_router(network, own, external, how, forwards)
+
+
+async def start_standby(network: Network, address: str, mapper: MapperSpec) -> FakeRouter:
+    """A router that has another line than the one that packets take: it makes what it is asked for, which
+    leads nowhere."""
+    return await start_router(network, address, STANDBY_OUTSIDE, behaviour(NatSpec(), mapper, public=True))
 
 
 def families(layout: Layout, router: str) -> tuple[Family, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nattools.errors import ProtocolError
 from nattools.lab.routers.routerbehaviour import RouterBehaviour
-from nattools.lab.routers.table import MappingTable
+from nattools.lab.routers.table import MappingTable, TableMapping
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import natpmp, pcp
 from nattools.protocols.pcp import ResultCode
@@ -39,6 +39,7 @@ class EpochCounter:
             "back": max(0, true_s - 100 * self._asked),
             "stuck": 7,
             "ahead": 2 * true_s,
+            "jumps": 7919 * self._asked % 100_003,
         }[self._kind]
 
 
@@ -101,6 +102,8 @@ class PortControlServer:
             inside = Endpoint(source.host, request.internal_port)
             if request.lifetime_s and self._renews(request.transport, inside, _NATPMP, now):
                 result = natpmp.OUT_OF_RESOURCES
+            if request.lifetime_s and self._is_full(request.transport, inside, _NATPMP, now):
+                result = natpmp.OUT_OF_RESOURCES
             port, lifetime_s = (0, 0) if result else self._map(request, source, now)
             opcode = natpmp.MAP_UDP if request.transport == "udp" else natpmp.MAP_TCP
             response = natpmp.NatPmpResponse(
@@ -115,11 +118,10 @@ class PortControlServer:
             if known is not None:
                 self._table.remove(known)
             return 0, 0
-        port = (
-            known.outside.port
-            if known
-            else self._choose(request.transport, request.external_port or request.internal_port, now)
-        )
+        suggested = request.external_port or request.internal_port
+        port = known.outside.port if known else self._choose(request.transport, suggested, now)
+        if known is not None and self._behaviour.renewal_moves:
+            port = self._moved(known, now)
         lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
         self._table.add(request.transport, port, inside, lifetime_s, now, nonce=_NATPMP)
         return self._told(port, lifetime_s)
@@ -128,6 +130,16 @@ class PortControlServer:
         """Is it a renewal of what it refuses to renew?"""
         refuses = self._behaviour.renewal_result
         return bool(refuses) and self._table.of(transport, inside, nonce, now) is not None
+
+    def _is_full(self, transport: Transport, inside: Endpoint, nonce: bytes, now: float) -> bool:
+        """Is there no room for one more?"""
+        return self._table.is_full(now) and self._table.of(transport, inside, nonce, now) is None
+
+    def _moved(self, known: TableMapping, now: float) -> int:
+        """Another port than the one that it has, which is free again."""
+        port = self._table.free_port(known.transport, known.outside.port + 1, now)
+        self._table.remove(known)
+        return port
 
     def _told(self, port: int, lifetime_s: int) -> tuple[int, int]:
         """What it says of a mapping that it has made."""
@@ -183,7 +195,11 @@ class PortControlServer:
         taken = self._table.find(transport, suggested, now) is not None and known is None
         if exact and taken and not self._behaviour.ignores_prefer_failure:
             return [self._failure(request, ResultCode.CANNOT_PROVIDE_EXTERNAL, epoch_s)]
+        if self._is_full(transport, inside, body.nonce, now):
+            return [self._failure(request, ResultCode.NO_RESOURCES, epoch_s)]
         port = known.outside.port if known else self._choose(transport, suggested, now)
+        if known is not None and self._behaviour.renewal_moves and ":" not in inside.host:
+            port = self._moved(known, now)
         lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
         row = self._table.add(transport, port, inside, lifetime_s, now, nonce=nonce)
         claimed = self._behaviour.external
@@ -210,7 +226,8 @@ class PortControlServer:
         ]
 
     def _failure(self, request: pcp.RequestMessage, code: int, epoch_s: int) -> bytes:
-        response = pcp.ResponseMessage(2, request.opcode, code, 30, epoch_s, request.body)
+        lasts_s = self._behaviour.failure_s
+        response = pcp.ResponseMessage(2, request.opcode, code, lasts_s, epoch_s, request.body)
         return pcp.encode_response(response)
 
     def _unsupported(self, now: float) -> bytes:

@@ -11,13 +11,25 @@ Xml = Literal[
     "good", "slow", "endless", "entities", "not xml", "not well-formed", "doctype", "gzip", "utf-16"
 ]
 Rows = Literal[
-    "good", "gaps", "foreign", "blank", "hidden", "unlisted", "repeated", "unreadable", "first", "both"
+    "good",
+    "gaps",
+    "foreign",
+    "blank",
+    "hidden",
+    "unlisted",
+    "repeated",
+    "unreadable",
+    "first",
+    "both",
+    "doubled",
+    "turned",
 ]
-Names = Literal["kept", "prefixed", "upper", "replaced"]
+Names = Literal["kept", "prefixed", "upper", "replaced", "cut"]
 Reserved = Literal["true", "asked", "none", "zero"]
-Framing = Literal["close", "left open", "too long"]
+Framing = Literal["close", "left open", "too long", "keep-alive", "bytes", "chunked", "gzip"]
 Leases = Literal["good", "end", "run on"]
-Epoch = Literal["true", "back", "stuck", "ahead"]
+ToldLeases = Literal["true", "minutes", "none"]
+Epoch = Literal["true", "back", "stuck", "ahead", "jumps"]
 
 
 class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,19 +44,26 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     `permanent_fault`: error 402 for lease 0. `same_ports`: error 724 unless both ports are equal.
     `lease_error`: this code for every lease but 0. `any_port_error`: AddAnyPortMapping fails with this code,
     or the connection is reset (0). `repeats_call`: results are named as the call. `framing`: the end of an
-    HTTP response is marked by closing, by nothing, or by a length that is too large.
+    HTTP response is marked by closing, by nothing, by a length that is too large, or right, with a connection
+    that stays open whatever the client wants ("keep-alive"); or by chunks with trailers; each byte comes in a
+    segment of its own ("bytes"); or the body is compressed unasked ("gzip"). `web_port`: the web server only
+    sends clients to another one on this port.
     `rows`: the table has a row with an unknown protocol first ("foreign"), numbers with gaps, blank rows
     instead of errors, rows that GetSpecificPortMappingEntry never shows ("hidden"), or that the list does not
     ("unlisted"), a first row for ever ("repeated") or a first one without numbers ("unreadable"); the first
-    one is shown whatever port is asked for ("first"), or each is said to be for "TCP/UDP" ("both").
+    one is shown whatever port is asked for ("first"), or each is said to be for "TCP/UDP" ("both"); each
+    comes twice ("doubled"), or another one is the first with every question ("turned"). `told_leases`: its
+    table tells what is left in minutes, or always 0. `padded`: its numbers have blanks around them.
     `names`: what becomes of descriptions. `moves`: UPnP makes the external port that is asked for plus this,
     and does not say so. `reserved`: what AddAnyPortMapping says that it made; `any_makes`: where it fails it
     makes the port plus 100 all the same. `one_per_inside`: a new external port takes the place of the old
     one. `deletes_both`: DeletePortMapping takes the other transport's mapping too. `most`: so many mappings
-    by UPnP, then 728. `fails_first`: AddPortMapping fails with 501 so many times.
+    by UPnP, then 728; `room`: so many by whatever protocol. `fails_first`: AddPortMapping fails with 501 so
+    many times; `again_fails`: it does for what is there already.
     `status`, `uptime`: what GetStatusInfo says. `fault_status`: the HTTP status of faults. `busy`: so many
     calls are answered with 503. `one_at_a_time`: a second connection at once is reset. `continues`: 100
-    Continue comes before each response.
+    Continue comes before each response. `rate`: what comes beyond so many requests a second is answered with
+    503, by PCP and NAT-PMP not at all. `restarts_after`: it restarts with the request of this number.
     `list_error`: the list is refused with this code. `row_s`: how long each row of it takes.
     `upnp_error`: AddPortMapping fails with this code. `upnp_status`: it answers with this HTTP status and no
     XML. `pcp_result`, `natpmp_result`: mappings fail with this result; `pcp_downgrade`: PCP is answered with
@@ -56,13 +75,15 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     `leases`: a mapping with a lifetime by UPnP ends at once ("end"), or is not renewed by asking again ("run
     on"). `lease_becomes`: every lifetime by UPnP becomes this (0: permanent). `renewal_result`: PCP and
     NAT-PMP refuse to renew what lives. `announce` False: PCP's ANNOUNCE is not answered. `told_lifetime_s`,
-    `told_port`: PCP and NAT-PMP say this of every mapping that they make. `to_own_number`: a mapping by PCP
-    or NAT-PMP leads to the inside port of the same number as the outside one, which is drawn ("P2P servers"
-    of VPN providers). `noise`: before each answer by PCP
+    `told_port`: PCP and NAT-PMP say this of every mapping that they make; `failure_s`: and this lifetime of
+    failures. `renewal_moves`: by these a renewal gets another external port. `to_own_number`: a mapping by
+    PCP or NAT-PMP leads to the inside port of the same number as the outside one, which is drawn ("P2P
+    servers" of VPN providers). `noise`: before each answer by PCP
     or NAT-PMP come some that are none. `lost`: the first so many answers of these are lost.
-    `epoch`: each is less than the one before, all are the same, or they run at twice the speed.
+    `epoch`: each is less than the one before, all are the same, they run at twice the speed, or jump.
     `wrong_nonce`: PCP answers have another nonce, before the right one if `then_right`.
-    `answer_port`: SSDP answers come from this port. `pmp_port`: NAT-PMP and PCP answers do.
+    `answer_port`: SSDP answers come from this port. `pmp_port`: NAT-PMP and PCP answers do; `pmp_outside`:
+    they come from the outside address.
     `copies`: SSDP answers come so many times. `hears_multicast` False: only M-SEARCHes to its own address are
     answered. `only_target`: only M-SEARCHes for this are. `location`: names this URL.
     `down_first`: another IGD of its own, which is offline, answers first. `decoys`: so many others do too.
@@ -70,8 +91,10 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     description names, `url_base` its URLBase, `control_at` where alone calls are answered. `xml`: what its
     description is like.
     `call_status`: every call is answered with this HTTP status and a page. `known_type`: calls by another
-    service type ("WANIPConnection:1") fail with 401. `down_services`: so many of its connections are offline.
-    `delete_error`: DeletePortMapping fails with this code where there is no such mapping, instead of 714;
+    service type ("WANIPConnection:1") fail with 401. `down_services`: so many of its connections are offline;
+    `dead_services`: so many reset whoever calls them.
+    `delete_error`: DeletePortMapping fails with this code where there is no such mapping, instead of 714 (0:
+    it says success);
     `keeps`: it says success and removes nothing. `longest_name`: longer descriptions fail with `name_error`.
     `garbled`: successes of these actions are answered with nonsense. `change_s`: how long changes take.
     `ports`: others than these are refused, inside and outside. `announces`: it tells its clients when it has
@@ -95,6 +118,9 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     rows: Rows = "good"
     list_error: int | None = None
     row_s: float = 0.0
+    told_leases: ToldLeases = "true"
+    padded: bool = False
+    web_port: int | None = None
     upnp_error: int | None = None
     upnp_status: int | None = None
     pcp_result: int = 0
@@ -110,6 +136,8 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     leases: Leases = "good"
     lease_becomes: int | None = None
     renewal_result: int = 0
+    renewal_moves: bool = False
+    failure_s: int = 30
     announce: bool = True
     told_lifetime_s: int | None = None
     told_port: int | None = None
@@ -120,6 +148,7 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     then_right: bool = False
     answer_port: int | None = None
     pmp_port: int | None = None
+    pmp_outside: bool = False
     names: Names = "kept"
     moves: int = 0
     reserved: Reserved = "true"
@@ -127,12 +156,16 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     one_per_inside: bool = False
     deletes_both: bool = False
     most: int | None = None
+    room: int | None = None
     fails_first: int = 0
+    again_fails: bool = False
     status: str | None = None
     uptime: str | None = None
     fault_status: int = 500
     busy: int = 0
     one_at_a_time: bool = False
+    rate: int | None = None
+    restarts_after: int | None = None
     continues: bool = False
     to_own_number: bool = False
     copies: int = 1
@@ -148,6 +181,7 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     call_status: int | None = None
     known_type: str | None = None
     down_services: int = 0
+    dead_services: int = 0
     garbled: tuple[str, ...] = ()
     delete_error: int = 714
     keeps: bool = False

@@ -60,6 +60,10 @@ class MappingTable:
         """The pinhole of that number."""
         return next((row for row in self.rows(now) if row.number == number), None)
 
+    def is_full(self, now: float) -> bool:
+        """Does it refuse one more?"""
+        return self._behaviour.room is not None and len(self.rows(now)) >= self._behaviour.room
+
     def free_port(self, transport: Transport, wanted: int, now: float) -> int:
         """The wanted port, or the next one that is free."""
         port = max(wanted, 1024)

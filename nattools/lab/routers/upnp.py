@@ -44,6 +44,7 @@ class UpnpServer:
         self._table = table
         self._busy = behaviour.busy
         self._to_fail = behaviour.fails_first
+        self._turns = 0
         self.up_since = up_since
 
     def respond(self, head: bytes, body: bytes, source: Endpoint, now: float) -> HttpReply:
@@ -64,6 +65,8 @@ class UpnpServer:
         if how.known_type not in (None, service.rpartition(":service:")[2]):
             return _fault(401)
         number = int(target.rpartition("/")[2]) if target.rpartition("/")[2].isdigit() else 0
+        if number < how.dead_services:
+            return HttpReply(0, b"")
         down = target.startswith("/old") or number < how.down_services
         reply = self._call(action, body, source, down=down, now=now)
         status = how.fault_status if reply.status == 500 else reply.status
@@ -85,7 +88,11 @@ class UpnpServer:
             return _fault(fault.code) if fault.code else HttpReply(0, b"")
         if action in self._behaviour.garbled:
             return HttpReply(200, b"<done>")
-        inside = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
+        blank = " \n" if self._behaviour.padded else ""
+        padded = {
+            name: f"{blank}{value}{blank}" if value.isdigit() else value for name, value in values.items()
+        }
+        inside = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in padded.items())
         name = action if self._behaviour.repeats_call else f"{action}Response"
         return _envelope(200, f'<u:{name} xmlns:u="x">{inside}</u:{name}>')
 
@@ -153,6 +160,10 @@ class UpnpServer:
             raise _Fault(501)
         if self._behaviour.most is not None and len(self._table.rows(now)) >= self._behaviour.most:
             raise _Fault(728)
+        if known is not None and self._behaviour.again_fails:
+            raise _Fault(501)
+        if known is None and self._table.is_full(now):
+            raise _Fault(728)
         inside = Endpoint(source.host, int(values["NewInternalPort"]))
         description = self._named(values.get("NewPortMappingDescription", ""))
         self._store(transport, port + self._behaviour.moves, inside, lease_s, now, description)
@@ -164,6 +175,7 @@ class UpnpServer:
             "prefixed": f"UPnP {description}",
             "upper": description.upper(),
             "replaced": "IGD mapping",
+            "cut": description[:5],
         }[self._behaviour.names]
 
     def _store(
@@ -215,6 +227,8 @@ class UpnpServer:
 
     def _delete(self, values: dict[str, str], now: float) -> dict[str, str]:
         row = self._table.find(_TRANSPORTS[values["NewProtocol"]], int(values["NewExternalPort"]), now)
+        if row is None and not self._behaviour.delete_error:
+            return {}
         if row is None:
             raise _Fault(self._behaviour.delete_error)
         if not self._behaviour.keeps:
@@ -230,9 +244,9 @@ class UpnpServer:
             raise _Fault(714)
         rows = [row for row in self._table.rows(now) if ":" not in row.inside.host]
         if self._behaviour.rows == "first" and rows:
-            return _row(rows[0], now)
+            return self._row(rows[0], now)
         try:
-            return _row(self._specific(values, now), now)
+            return self._row(self._specific(values, now), now)
         except _Fault:
             if self._behaviour.rows == "blank":
                 return _BLANK
@@ -255,6 +269,12 @@ class UpnpServer:
                 rows = []
             case "repeated":
                 index = 0
+            case "doubled":
+                index //= 2
+            case "turned" if rows:
+                self._turns += 1
+                turn = self._turns % len(rows)
+                rows = rows[turn:] + rows[:turn]
         if not 0 <= index < len(rows):
             if self._behaviour.rows == "blank":
                 return {**_BLANK, "NewExternalPort": "0", "NewProtocol": "TCP"}
@@ -262,7 +282,18 @@ class UpnpServer:
         row = rows[index]
         transport = "TCP/UDP" if self._behaviour.rows == "both" else row.transport.upper()
         which = {"NewExternalPort": str(row.outside.port), "NewProtocol": transport}
-        return {"NewRemoteHost": "", **which, **_row(row, now)}
+        return {"NewRemoteHost": "", **which, **self._row(row, now)}
+
+    def _row(self, row: TableMapping, now: float) -> dict[str, str]:
+        left_s = 0 if row.expires == float("inf") else max(1, int(row.expires - now))
+        told = {"true": left_s, "minutes": -(-left_s // 60), "none": 0}[self._behaviour.told_leases]
+        return {
+            "NewInternalPort": str(row.inside.port),
+            "NewInternalClient": row.inside.host,
+            "NewEnabled": "1",
+            "NewPortMappingDescription": row.description,
+            "NewLeaseDuration": str(told),
+        }
 
     def _firewall(self, action: str, values: dict[str, str], source: Endpoint, now: float) -> dict[str, str]:
         allowed = self._behaviour.pinholes_allowed
@@ -302,17 +333,6 @@ def _arguments(body: bytes, action: str) -> dict[str, str]:
     if called is None:
         raise ProtocolError("not a SOAP call")
     return {xml.local_name(each): xml.text_of(each) for each in called}
-
-
-def _row(row: TableMapping, now: float) -> dict[str, str]:
-    left = 0 if row.expires == float("inf") else max(1, int(row.expires - now))
-    return {
-        "NewInternalPort": str(row.inside.port),
-        "NewInternalClient": row.inside.host,
-        "NewEnabled": "1",
-        "NewPortMappingDescription": row.description,
-        "NewLeaseDuration": str(left),
-    }
 
 
 def _fault(code: int) -> HttpReply:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from nattools.lab.layout import Port, Segment
+from nattools.lab.layout import STANDBY_METRIC, Port, Segment
 from nattools.model.endpoint import Family, family_of
-from nattools.model.host import Interface, InterfaceKind
+from nattools.model.host import Gateway, Interface, InterfaceKind
 from nattools.net.addresses import carries_ipv4_over_ipv6
 
 ETHERNET_MTU = 1500
@@ -49,6 +49,17 @@ class PortPlan:
     def gateway(self, family: Family) -> str | None:
         """The default router of a family."""
         return next((g for g in self.layout.gateways if family_of(g) == family), None)
+
+    def default_routes(self, family: Family, metric: int) -> list[Gateway]:
+        """Those that leave here, and the one that is not taken."""
+        found = [(self.described_gateway(family), metric)] if self.gateway(family) is not None else []
+        if self.layout.standby is not None and family == 4:
+            found.append((self.layout.standby, STANDBY_METRIC))
+        return [
+            Gateway(interface=self.layout.interface, family=family, address=address, metric=number)
+            for address, number in found
+            if self.layout.uplink
+        ]
 
     def described_gateway(self, family: Family) -> str | None:
         """As the system's tables have it."""

@@ -152,17 +152,13 @@ class NodePlan:
     def gateways(self) -> tuple[Gateway, ...]:
         """Default routes, IPv4 first."""
         families: tuple[Family, Family] = (4, 6)
-        return tuple(
-            Gateway(
-                interface=port.layout.interface,
-                family=family,
-                address=port.described_gateway(family),
-                metric=100 * (1 + index),
-            )
+        found = [
+            route
             for family in families
             for index, port in enumerate(self.ports)
-            if port.layout.uplink and port.gateway(family) is not None
-        )
+            for route in port.default_routes(family, 100 * (1 + index))
+        ]
+        return tuple(sorted(found, key=lambda each: (each.family, each.metric)))
 
     def plug(self, port: int, *, link: bool) -> None:
         """A cable is put in or taken out: addresses and routes of that interface come and go."""

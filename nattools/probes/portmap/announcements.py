@@ -25,7 +25,7 @@ async def listen(gateway: GatewayContext, on_hint: Callable[[], None]) -> UdpSoc
         return str(error)
 
     def on_datagram(data: bytes, source: Endpoint) -> None:
-        if gateway.lan.is_gateway(source.host) and is_announcement(data):
+        if gateway.forwards(source.host) and is_announcement(data):
             on_hint()
 
     socket.on_datagram = on_datagram
@@ -72,7 +72,7 @@ async def _hear_notify(gateway: GatewayContext, on_hint: Callable[[], None]) -> 
     boots: dict[str, int | None] = {}
 
     def on_datagram(data: bytes, source: Endpoint) -> None:
-        told = _gateway_alive(data) if gateway.lan.is_gateway(source.host) else None
+        told = _gateway_alive(data) if gateway.forwards(source.host) else None
         if told is None:
             return
         if boots.setdefault(told.udn, told.boot_id) != told.boot_id:

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
+from nattools.model.endpoint import Endpoint
+from nattools.model.portmapping import MappingProtocol
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdsearch import GatewaySearch, KnownDescriptions
-from nattools.probes.portmap.mapper import Mapper, Offer
+from nattools.probes.portmap.mapper import Mapper, Offer, new_offer
 from nattools.probes.portmap.policy import preference
 from nattools.probes.portmap.udpmapper import (
     NatPmpMapper,
@@ -20,6 +22,7 @@ from nattools.probes.portmap.udpmapper import (
     PcpRequest,
     RouterRequest,
 )
+from nattools.protocols import natpmp
 from nattools.protocols.routerurls import LanUrl
 
 AWAKE_S = 1.0
@@ -161,3 +164,17 @@ async def _in_turn(each: _GatewayProbe, first: _GatewayProbe | None) -> None:
         return tuple(LanUrl(each.gateway.address, url.port, url.target) for url in await first.descriptions())
 
     await each.run(elsewhere)
+
+
+def mapper_unheard(gateway: GatewayContext, protocol: MappingProtocol) -> Mapper | None:
+    """Who asks a router by a protocol by which it has not answered so far; None: by UPnP nobody can, without
+    its description."""
+    server = Endpoint(gateway.address, natpmp.PORT)
+    offer = new_offer(gateway, protocol, str(server), "timeout")
+    match protocol:
+        case "nat-pmp":
+            return NatPmpMapper(gateway, offer)
+        case "pcp":
+            return PcpMapper(gateway, offer)
+        case _:
+            return None

@@ -26,12 +26,19 @@ _NOWHERE: tuple[AddressKind | None, ...] = (
 @dataclass(frozen=True, slots=True)
 class GatewayContext(OwnAddress):
     """One interface and family with a router. `local` is the own address that mappings lead to, `address`
-    the router's, with a zone if it is link-local. `guessed`: nothing says that there is one."""
+    the router's, with a zone if it is link-local. `path`: the addresses of those that forward what is sent to
+    the internet, of either family; another default router on the link may stand by, and then does not.
+    `guessed`: nothing says that there is one."""
 
     interface: str
     address: str
     lan: LocalNetwork
+    path: frozenset[str]
     guessed: bool = False
+
+    def forwards(self, host: str) -> bool:
+        """Is it the router on the path? Zones do not matter."""
+        return host.partition("%")[0] in self.path
 
     def outside(self, claimed: str | None) -> str | None:
         """What the router calls its outside address; None if that cannot be one: neither this machine's own
@@ -98,7 +105,21 @@ def _places(network: Network, gateways: list[Gateway]) -> Iterator[GatewayContex
             machine=frozenset(address for each in network.interfaces() for address in each.addresses),
         )
         address = _zoned(gateway.address, gateway.interface)
-        yield GatewayContext(network, gateway.interface, gateway.family, host, address, lan)
+        path = _on_path(network, here)
+        yield GatewayContext(network, gateway.interface, gateway.family, host, address, lan, path)
+
+
+def _on_path(network: Network, here: list[Gateway]) -> frozenset[str]:
+    """Of the routers of one interface those that forward, by family: the next hop of the route that the
+    system takes, and those of its metric, among which Linux shares what it sends."""
+    found = set()
+    for family in {each.family for each in here}:
+        known = [each for each in here if each.family == family and each.address is not None]
+        way = network.way(FAR_AWAY[family], interface=known[0].interface) if known else None
+        first = next((each for each in known if way is not None and each.address == way.gateway), known[0])
+        same = [each for each in known if each.metric is not None and each.metric == first.metric]
+        found |= {(each.address or "").partition("%")[0] for each in (first, *same)}
+    return frozenset(found)
 
 
 def _zoned(address: str, interface: str) -> str:

@@ -24,6 +24,9 @@ CONNECT_S = 2.0
 """Long enough for a second SYN, which comes after 1 s."""
 REQUEST_S = 4.0
 """Slow routers take seconds for a description."""
+_PAUSES_S = (0.3, 1.0, 1.0, 2.0, 2.0, 2.0)
+"""After what time a router that is too busy is asked again."""
+_BUSY = (429, 503)
 _MAX_REDIRECTS = 2
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -32,20 +35,38 @@ Outcome = Literal["timeout", "unreachable", "malformed"]
 
 
 class HttpFailure(msgspec.Struct, frozen=True):
-    """No response, and why."""
+    """No response, and why. `hung_up`: the router took the connection and closed it without a word, as one
+    does that serves another connection still."""
 
     failure: Outcome
     detail: str
+    hung_up: bool = False
 
 
 async def ask(
-    gateway: GatewayContext, url: LanUrl, encode: Callable[[LanUrl], bytes], *, timeout_s: float = REQUEST_S
+    gateway: GatewayContext,
+    url: LanUrl,
+    encode: Callable[[LanUrl], bytes],
+    *,
+    timeout_s: float = REQUEST_S,
+    insist_s: float | None = None,
 ) -> http.HttpResponse | HttpFailure:
     """Send the request that `encode` makes for a URL and read its response, following at most 2 redirects;
-    connecting, writing and reading take at most `timeout_s`, all together."""
-    async with TimeLimit(timeout_s):
-        return await _follow(gateway, url, encode, timeout_s)
-    return HttpFailure("timeout", f"{url} did not answer in full within {timeout_s:g} s")
+    that takes at most `timeout_s`. A router that calls itself too busy is asked again for as long; to insist
+    is to do so for `insist_s`, and where it hangs up too."""
+    now = asyncio.get_running_loop().time
+    began = now()
+    for pause_s in _PAUSES_S:
+        left_s = max(timeout_s, insist_s or 0.0) - (now() - began)
+        response = await _ask_within(gateway, url, encode, min(timeout_s, left_s))
+        if isinstance(response, HttpFailure):
+            until_s = (insist_s or 0.0) if response.hung_up else 0.0
+        else:
+            until_s = max(timeout_s, insist_s or 0.0) if response.status in _BUSY else 0.0
+        if now() - began + pause_s >= until_s:
+            break
+        await asyncio.sleep(pause_s)
+    return response
 
 
 async def get(gateway: GatewayContext, url: LanUrl) -> http.HttpResponse | HttpFailure:
@@ -54,7 +75,15 @@ async def get(gateway: GatewayContext, url: LanUrl) -> http.HttpResponse | HttpF
     def encode(at: LanUrl) -> bytes:
         return http.encode_request("GET", at.target, at.authority, (("Accept", "text/xml, */*"),))
 
-    return await ask(gateway, url, encode)
+    return await ask(gateway, url, encode, insist_s=2 * REQUEST_S)
+
+
+async def _ask_within(
+    gateway: GatewayContext, url: LanUrl, encode: Callable[[LanUrl], bytes], timeout_s: float
+) -> http.HttpResponse | HttpFailure:
+    async with TimeLimit(timeout_s):
+        return await _follow(gateway, url, encode, timeout_s)
+    return HttpFailure("timeout", f"{url} did not answer in full within {timeout_s:g} s")
 
 
 async def _follow(
@@ -81,12 +110,13 @@ async def _ask(
         failure: Literal["timeout", "unreachable"] = (
             "timeout" if stream.outcome == "timeout" else "unreachable"
         )
-        return HttpFailure(failure, f"{url.host} port {url.port}: {stream.outcome}")
+        detail = f"{url.host} port {url.port}: {stream.outcome}"
+        return HttpFailure(failure, detail, stream.outcome == "reset")
     try:
         response = await webrequest.ask(stream, request)
     except ProtocolError as error:
         stream.abort()
-        return HttpFailure("malformed", str(error))
+        return HttpFailure("malformed", str(error), isinstance(error, http.HungUpError))
     except asyncio.CancelledError:
         stream.abort()
         raise

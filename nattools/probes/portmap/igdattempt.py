@@ -15,6 +15,7 @@ _SHORT_LEASE_S = 3600
 _LOWEST_PORT = 1024
 _VALUES = (ErrorCode.INVALID_ARGS, ErrorCode.INVALID_VALUE, ErrorCode.OUT_OF_RANGE)
 _UNKNOWN_ACTION = (ErrorCode.INVALID_ACTION, ErrorCode.NOT_IMPLEMENTED)
+_HAVE_IT = (ErrorCode.ACTION_FAILED, ErrorCode.CONFLICT)
 # Another external port may do where these are said
 _TAKEN = (ErrorCode.CONFLICT, ErrorCode.NO_PORT_MAPS, ErrorCode.OTHER_MECHANISM, ErrorCode.ACTION_FAILED)
 
@@ -34,6 +35,7 @@ class IgdAttempt:
         self.unsettled = False
         self.maybe_twice = False
         self._leases_tried = {self.lease_s}
+        self._made_anew = False
 
     def action(self) -> igd.Call[int | None]:
         """AddPortMapping, or AddAnyPortMapping unless `plain`."""
@@ -62,6 +64,13 @@ class IgdAttempt:
         """AddAnyPortMapping may have made another port than the one asked for, unless it is unknown."""
         if not self._plain and refused.code not in _UNKNOWN_ACTION:
             self.maybe_twice = True
+
+    def may_make_anew(self, refused: Refused) -> bool:
+        """Is it to be deleted, and the same asked for again, where it is there already? Some routers fail
+        when they are asked for what they have. Once is enough."""
+        again = refused.code in _HAVE_IT and not self._made_anew
+        self._made_anew = self._made_anew or again
+        return again
 
     def adapt(self, refused: Refused, *, elsewhere: bool) -> bool:
         """Change what is asked for; False: nothing is left to try. `elsewhere`: another port will do."""

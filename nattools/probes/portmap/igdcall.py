@@ -26,14 +26,20 @@ _BROKEN = (ErrorCode.INVALID_ACTION, ErrorCode.ACTION_FAILED, ErrorCode.NOT_IMPL
 _CHANGES = ("Add", "Delete", "Update")
 
 
-async def call(gateway: GatewayContext, service: igd.Service, action: igd.Call[T]) -> T | Refused:
-    """Call an action and read its result; a fault becomes a refusal in plain words."""
+async def call(
+    gateway: GatewayContext, service: igd.Service, action: igd.Call[T], *, insist_s: float | None = None
+) -> T | Refused:
+    """Call an action and read its result; a fault becomes a refusal in plain words. `insist_s`: for how long
+    a router is asked again that hangs up, as where it still works on what another process has asked for. A
+    deletion is insisted on always: for what else is to be done there is another way."""
     patience_s = CHANGE_S if action.action.startswith(_CHANGES) else LOOK_S
+    if action.action.startswith("Delete"):
+        insist_s = CHANGE_S
 
     def encode(at: LanUrl) -> bytes:
         return igd.encode_call(msgspec.structs.replace(service, control=at), action)
 
-    response = await httpclient.ask(gateway, service.control, encode, timeout_s=patience_s)
+    response = await httpclient.ask(gateway, service.control, encode, timeout_s=patience_s, insist_s=insist_s)
     if isinstance(response, httpclient.HttpFailure):
         return Refused(protocol="upnp-igd", failure=response.failure, detail=response.detail)
     try:

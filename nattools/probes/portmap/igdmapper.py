@@ -99,6 +99,9 @@ class IgdMapper:
                 before = row if isinstance(row, TableEntry) else None
                 if await self._made_after_all(service, wanted, attempt, refused, before):
                     return await self._granted(wanted, attempt, attempt.port)
+                anew = there and attempt.may_make_anew(refused)
+                if anew and await self._delete_port(service, wanted, attempt.port, _same) is None:
+                    continue
             else:
                 # routers overwrite a mapping of the same machine without a word, whichever program made it
                 refused = _conflict(row)
@@ -143,7 +146,7 @@ class IgdMapper:
         unasked = [row for row in ours if row.description and attempt.has_not_asked_for(row)]
         made = [row for row in there if attempt.may_have_made(row)] + ([] if wanted.exact else unasked)
         for row in (*made[1:], *(unasked if wanted.exact else ())):
-            await self._delete_port(wanted, row.external_port, _same)
+            await self._delete_port(service, wanted, row.external_port, _same)
         if made:
             attempt.quirks.append(_all_the_same(refused))
             return await self._granted(wanted, attempt, made[0].external_port)
@@ -156,20 +159,46 @@ class IgdMapper:
     async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """Only what leads to this mapping's own inside is removed. If the answer was never seen, the router's
         table tells what came of the question, and the port that was asked for is tried in any case: no list
-        proves that there is nothing."""
+        proves that there is nothing. Where one service is broken, so the next one is asked."""
+        refused = await self._delete_by(self.service, wanted, granted)
+        for other in self._others:
+            if refused is None or refused.replaced or not is_broken(refused):
+                break
+            again = await self._delete_by(other, wanted, granted)
+            refused = refused if again is not None and is_broken(again) else again
+        return refused
+
+    async def _delete_by(
+        self, service: igd.Service, wanted: MappingRequest, granted: Granted | None
+    ) -> Refused | None:
         if granted is not None:
-            return await self._delete_port(wanted, granted.external_port, _leads_to, granted.named)
-        there = [each for each in (await self.listing()).entries if each.transport == wanted.transport]
+            return await self._delete_port(service, wanted, granted.external_port, _leads_to, granted.named)
+        return await self._delete_unseen(service, wanted)
+
+    async def _delete_unseen(self, service: igd.Service, wanted: MappingRequest) -> Refused | None:
+        """What a question may have made whose answer was never seen."""
+        table = await list_rows(self.gateway, service)
+        there = [each for each in table.entries if each.transport == wanted.transport]
         ports = [each.external_port for each in there if _same(each, wanted)]
         listed = {each.external_port for each in there}
-        for port in islice(ports_to_try(wanted), _MAX_TRIES):
-            if port not in listed and (port == wanted.suggested_port or await self._has(wanted, port)):
-                ports.append(port)
-        refusals = [await self._delete_port(wanted, port, _same) for port in ports]
-        return next((each for each in refusals if each is not None), None)
+        tried = [port for port in islice(ports_to_try(wanted), _MAX_TRIES) if port not in listed]
+        found = [port for port in tried if await self._has(service, wanted, port)]
+        unshown = [port for port in tried if port == wanted.suggested_port and port not in found]
+        refusals = [
+            await self._delete_port(service, wanted, port, _same) for port in (*ports, *found, *unshown)
+        ]
+        refused = next((each for each in refusals if each is not None), None)
+        if refused is not None or ports or found or not wanted.own_ports:
+            return refused
+        unknown = [each for each in there if _leads_to(each, wanted)]
+        if unknown:
+            return _nobodys(unknown[0])
+        # AddAnyPortMapping makes another port than the one asked for where that is taken
+        elsewhere = table.incomplete and service.version >= 2 and not wanted.exact
+        return _may_be_elsewhere(table) if elsewhere else None
 
-    async def _has(self, wanted: MappingRequest, port: int) -> bool:
-        row = await row_at(self.gateway, self.service, wanted.transport, port)
+    async def _has(self, service: igd.Service, wanted: MappingRequest, port: int) -> bool:
+        row = await row_at(self.gateway, service, wanted.transport, port)
         return isinstance(row, TableEntry) and _same(row, wanted)
 
     async def listing(self) -> Listing:
@@ -213,6 +242,7 @@ class IgdMapper:
 
     async def _delete_port(
         self,
+        service: igd.Service,
         wanted: MappingRequest,
         external_port: int,
         is_ours: Callable[[TableEntry, MappingRequest], bool],
@@ -223,7 +253,7 @@ class IgdMapper:
         async def look(believed: bool) -> TableEntry | Refused:
             return await row_or_listed(
                 self.gateway,
-                self.service,
+                service,
                 wanted.transport,
                 external_port,
                 lambda row: is_ours(row, wanted) is believed,
@@ -235,12 +265,12 @@ class IgdMapper:
         if isinstance(row, TableEntry) and named not in (None, row.description) and not is_named(row, wanted):
             return _replaced(row)
         # asked for in any case where the router shows none: some never show any
-        refused = await self._call(igd.delete_port_mapping(wanted.transport, external_port))
+        refused = await call(self.gateway, service, igd.delete_port_mapping(wanted.transport, external_port))
         if refused is None or refused.absent:
             row = await look(False)
             there = isinstance(row, TableEntry) and is_ours(row, wanted)
             return Refused(protocol="upnp-igd", failure="malformed", detail=STILL_THERE) if there else None
-        left = await look_up(self.gateway, self.service, wanted.transport, external_port)
+        left = await look_up(self.gateway, service, wanted.transport, external_port)
         return None if isinstance(left, Refused) and left.absent else refused
 
     async def _call(self, action: igd.Call[T]) -> T | Refused:
@@ -293,6 +323,18 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _nobodys(row: TableEntry) -> Refused:
+    """It leads to the same inside from a port that was not asked for, by another name: some routers make
+    another port than they are asked for, and some give mappings names of their own."""
+    detail = f"port {row.external_port} leads there ({row.description[:40]}), which may be another program's"
+    return Refused(protocol="upnp-igd", failure="not asked", detail=detail)
+
+
+def _may_be_elsewhere(table: Listing) -> Refused:
+    detail = f"it may have another port, and the router's list is incomplete: {table.incomplete}"
+    return Refused(protocol="upnp-igd", failure="malformed", refusal=table.refusal, detail=detail)
 
 
 def _replaced(row: TableEntry) -> Refused:

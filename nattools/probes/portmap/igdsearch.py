@@ -85,7 +85,7 @@ class GatewaySearch:
         return found.rank >= OFFLINE, not self._is_ours(found.url), found.rank
 
     def _is_ours(self, url: LanUrl) -> bool:
-        return self.gateway.lan.is_gateway(url.host)
+        return self.gateway.forwards(url.host)
 
     def hurry(self, took_s: float) -> None:
         """The router has answered something else, which took so long: silence counts sooner."""

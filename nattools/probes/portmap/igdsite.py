@@ -21,13 +21,16 @@ from nattools.wording.refusals import upnp_refusal
 
 _AT_ONCE = 4
 _MAX_CONNECTIONS = 16
-OFFLINE = 3
+_INSIST_S = 2.0
+_MUTE = 2
+_DEAD = 3
+OFFLINE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class FoundGateway:
-    """A gateway. `rank` 0: it is online with a public address, or lets pinholes be made; larger is worse, as
-    far as OFFLINE."""
+    """A gateway. `rank` 0: it is online with a public address, or lets pinholes be made; larger is worse: a
+    private address, none, no answer that makes sense, as far as OFFLINE."""
 
     offer: Offer
     mapper: Mapper
@@ -59,7 +62,7 @@ class DescriptionSite:
             "answered",
             version=f"IGD:{description.igd_version or '?'}, {service.kind}:{service.version}{legacy}",
             name=f"{description.manufacturer} {description.model}".strip() or description.friendly_name,
-            other=not self.gateway.lan.is_gateway(self.url.host),
+            other=not self.gateway.forwards(self.url.host),
             quirks=(*self.quirks, *description.problems),
             **known,
         )
@@ -96,6 +99,8 @@ async def _connections(site: DescriptionSite, description: igd.Description) -> F
                 for each in services[first : first + _AT_ONCE]
             ]
         found += [task.result() for task in asked]
+        if all(each.rank >= _MUTE for each in found):
+            found = [await _asked_alone(site.gateway, each) for each in found]
         if min(each.rank for each in found) < OFFLINE:
             break
     found.sort(key=lambda each: each.rank)
@@ -124,17 +129,23 @@ async def _connection(gateway: GatewayContext, service: igd.Service) -> Connecti
     first: ConnectionStatus | None = None
     for variant in service.variants:
         status, address = await _ask_both(gateway, variant)
-        refused = next((each for each in (address, status) if isinstance(each, Refused)), None)
-        connected = None if isinstance(status, Refused) else status.connected
-        uptime_s = None if isinstance(status, Refused) else status.uptime_s
-        external = None if isinstance(address, Refused) else gateway.outside(address)
-        rank = _rank(gateway, connected, external)
-        found = ConnectionStatus(variant, rank, connected, uptime_s, external, refused)
-        if not (isinstance(status, Refused) and isinstance(address, Refused) and is_broken(address)):
+        found = _status_of(gateway, variant, status, address)
+        if found.rank != _DEAD:
             return found
         first = first or found
     assert first is not None  # a service is a variant of itself
     return first
+
+
+async def _asked_alone(gateway: GatewayContext, before: ConnectionStatus) -> ConnectionStatus:
+    """Some routers serve one connection at a time and hang up on the others: ask one question after the
+    other."""
+    if before.rank < _DEAD or before.refused is None or before.refused.refusal is not None:
+        return before
+    service = before.service
+    status = await call(gateway, service, igd.GET_STATUS, insist_s=_INSIST_S)
+    address = await call(gateway, service, igd.GET_EXTERNAL_ADDRESS, insist_s=_INSIST_S)
+    return _status_of(gateway, service, status, address)
 
 
 async def _ask_both(
@@ -146,11 +157,27 @@ async def _ask_both(
     return status.result(), address.result()
 
 
+def _status_of(
+    gateway: GatewayContext,
+    service: igd.Service,
+    status: igd.Status | Refused,
+    address: str | Refused | None,
+) -> ConnectionStatus:
+    refused = next((each for each in (address, status) if isinstance(each, Refused)), None)
+    connected = None if isinstance(status, Refused) else status.connected
+    uptime_s = None if isinstance(status, Refused) else status.uptime_s
+    external = None if isinstance(address, Refused) else gateway.outside(address)
+    rank = _rank(gateway, connected, external)
+    if isinstance(status, Refused) and isinstance(address, Refused) and is_broken(address):
+        rank = _DEAD
+    return ConnectionStatus(service, rank, connected, uptime_s, external, refused)
+
+
 def _rank(gateway: GatewayContext, connected: bool | None, external: str | None) -> int:
     if connected is False:
         return OFFLINE
     if external is None:
-        return 2
+        return _MUTE
     return 0 if gateway.network.is_public(external) else 1
 
 

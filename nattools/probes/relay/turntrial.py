@@ -155,10 +155,10 @@ class _Trial:
         inward = Passage(
             lambda data: None if self._pinger is None else self._pinger.socket.send(data, relayed.local)
         )
-        outward = Passage(send_out)
+        outward, own = Passage(send_out), self._at_own_address(relayed)
 
         def came_in(data: bytes, source: Endpoint) -> None:
-            if inward.take(data):
+            if inward.take(data) or (own is not None and own.take(data)):
                 outside[0] = source
 
         relayed.on_datagram = came_in
@@ -173,8 +173,27 @@ class _Trial:
         elif not came.trips and not left.trips and self._outside is None:
             await self._by_second_allocation(relayed, opened, came.sent + left.sent)
         else:
+            cause = self._why(relayed, came, left)
+            if own is not None and cause in ("not-reached", "nothing-relayed"):
+                cause = await self._elsewhere(own, outward, relayed, cause)
             self._record.told["sent"] = came.sent + left.sent
-            self._record.fail("relay", self._why(relayed, came, left))
+            self._record.fail("relay", cause, detail=relayed.server.host if cause == "other-address" else "")
+
+    def _at_own_address(self, relayed: RelayedSocket) -> Passage | None:
+        """To the relayed port at the address under which the relay itself is reached, where it gives another
+        one."""
+        pinger, own = self._pinger, Endpoint(relayed.server.host, relayed.local.port)
+        if pinger is None or own.host == relayed.local.host or own.family != relayed.local.family:
+            return None
+        return Passage(lambda data: pinger.socket.send(data, own))
+
+    async def _elsewhere(
+        self, own: Passage, outward: Passage, relayed: RelayedSocket, cause: RelayCause
+    ) -> RelayCause:
+        """Would it relay there? Then the address that it gives is set wrongly."""
+        came, left = own.crossing(), outward.crossing()
+        await self._both(came, left)
+        return "other-address" if came.trips else cause
 
     async def _both(self, came: Crossing, left: Crossing) -> None:
         """Try both directions until both work, or the time is over."""

@@ -25,7 +25,7 @@ def netbird_status(value: Any) -> OverlayStatus:
         program="netbird",
         version=j.text_in(fields, "daemonVersion"),
         name=j.text_in(fields, "fqdn").partition(".")[2],
-        state="Connected" if j.flag_in(management, "connected") else "Disconnected",
+        state=_state(fields, management),
         addresses=(own,) if own else (),
         routes=j.networks_in(fields, "networks") or j.networks_in(fields, "routes"),
         kernel=j.flag_in(fields, "usesKernelInterface"),
@@ -33,14 +33,35 @@ def netbird_status(value: Any) -> OverlayStatus:
             f"{name}: {problem}"
             for name, part in (("management", management), ("signal", signal))
             if (problem := j.text_in(part, "error"))
-        ),
+        )
+        + _relay_problems(fields),
         peers=tuple(_peer(each) for each in j.objects_in(j.fields_in(fields, "peers"), "details")),
+    )
+
+
+def _state(fields: j.Fields, management: j.Fields) -> str:
+    """The daemon's own word, which it says since 0.49; before, whether its management answers."""
+    own = j.text_in(fields, "daemonStatus")
+    connected = j.flag_in(management, "connected")
+    if own and (own != "Connected" or connected is not False):
+        return own
+    return "Connected" if connected else "Disconnected"
+
+
+def _relay_problems(fields: j.Fields) -> tuple[str, ...]:
+    """Relays and STUN servers that it does not reach."""
+    relays = list(j.objects_in(j.fields_in(fields, "relays"), "details"))[:20]
+    failed = [each for each in relays if j.flag_in(each, "available") is False and j.text_in(each, "uri")]
+    return tuple(
+        f"{j.text_in(each, 'uri')}: {j.text_in(each, 'error') or 'not available'}" for each in failed
     )
 
 
 def _peer(fields: j.Fields) -> OverlayPeer:
     address = j.address_of(j.text_in(fields, "netbirdIp"))
-    connected = j.text_in(fields, "status").lower() == "connected"
+    state = j.text_in(fields, "status").lower()
+    connected = state == "connected"
+    written = j.text_in(fields, "lastWireguardHandshake")
     path: OverlayPath = _WAYS.get(j.text_in(fields, "connectionType").lower(), "unknown")
     if path == "direct" and _relays(fields):
         path = "relay"
@@ -49,7 +70,8 @@ def _peer(fields: j.Fields) -> OverlayPeer:
         name=j.text_in(fields, "fqdn") or address or "?",
         addresses=(address,) if address else (),
         online=True if connected else None,
-        path=path if connected else "none",
+        path=path if connected else "trying" if state == "connecting" else "none",
+        handshake=not written.startswith("0001-01-01") if written else None,
         endpoint=j.endpoint_of(j.text_in(j.fields_in(fields, "iceCandidateEndpoint"), "remote")),
         relay=j.text_in(fields, "relayAddress"),
         routes=j.networks_in(fields, "networks") or j.networks_in(fields, "routes"),

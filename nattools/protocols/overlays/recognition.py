@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +18,7 @@ from nattools.protocols.overlays.webrtcstats import is_webrtc, webrtc_stats
 from nattools.protocols.overlays.zerotierpeers import is_zerotier, zerotier_peers
 
 MAX_STATUS: Final = 16 << 20
-"""Bytes of a status."""
+"""Bytes of a status, also of one that was compressed."""
 _PROGRAMS: Final[tuple[tuple[Callable[[Any], bool], Callable[[Any], OverlayStatus]], ...]] = (
     (is_tailscale, tailscale_status),
     (is_netbird, netbird_status),
@@ -28,22 +30,83 @@ _KNOWN: Final = (
     "tailscale status --json, netbird status --json, zerotier-cli peers -j, a dump of "
     "chrome://webrtc-internals, ipfs swarm addrs autonat"
 )
+_GZIP: Final = b"\x1f\x8b"
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+_FOR_PEOPLE: Final[tuple[tuple[str, str, str], ...]] = (
+    (r"200 (list)?peers\b", "what zerotier-cli prints for people", "zerotier-cli peers -j"),
+    (
+        r"(Peers detail:|Daemon (status|version):|OS: |Management: )",
+        "what netbird status prints for people",
+        "netbird status --json",
+    ),
+    (
+        r"(100\.\d+\.\d+\.\d+\s+\S|Tailscale is stopped|Logged out|# Health check)",
+        "what tailscale status prints for people",
+        "tailscale status --json",
+    ),
+    (r"(?i)<(!doctype )?html", "a page of HTML", "what getStats() gives, as JSON"),
+)
+"""How other things begin that the same programs show; what that is; what is read here instead."""
+_PREAMBLE: Final = 50
+"""Lines before the JSON in which a program warns of something."""
 
 
 def parse_status(data: bytes) -> OverlayStatus:
-    """The status in a file, whichever of these programs printed it. ProtocolError: it is none of theirs."""
-    if len(data) > MAX_STATUS:
-        raise ProtocolError(f"a status of more than {MAX_STATUS >> 20} MiB")
-    text = data.decode("utf-8-sig", "replace").strip()
+    """The status in a file, whichever of these programs printed it: as UTF-8, or as UTF-16 (a redirection in
+    PowerShell), compressed by gzip or not, with warnings before it or without. ProtocolError: it is none of
+    theirs."""
+    text = _text(data)
     if not text:
         raise ProtocolError("it is empty")
     if is_kubo_text(text):
         return kubo_text(text)
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ProtocolError(f"it is not JSON: {error}") from None
+    value = _value(text)
+    if value == []:
+        raise ProtocolError("it is an empty list: whoever printed it knew of no peers")
     for recognises, parse in _PROGRAMS:
         if recognises(value):
             return parse(value)
     raise ProtocolError(f"it is nothing that is known here, which is: {_KNOWN}")
+
+
+def _text(data: bytes) -> str:
+    if data.startswith(_GZIP):
+        data = _unpacked(data)
+    if len(data) > MAX_STATUS:
+        raise ProtocolError(f"a status of more than {MAX_STATUS >> 20} MiB")
+    if data.startswith(_UTF16):
+        return data.decode("utf-16", "replace").strip()
+    return data.decode("utf-8-sig", "replace").strip()
+
+
+def _unpacked(data: bytes) -> bytes:
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        return unpacking.decompress(data, MAX_STATUS + 1)
+    except zlib.error as error:
+        raise ProtocolError(f"it is damaged: {error}") from None
+
+
+def _value(text: str) -> Any:
+    """What the JSON in a text says. ProtocolError: there is none."""
+    first: Exception | None = None
+    for part in _parts(text):
+        try:
+            return msgspec.json.decode(part)
+        except (msgspec.DecodeError, RecursionError) as error:
+            first = first or error
+    for pattern, what, wanted in _FOR_PEOPLE:
+        if re.match(pattern, text):
+            raise ProtocolError(f"it is {what}; what is read here is: {wanted}")
+    raise ProtocolError(f"it is not JSON: {first}; what is read here is: {_KNOWN}")
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The whole, and what is left of it without lines of another kind before and after."""
+    yield text
+    lines = text.split("\n", _PREAMBLE)
+    begin = next((number for number, line in enumerate(lines) if line.lstrip().startswith(("{", "["))), 0)
+    kept = "\n".join(lines[begin:])
+    end = max(kept.rfind("}"), kept.rfind("]")) + 1
+    if end and (begin or end < len(kept)):
+        yield kept[:end]

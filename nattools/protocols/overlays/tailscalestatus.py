@@ -1,5 +1,6 @@
-"""`tailscale status --json`, as Tailscale's clients print it since 1.20 (package ipnstate; headscale's are
-the same programs)."""
+"""`tailscale status --json`, as Tailscale's clients print it (package ipnstate; headscale's are the same
+programs). In early versions a machine has one address, `TailAddr`, and nothing says whether packets go to it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def tailscale_status(value: Any) -> OverlayStatus:
     """ProtocolError: it is no such status."""
     fields = j.fields_of(value, "a Tailscale status")
     own, tailnet = j.fields_in(fields, "Self"), j.fields_in(fields, "CurrentTailnet")
-    peers = [each for each in list(j.fields_in(fields, "Peer").values())[: j.MOST] if isinstance(each, dict)]
+    listed = [each for each in j.fields_in(fields, "Peer").values() if isinstance(each, dict)]
+    peers = [each for each in listed if not _is_for_hire(each)][: j.MOST]
     suffix = j.text_in(tailnet, "MagicDNSSuffix") or j.text_in(fields, "MagicDNSSuffix")
     exit_node = j.fields_in(fields, "ExitNodeStatus")
     return OverlayStatus(
@@ -31,7 +33,7 @@ def tailscale_status(value: Any) -> OverlayStatus:
         version=j.text_in(fields, "Version"),
         name=j.text_in(tailnet, "Name") or suffix,
         state=j.text_in(fields, "BackendState"),
-        addresses=j.addresses_in(own, "TailscaleIPs") or j.addresses_in(fields, "TailscaleIPs"),
+        addresses=_addresses(own) or j.addresses_in(fields, "TailscaleIPs"),
         endpoints=j.endpoints_in(own, "Addrs"),
         relay=j.text_in(own, "Relay"),
         routes=j.networks_in(own, "PrimaryRoutes"),
@@ -42,12 +44,25 @@ def tailscale_status(value: Any) -> OverlayStatus:
     )
 
 
+def _is_for_hire(fields: j.Fields) -> bool:
+    """An exit node that a provider has somewhere, which no tailnet's own machine is: there are hundreds, and
+    `tailscale status` for people leaves them out too unless one is in use."""
+    placed = isinstance(fields.get("Location"), dict) and bool(j.flag_in(fields, "ExitNodeOption"))
+    return placed and not j.flag_in(fields, "ExitNode")
+
+
+def _addresses(fields: j.Fields) -> tuple[str, ...]:
+    """A machine's own in the tailnet."""
+    before = j.address_of(j.text_in(fields, "TailAddr"))
+    return j.addresses_in(fields, "TailscaleIPs") or ((before,) if before else ())
+
+
 def _exit_node(status: j.Fields, peers: Sequence[j.Fields]) -> str:
     """An address of the peer that all traffic goes through; "" if there is none."""
     named = j.addresses_in(status, "TailscaleIPs")
     chosen = next((each for each in peers if j.flag_in(each, "ExitNode")), None)
     if not named and chosen is not None:
-        named = j.addresses_in(chosen, "TailscaleIPs") or (_name(chosen),)
+        named = _addresses(chosen) or (_name(chosen),)
     return named[0] if named else ""
 
 
@@ -57,7 +72,7 @@ def _name(fields: j.Fields) -> str:
 
 
 def _peer(fields: j.Fields) -> OverlayPeer:
-    own = j.addresses_in(fields, "TailscaleIPs")
+    own = _addresses(fields)
     routes = (*j.networks_in(fields, "PrimaryRoutes"), *j.networks_in(fields, "AllowedIPs"))
     hosts = {f"{address}/{128 if ':' in address else 32}" for address in own}
     return OverlayPeer(
@@ -82,7 +97,7 @@ def _path(fields: j.Fields) -> OverlayPath:
     if j.text_in(fields, "PeerRelay"):
         return "peer-relay"
     if not j.flag_in(fields, "Active"):
-        return "none"
+        return "none" if "Active" in fields else "unknown"
     written = j.text_in(fields, "LastWrite")
     if written.startswith(_NEVER):
         return "none"

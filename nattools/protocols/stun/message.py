@@ -108,6 +108,10 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """REQUESTED-ADDRESS-FAMILY (RFC 8656 18.6): 4 or 6; None too for a family that is neither."""
     additional_family = _Reader(c.ADDITIONAL_ADDRESS_FAMILY, unpack_family, "ADDITIONAL-ADDRESS-FAMILY")
     """ADDITIONAL-ADDRESS-FAMILY (RFC 8656 18.11), in the same way."""
+    old_additional_family = _Reader(
+        c.OLD_ADDITIONAL_ADDRESS_FAMILY, unpack_family, "ADDITIONAL-ADDRESS-FAMILY"
+    )
+    """The same under the number that it had in drafts, and has at coturn."""
     even_port = _Reader(c.EVEN_PORT, unpack_even_port)
     """EVEN-PORT (RFC 8656 18.7): is the next higher port to be reserved?"""
     requested_transport = _Reader(c.REQUESTED_TRANSPORT, unpack_transport)
@@ -116,6 +120,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """RESERVATION-TOKEN (RFC 8656 18.10): 8 bytes."""
     address_error = _Reader(c.ADDRESS_ERROR_CODE, unpack_address_error)
     """ADDRESS-ERROR-CODE (RFC 8656 18.12): (family, code, reason phrase)."""
+    old_address_error = _Reader(c.OLD_ADDRESS_ERROR_CODE, unpack_address_error)
+    """The same under the number that it had in drafts, and has at coturn."""
     icmp = _Reader(c.ICMP, unpack_icmp)
     """ICMP (RFC 8656 18.13): (type, code, error data)."""
     connection_id = _Reader(c.CONNECTION_ID, unpack_number, "CONNECTION-ID", 4)

@@ -280,7 +280,7 @@ class ClientAllocation:
         if not lifetime_s:
             raise ProtocolError("the server's answer has no lifetime")
         self.mapped, self.reservation = response.mapped, response.reservation_token
-        self.family_refusal = response.address_error
+        self.family_refusal = response.address_error or response.old_address_error
         self.relayed, self._families = relayed, {each.family for each in relayed}
         self._lasts(lifetime_s, now)
 

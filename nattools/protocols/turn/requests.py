@@ -54,6 +54,7 @@ def allocate(spec: AllocationSpec, *, padded: bool = False) -> bytes:
         attributes.append((c.REQUESTED_ADDRESS_FAMILY, r.pack_family(spec.family)))
     if spec.both_families:
         attributes.append((c.ADDITIONAL_ADDRESS_FAMILY, r.pack_family(6)))
+        attributes.append((c.OLD_ADDITIONAL_ADDRESS_FAMILY, r.pack_family(6)))
     if spec.port != "any":
         attributes.append((c.EVEN_PORT, r.pack_even_port(reserve_next=spec.port == "pair")))
     if spec.reservation is not None:

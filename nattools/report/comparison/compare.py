@@ -16,7 +16,7 @@ from nattools.report.comparison.changes import Change, Comparison, is_known, one
 from nattools.report.redaction.knownwords import constants
 from nattools.wording import comparedfields, sentence, terms
 
-_PASSING = frozenset({"time-over", "external-address-changed", "router-epoch"})
+_PASSING = frozenset({"time-over", "external-address-changed", "external-addresses-in-turn", "router-epoch"})
 """Warnings about the measurement, and not about the network."""
 _PUNCH = ("connected", "path", "transport", "family", "strategy")
 _BY_COMMAND = frozenset({"lan.proven"})
@@ -40,13 +40,19 @@ def compare(before: Report, after: Report) -> Comparison:
     once = {each.says.code + repr(each.says.values): each for each in reversed(changes)}
     changes = list(reversed(once.values()))
     unknown = [*_unknown_verdicts(before, after), *lanes.unknown(before, after)]
-    return Comparison(changes=tuple(changes), meaning=_meaning(changes), unknown=tuple(unknown))
+    meaning = _meaning(changes) if changes else _same(before, after)
+    return Comparison(changes=tuple(changes), meaning=meaning, unknown=tuple(unknown))
+
+
+def _same(before: Report, after: Report) -> Statement:
+    """Nothing has changed: in all of it, or in what two commands both measure."""
+    if before.command == after.command:
+        return statement("diff-same")
+    return statement("diff-same-in-common", one=before.command, other=after.command)
 
 
 def _meaning(changes: list[Change]) -> Statement:
     """What is behind the changes, the deepest reason first."""
-    if not changes:
-        return statement("diff-same")
     areas = {each.area for each in changes}
     ended = next((each.says for each in changes if each.what == "ended"), None)
     if ended is not None:

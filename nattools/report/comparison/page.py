@@ -8,7 +8,6 @@ from nattools.model.report import Report
 from nattools.report.comparison.changes import Area, Comparison
 from nattools.report.document import Document, Mood, Prose, Section
 from nattools.report.safetext import safe
-from nattools.report.terminal import plain_text
 from nattools.wording import sentence
 
 _TITLES: dict[Area, str] = {
@@ -46,16 +45,10 @@ def comparison_json(found: Comparison, files: tuple[str, str]) -> str:
     return msgspec.json.encode(answer).decode() + "\n"
 
 
-def render_comparison(
-    found: Comparison,
-    files: tuple[str, str],
-    reports: tuple[Report, Report],
-    columns: int,
-    *,
-    all_of_it: bool,
-) -> str:
-    """Lines of at most `columns` columns (at least 40), ending in a newline. `all_of_it`: with what only one
-    of the reports knows."""
+def comparison_page(
+    found: Comparison, files: tuple[str, str], reports: tuple[Report, Report], *, all_of_it: bool
+) -> Document:
+    """For people. `all_of_it`: with what only one of the reports knows."""
     mood: Mood = "good" if found.same else "strong"
     sections = [
         Section("", (Prose(safe(sentence(found.meaning)), "", mood),)),
@@ -77,7 +70,7 @@ def render_comparison(
             sections.append(Section(title, lines))
     if found.unknown:
         sections.append(_unknown(found, all_of_it=all_of_it))
-    return plain_text(Document("Comparison", tuple(sections)), columns)
+    return Document("Comparison", tuple(sections))
 
 
 _SIGNS = {True: "+", False: "-", None: "*"}

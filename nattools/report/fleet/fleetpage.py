@@ -75,7 +75,8 @@ def _pairs(pairs: Pairs) -> tuple[Prose | Table, ...]:
         )
         for each in pairs.ways
     )
-    others = f"{100 * pairs.relay:.1f}% need a relay; of {100 * pairs.unknown:.1f}% not enough is known."
+    unknown = f"; of {100 * pairs.unknown:.1f}% not enough is known" if pairs.unknown else ""
+    others = f"{100 * pairs.relay:.1f}% need a relay{unknown}."
     covered = f"Paired were {pairs.networks} networks that differ, {100 * pairs.covered:.1f}% of the reports."
     return (
         Prose(

@@ -41,7 +41,7 @@ def pairs_of(mix: list[tuple[str, int]], reports: int) -> Pairs | None:
     known = 1.0 - unknown
     independent = max(1, round(known * total / 2))
     return Pairs(
-        direct=share(round(direct / known * independent) if known > 0 else 0, independent),
+        direct=share(direct / known * independent if known > 0 else 0, independent),
         relay=round(1.0 - unknown - direct, 4),
         unknown=round(unknown, 4),
         covered=round(total / reports, 4) if reports else 0.0,

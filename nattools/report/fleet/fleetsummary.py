@@ -23,11 +23,11 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     high: float
 
 
-def share(count: int, of: int) -> Share:
-    """Made of the numbers."""
+def share(count: float, of: int) -> Share:
+    """Made of the numbers. A count that is no whole number is of odds."""
     low, high = wilson(count, of)
     part = round(count / of, 4) if of else None
-    return Share(count=count, of=of, share=part, low=round(low, 4), high=round(high, 4))
+    return Share(count=round(count), of=of, share=part, low=round(low, 4), high=round(high, 4))
 
 
 class TechniqueShare(msgspec.Struct, frozen=True, kw_only=True):

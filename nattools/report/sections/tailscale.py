@@ -6,7 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nattools.model.report import Report
-from nattools.model.tailscale import Netcheck, Tailnet, TailnetClash, TailnetPeer, TailscaleWay
+from nattools.model.tailscale import (
+    Netcheck,
+    PeerState,
+    Tailnet,
+    TailnetClash,
+    TailnetPeer,
+    TailscaleWay,
+)
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
@@ -14,11 +21,8 @@ from nattools.wording import terms
 
 MOST_ROWS = 20
 WAYS: dict[TailscaleWay, Mood] = {"direct": "good", "relay": "bad", "unknown": "unsure"}
-PEER_WAYS: dict[bool | None, tuple[str, Mood]] = {
-    True: ("direct", "good"),
-    False: ("relayed", "bad"),
-    None: ("unknown", "unsure"),
-}
+PEER_MOODS: dict[PeerState, Mood] = {"direct": "good", "relayed": "bad", "failed": "bad"}
+PEER_WAYS: dict[bool | None, PeerState] = {True: "direct", False: "relayed", None: "unknown"}
 
 ADDRESS_WAYS: dict[bool | None, tuple[str, Mood]] = {
     True: ("reached", "good"),
@@ -60,12 +64,17 @@ def of_others(report: Report) -> bool:
 def tailnets(report: Report, view: View) -> list[Section]:
     """Their servers: which answer, and at which step one does not."""
     known = () if report.tailscale is None else report.tailscale.tailnets
-    found = [each for each in known if each.control is not None or each.regions or each.why]
+    found = [each for each in known if each.control is not None or each.regions or _says_alone(each)]
     if not found:
         return []
     rows = tuple(_tailnet(each) for each in found[:MOST_ROWS])
     titles = ("tailnet", "control", "home region", "relays", "why")
     return [Section("Tailnets", (Table(titles, rows, (0, 0, 0, 0, 1)),))]
+
+
+def _says_alone(tailnet: Tailnet) -> bool:
+    """Is there something to say of it that does not stand beside its peers?"""
+    return bool(tailnet.why) and tailnet.program == "tailscale"
 
 
 def _tailnet(tailnet: Tailnet) -> tuple[Cell, ...]:
@@ -185,26 +194,37 @@ def peers(report: Report, view: View) -> list[Section]:
     for each in found[:MOST_ROWS]:
         shown = [peer for peer in each.peers if view.detail or peer.direct is not True]
         most = 200 if view.detail else MOST_ROWS
-        if not each.peers:
+        own = () if each.program == "tailscale" or not each.why else (Prose(safe(each.why)),)
+        if not each.peers and not own:
             continue
         rows = tuple(_peers(shown[:most], each.program))
         direct = sum(peer.direct is True for peer in each.peers)
         note = f"{direct} of {len(each.peers)} direct"
         what = "address" if each.program == "kubo" else "peer"
-        blocks = (Table((what, "now", "why"), rows, (0, 0, 1)),) if rows else (Prose("All are direct."),)
+        blocks = (Table((what, "now", "why"), rows, (0, 0, 1)),) if rows else (Prose(_none_shown(each)),)
         more = (Prose(f"and {len(shown) - most} more: -v shows 200."),) if len(shown) > most else ()
-        made.append(Section(f"Peers in {safe(each.name, 40)}", (*blocks, *more), note))
+        made.append(Section(f"Peers in {safe(each.name, 40)}", (*own, *blocks, *more), note))
     return made
+
+
+def _none_shown(tailnet: Tailnet) -> str:
+    return "All are direct." if tailnet.peers else "It tells of no peers."
 
 
 def _peers(peers: Iterable[TailnetPeer], program: str) -> Iterator[tuple[Cell, ...]]:
     """What to do stands once."""
-    ways, told = ADDRESS_WAYS if program == "kubo" else PEER_WAYS, set[str]()
+    told = set[str]()
     for peer in peers:
-        words, mood = ways[peer.direct]
+        words, mood = ADDRESS_WAYS[peer.direct] if program == "kubo" else _now(peer)
         advice = "" if peer.advice in told else peer.advice
         told.add(peer.advice)
         yield Cell(safe(peer.name, 40)), Cell(words, mood), Cell(safe(f"{peer.why} {advice}".strip()))
+
+
+def _now(peer: TailnetPeer) -> tuple[str, Mood]:
+    """Which way its packets take; reports of earlier versions say that by `direct` alone."""
+    now = PEER_WAYS[peer.direct] if peer.now == "unknown" else peer.now
+    return now, PEER_MOODS.get(now, "unsure")
 
 
 def clashes(report: Report, view: View) -> list[Section]:

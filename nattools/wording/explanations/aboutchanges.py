@@ -34,6 +34,16 @@ TOPICS = (
         "Nothing, or keep the machine from sleeping for as long as you watch.",
     ),
     Topic(
+        "watch-resumed",
+        "The program was stopped during a watch",
+        ("watch-resumed",),
+        "The program stood still for a while: it was stopped (Ctrl-Z), or its virtual machine was paused. No "
+        "mapping was kept meanwhile, and what the NAT forgot is no fault of the NAT's.",
+        "What was to be done every five seconds was done much later. What was measured across it is thrown "
+        "away.",
+        "Nothing.",
+    ),
+    Topic(
         "watch",
         "A watch",
         ("watch-*",),

@@ -323,7 +323,7 @@ TOPICS = (
         "More than one external address",
         (
             "external-address*", "addresses-several", "addresses-paired", "address-disputed",
-            "mapping-addresses-disputed",
+            "mapping-addresses-disputed", "addresses-in-turn*",
         ),
         "Servers saw this machine at several addresses: the NAT has several (a pool), several ways lead "
         "out, the address changed meanwhile, or a server is wrong.",

@@ -18,7 +18,8 @@ from nattools.model.observation import Binding
 from nattools.model.report import Advice, Report
 from nattools.model.statement import statement
 from nattools.model.tailscale import Tailscale
-from nattools.report.comparison import compare, comparison_json, render_comparison
+from nattools.report.comparison import compare, comparison_json, comparison_page
+from nattools.report.terminal import plain_text
 from nattools.wording import comparedfields, sentence
 
 FILES = ("a.json", "b.json")
@@ -141,10 +142,17 @@ def test_warnings_that_come_and_go() -> None:
     assert compare(calm, passing).same
 
 
+def test_two_commands_are_the_same_only_in_what_both_measure() -> None:
+    found = compare(home_router(), replace(home_router(), command="nat"))
+    assert found.same
+    assert found.meaning.code == "diff-same-in-common"
+    assert compare(home_router(), home_router()).meaning.code == "diff-same"
+
+
 def test_nothing_that_a_report_holds_reaches_the_terminal_as_it_is() -> None:
     evil = with_nat(external=("\x1b[31m11.9.0.2\x07",))
     found = compare(home_router(), evil)
-    text = render_comparison(found, ("\x1b]0;", "b"), (home_router(), evil), 80, all_of_it=True)
+    text = plain_text(comparison_page(found, ("\x1b]0;", "b"), (home_router(), evil), all_of_it=True), 80)
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "\x1b" not in comparison_json(found, FILES)
@@ -154,7 +162,8 @@ def test_no_line_is_too_long_and_programs_get_all_of_it() -> None:
     found = compare(
         home_router(), replace(home_router(), nat=replace(home_router().nat, udp4=Nat(mapping="none")))
     )
-    text = render_comparison(found, FILES, (home_router(), home_router()), 60, all_of_it=True)
+    page = comparison_page(found, FILES, (home_router(), home_router()), all_of_it=True)
+    text = plain_text(page, 60)
     assert max(map(len, text.splitlines())) <= 60
     answer = json.loads(comparison_json(found, FILES))
     assert answer["same"] is False

@@ -111,6 +111,17 @@ def test_shares_are_those_of_the_mix_within_their_intervals(tmp_path: Path) -> N
     assert weights["birthday"] == pytest.approx(2 * 0.7 * 0.3, abs=0.06) or len(weights) > 2
 
 
+def test_what_connects_and_what_needs_a_relay_are_all(tmp_path: Path) -> None:
+    kinds = ("port-restricted", "port-restricted", "symmetric random", "symmetric random")
+    pairs = merge(written(tmp_path, [report_of(kind, number) for number, kind in enumerate(kinds)])).pairs
+    assert pairs is not None
+    assert pairs.unknown == 0
+    assert pairs.direct.share is not None
+    assert 0 < pairs.direct.share < 1
+    assert pairs.direct.share + pairs.relay == pytest.approx(1, abs=0.0002)
+    assert pairs.direct.low < pairs.direct.share < pairs.direct.high
+
+
 def test_files_of_all_kinds_and_what_is_none(tmp_path: Path) -> None:
     one, two, three = (render_json(report_of("port-restricted", number)).encode() for number in range(3))
     (tmp_path / "deep" / "er").mkdir(parents=True)

@@ -138,6 +138,23 @@ def test_two_families() -> None:
     assert answered(client, c.REFRESH, V4).lifetime_s == 600
 
 
+OLD_ALSO_V6: Attribute = (c.OLD_ADDITIONAL_ADDRESS_FAMILY, turn.pack_family(6))
+OLD_ALSO_V4: Attribute = (c.OLD_ADDITIONAL_ADDRESS_FAMILY, turn.pack_family(4))
+
+
+def test_two_families_by_the_number_of_drafts_as_coturns_clients_ask() -> None:
+    answer = answered(RelayClient(RelaySite()), c.ALLOCATE, UDP, OLD_ALSO_V6)
+    assert [each.family for each in answer.relayed] == [4, 6]
+    only_four = RelaySite(hosts={4: HOSTS[4]})
+    answer = answered(RelayClient(only_four), c.ALLOCATE, UDP, OLD_ALSO_V6)
+    assert (len(answer.relayed), answer.address_error) == (1, None)
+    assert answer.old_address_error is not None
+    assert answer.old_address_error[:2] == (6, 440)
+    both = answered(RelayClient(only_four, BOB), c.ALLOCATE, UDP, ALSO_V6, OLD_ALSO_V6)
+    assert both.address_error is not None
+    assert error_of(answered(RelayClient(RelaySite()), c.ALLOCATE, UDP, OLD_ALSO_V4)) == 400
+
+
 def test_a_family_that_is_missing() -> None:
     only_four = RelaySite(hosts={4: HOSTS[4]})
     answer = answered(RelayClient(only_four), c.ALLOCATE, UDP, ALSO_V6)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from msgspec.structs import replace
+from openmetrics import parsed
 from report_samples import home_router
 
+from nattools.model.relay import Relay
 from nattools.model.statement import statement
 from nattools.watch.metrics import Metrics
 from nattools.watch.watch import WatchEvent
-
-SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="(\\.|[^"\\])*"(,[a-z]+="(\\.|[^"\\])*")*\})? -?[0-9.e+-]+')
 
 
 def metrics() -> Metrics:
@@ -21,18 +19,22 @@ def metrics() -> Metrics:
     return made
 
 
-def test_every_line_is_one_of_the_format() -> None:
-    lines = metrics().text().splitlines()
-    assert lines[-1] == "# EOF"
-    for line in lines[:-1]:
-        assert SAMPLE.fullmatch(line) or re.fullmatch(r"# (TYPE|HELP) [a-z_]+ .+", line), line
-    assert 'nattools_changes_total{code="watch-flow-died"} 1' in lines
-    assert 'nattools_technique_works{technique="udp-punch"} 1' in lines
+def test_a_strict_reader_takes_all_of_it() -> None:
+    found = parsed(metrics().text())
+    changes, works = found["nattools_changes"], found["nattools_technique_works"]
+    assert (changes.kind, works.kind) == ("counter", "gauge")
+    assert changes.samples["nattools_changes_total", (("code", "watch-flow-died"),)] == 1
+    assert works.samples["nattools_technique_works", (("technique", "udp-punch"),)] == 1
 
 
-def test_families_come_one_after_the_other() -> None:
-    names = [line.split()[2] for line in metrics().text().splitlines() if line.startswith("# TYPE")]
-    assert len(names) == len(set(names))
+def test_a_relay_over_both_families_is_one() -> None:
+    relays = [
+        Relay(kind="turn", uri="turn:r", transport="udp", family=family, works=works)
+        for family, works in ((6, True), (4, False))
+    ]
+    made = Metrics()
+    made.report(replace(home_router(), relays=tuple(relays)))
+    assert list(parsed(made.text())["nattools_relay_works"].samples.values()) == [1]
 
 
 def test_nothing_known_is_nothing_said() -> None:
@@ -50,6 +52,6 @@ def test_texts_of_strangers_stay_labels() -> None:
     evil = replace(nat.udp4, external=('1"} 1\nevil 1\n\\', "\x1b[2J"))
     made = Metrics()
     made.report(replace(home_router(), nat=replace(nat, udp4=evil)))
-    lines = made.text().splitlines()
-    assert not any(line.startswith("evil") for line in lines)
-    assert all(SAMPLE.fullmatch(line) or line.startswith("# ") for line in lines)
+    found = parsed(made.text())
+    assert not any(name.startswith("evil") for name in found)
+    assert len(found["nattools_nat"].samples) == 2

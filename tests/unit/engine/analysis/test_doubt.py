@@ -363,8 +363,28 @@ def test_the_second_way_out_is_proven_by_a_server_that_sees_both() -> None:
 
 
 def test_any_address_for_any_port_is_arbitrary_pooling() -> None:
-    found = pooled(World(outside=("11.1.0.2", "11.1.0.3"), seed=3))
+    found = pooled(World(outside=("11.1.0.2", "11.1.0.3"), seed=4))
     assert (found.mapping, found.pooling) == (EIM, "arbitrary")
+
+
+def test_one_address_after_the_other_may_be_a_new_one() -> None:
+    world = World(outside=("11.1.0.2", "11.1.0.3"), seed=3)
+    found = pooled(world)
+    assert (found.mapping, found.pooling) == (EIM, "unknown")
+    assert any("one after the other" in warning for warning in diagnosed(world).warnings)
+
+
+def test_one_port_with_one_address_after_the_other_tells_nothing_of_mapping() -> None:
+    world = World()
+    local = world.fresh()
+    for address in ("11.1.0.2", "11.1.0.3"):
+        world.outside = (address,)
+        world._mappings.clear()
+        for corner in CORNERS[:1] if address == "11.1.0.2" else CORNERS[1:2]:
+            world.ask("mapping", local, corner)
+    found = udp4(diagnosed(world))
+    assert (found.mapping, found.pooling) == ("unknown", "unknown")
+    assert "addresses-in-turn" in [each.code for each in found.unknown_reasons["mapping"]]
 
 
 def test_one_address_for_many_ports_is_paired_pooling() -> None:

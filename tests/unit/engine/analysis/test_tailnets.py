@@ -10,11 +10,12 @@ from statements import check_statements
 from tailnets import findings_of, report_of
 
 from nattools.engine.analysis.overlaypeers import explained
+from nattools.engine.analysis.overlaystates import own_state
 from nattools.engine.analysis.tailnetclashes import JoinedTailnet, conflicts, overlaps
 from nattools.engine.analysis.tailscalepaths import ways_with_kinds
 from nattools.model.host import Host, Interface, Way
 from nattools.model.nat import NAT_KINDS, Nat
-from nattools.model.overlay import OverlayPeer, OverlayStatus
+from nattools.model.overlay import OverlayPeer, OverlayProgram, OverlayStatus
 from nattools.model.tailnetseen import (
     ChallengeTrial,
     ControlStep,
@@ -68,6 +69,9 @@ TWO_PORTS = ("11.3.0.2:2001", "11.3.0.2:2002")
         (EASY, replace(RELAYED, online=False), ["peer-offline"]),
         (EASY, replace(RELAYED, path="none"), ["peer-idle"]),
         (EASY, replace(RELAYED, path="peer-relay"), ["peer-by-peer-relay"]),
+        (EASY, replace(RELAYED, path="trying"), ["peer-trying"]),
+        (EASY, replace(RELAYED, path="failed"), ["peer-unreached", "one-of-these-left"]),
+        (EASY, replace(RELAYED, handshake=False), ["peer-without-handshake"]),
         (EASY, replace(RELAYED, relay="nyc"), ["peer-relayed-by-its", "one-of-these-left"]),
         (EASY, replace(RELAYED, endpoints=TWO_PORTS), ["peer-relayed-by", "peer-moves"]),
         (HARD, replace(RELAYED, endpoints=TWO_PORTS), ["peer-relayed-by", "both-move"]),
@@ -81,6 +85,74 @@ TWO_PORTS = ("11.3.0.2:2001", "11.3.0.2:2002")
 )
 def test_each_peer_has_its_reason(nat: Nat | None, peer: OverlayPeer, said: list[str]) -> None:
     assert codes(nat, peer) == said
+
+
+WITHIN = OverlayPeer(name="router", path="direct", endpoint="11.2.0.2:1", routes=("10.7.0.0/24",))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "now", "code"),
+    [
+        ("10.7.0.3:41641", "doubtful", "peer-direct-within"),
+        ("10.8.0.3:41641", "direct", "peer-is-direct"),
+        ("192.168.1.9:41641", "direct", "peer-is-direct"),
+    ],
+)
+def test_a_path_within_another_peers_tunnel_is_not_called_direct(endpoint: str, now: str, code: str) -> None:
+    peer = OverlayPeer(name="six", path="direct", endpoint=endpoint)
+    near = replace(WITHIN, routes=(*WITHIN.routes, "192.168.1.0/24"))
+    own = replace(ME, peers=(near, peer))
+    found = explained(Behind(EASY), ways_with_kinds(EASY), own, peer)  # type: ignore[arg-type]
+    assert (found.now, [each.code for each in found.reason]) == (now, [code])
+    assert found.direct is (True if now == "direct" else None)
+
+
+def test_a_browser_that_was_told_to_relay_is_not_explained_by_its_network() -> None:
+    browser = OverlayStatus(program="webrtc")
+    told = replace(RELAYED, relay="", relayed_alone=True)
+    assert codes(HARD, told, browser) == ["peer-relayed", "webrtc-relays-alone"]
+    assert codes(HARD, replace(RELAYED, path="failed"), browser) == ["webrtc-failed"]
+
+
+@pytest.mark.parametrize(
+    ("program", "state", "said", "down"),
+    [
+        ("tailscale", "Running", [], False),
+        ("tailscale", "Stopped", ["client-stopped"], True),
+        ("tailscale", "NeedsLogin", ["client-logged-out"], True),
+        ("tailscale", "NeedsMachineAuth", ["client-unapproved"], True),
+        ("netbird", "Connected", [], False),
+        ("netbird", "NeedsLogin", ["client-logged-out"], True),
+        ("netbird", "Disconnected", ["client-without-management"], False),
+        ("zerotier", "no root answers", ["client-without-roots"], False),
+        ("kubo", "private", [], False),
+    ],
+)
+def test_a_program_that_does_not_run_is_named_before_any_network(
+    program: OverlayProgram, state: str, said: list[str], down: bool
+) -> None:
+    own = OverlayStatus(program=program, name="mine", state=state, peers=(RELAYED,))
+    seen = (
+        TailnetAsked(probe="tailnets", number=1, name="mine"),
+        TailnetStatus(probe="tailnets", number=1, source="-", status=own),
+    )
+    report = report_of(*seen, host=HOME)
+    check_statements(report)
+    found = report.tailscale
+    assert found is not None
+    (tailnet,) = found.tailnets
+    assert [each.code for each in tailnet.reason if each.code.startswith("client-")] == said
+    assert ("client-down" in [each.code for each in found.reason]) is down
+    if program != "kubo":
+        first = tailnet.peers[0].reason[0].code
+        assert (first == "peer-client-down") is down
+
+
+def test_what_a_program_complains_of_is_told() -> None:
+    own = replace(ME, state="Running", problems=("no DERP home", "two", "three", "four"))
+    reason, remedy = own_state(own)
+    assert [each.code for each in reason] == ["client-complains"] * 3
+    assert remedy == ()
 
 
 @pytest.mark.parametrize("main", [4, 6])

@@ -51,6 +51,7 @@ def tried(nat: NatSpec, spec: TurnSpec, transport: Transport = "udp", *, seed: i
         ("drops", "relays nothing"),
         ("private-address", "private address"),
         ("not-reached", "not reached from outside"),
+        ("other-address", "wrong address"),
     ],
 )
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

@@ -180,6 +180,13 @@ class TestWishes:
         assert found.allocation.relayed == (RELAYED,)
         assert found.allocation.family_refusal == (6, 440, "none here")
 
+    def test_both_families_by_the_numbers_of_drafts_which_are_coturns(self) -> None:
+        relay = ScriptedRelay()
+        relay.extra = ((c.OLD_ADDRESS_ERROR_CODE, turn.pack_address_error(6, 440, "none here")),)
+        found = converse(relay, AllocationSpec(both_families=True))
+        assert found.relay.requests[0].old_additional_family == 6
+        assert found.allocation.family_refusal == (6, 440, "none here")
+
     def test_a_pair_of_ports(self) -> None:
         relay = ScriptedRelay()
         relay.extra = ((c.RESERVATION_TOKEN, b"12345678"),)
