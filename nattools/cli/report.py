@@ -173,11 +173,11 @@ def predict(
 
     reports = (load_file(a), load_file(b))
     granted = (low_ports in ("a", "both"), low_ports in ("b", "both"))
-    made = plan(
-        MeasuredEnd(nat=reports[0].nat, low_ports=granted[0]),
-        MeasuredEnd(nat=reports[1].nat, low_ports=granted[1]),
-        ("A's", "B's"),
-    )
+    ends = [
+        MeasuredEnd(nat=each.nat, low_ports=low, outside=frozenset(each.nat.external()))
+        for each, low in zip(reports, granted, strict=True)
+    ]
+    made = plan(ends[0], ends[1], ("A's", "B's"))
     files = (valid_text(str(a)), valid_text(str(b)))
     if as_json:
         write_out(prediction_json(made, files))

@@ -141,6 +141,11 @@ class NatByTransport(msgspec.Struct, frozen=True, kw_only=True):
         reached = self.tcp6 is not None and self.tcp6.reachable is True
         return self.tcp6 if self.udp6 is None or (self.udp6.reachable is False and reached) else self.udp6
 
+    def external(self) -> set[str]:
+        """The addresses seen from outside, over all transports and families."""
+        lanes = (self.udp4, self.udp6, self.tcp4, self.tcp6)
+        return {host for nat in lanes if nat is not None for host in nat.external}
+
     def each(self, change: Callable[[Nat], Nat]) -> NatByTransport:
         """The same with each that was measured changed."""
         found = {name: nat and change(nat) for name, nat in msgspec.structs.asdict(self).items()}

@@ -257,13 +257,18 @@ class StunClient:
         """An answered question tells the path's round trip, and which earlier copies were lost."""
         if question.answer is None or question.rtt_s is None:
             return
-        estimate = self.context.estimate
-        estimate.answered(question.rtt_s)
+        self.context.estimate.answered(question.rtt_s)
+        self.context.estimate.missed(self.lost_before(question))
+
+    def lost_before(self, question: Question) -> int:
+        """How many copies of an answered question were lost before the one that was answered."""
+        if question.answer is None or question.rtt_s is None:
+            return 0
         if question.answer.legacy and question.purpose == "reach":
-            return  # an old server did not understand the copies before
+            return 0  # an old server did not understand the copies before
         overdue = self._loop.time() - 2 * question.rtt_s - 0.05
         first = min(question.answered_copies)
-        estimate.missed(sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue))
+        return sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue)
 
     def record(self, question: Question) -> None:
         """Put the question with all that came of it on record."""

@@ -184,8 +184,9 @@ class Lane(msgspec.Struct, frozen=True):
 
 class Target(msgspec.Struct):
     """A server address that answered. `mapped`: how it sees us, None if that cannot be. `other` is its
-    OTHER-ADDRESS if that truly is another address or port; `rtt_s` the first round trip; `local_host` the own
-    address that the question left from; `services` what a nattools server says that it does
+    OTHER-ADDRESS if that truly is another address or port; `rtt_s` the first round trip; `lost`: so many
+    copies of the first question were, before one was answered; `local_host` the own address that the question
+    left from; `services` what a nattools server says that it does
     (`stun.constants.SERVICE_*`)."""
 
     uri: str
@@ -197,6 +198,7 @@ class Target(msgspec.Struct):
     nattools: bool = False
     services: int = 0
     local_host: str | None = None
+    lost: int = 0
 
     @property
     def family(self) -> Family:

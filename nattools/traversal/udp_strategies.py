@@ -37,12 +37,33 @@ BLOCK_USED = 0.125
 """The share of a block that earlier mappings hold, of the measurement itself for instance. While they live
 these ports cannot be had, and a port that the other side tries may be among them."""
 
+BOTH_AGREE = 7 / 8
+ALL_SEEN = 0.9
+
 Whose = tuple[str, str]
 """The two sides' names in the possessive: ("our", "its")."""
 
 
 def udp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     """What to try over UDP, in order; nothing if nothing practical leads there. Both sides get out."""
+    return [by_some_uplink(step, first, second) for step in _udp_steps(first, second, whose)]
+
+
+def by_some_uplink(step: Step, first: Side, second: Side) -> Step:
+    """The same with its odds where a side shows each peer one of several outside addresses: checks go to all
+    of them, what is tried besides to one. If both do, each chooses by the address that the other chose, and
+    in one case of eight they never agree. And there may be addresses that no server has seen."""
+    if step.odds is None or first.uplinks == second.uplinks == 1:
+        return step
+    checked = step.transport == "udp" and step.strategy in ("host", "reflexive")
+    chance = step.odds * (BOTH_AGREE if min(first.uplinks, second.uplinks) > 1 else 1.0)
+    for side in (first, second):
+        chance *= ALL_SEEN if side.uplinks > 1 else 1.0
+        chance /= 1 if checked or (side.keeps and step.transport == "udp") else side.uplinks
+    return msgspec.structs.replace(step, odds=shown(chance))
+
+
+def _udp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     if first.moves == "not" and second.moves == "not":
         return _plain(first, second, whose)
     for still, moves, name, turned in _orders(first, second, whose):

@@ -251,6 +251,10 @@ SENTENCES = {
     "server-no-change": (
         "The server {server} names another address but answers no CHANGE-REQUEST from there."
     ),
+    "server-overloaded": (
+        "The server {server} lost {lost:percent} of what was sent to it, and others did not: it is "
+        "overloaded, or far. Name others with --server."
+    ),
     "server-names-itself": "The server {server} names its own address as its other address.",
     "server-impossible-address": (
         "The server {server} says that you are seen as {address}, {why:kind}: its answer was ignored."

@@ -67,6 +67,7 @@ SENTENCES = {
     "no-addresses": "There is no address to try.",
     # the plan
     "plan-made": "{steps:then}; odds {odds:percent}.",
+    "plan-made-beside": "{steps:then}; whether one of them works depends on their own network.",
     "plan-limit": (
         "While the peer does not answer, at most {packets:,} packets a day go to at most {addresses} "
         "addresses."
@@ -105,6 +106,7 @@ SENTENCES = {
     ),
     "relay-tcp-restricted": "UDP does not pass on one side, and {whose} TCP reaches certain ports at most.",
     "relay-tcp-ports": "TCP leaves {whose} network only to certain ports ({ports}); a relay there works.",
+    "relay-udp-ports": "UDP leaves {whose} network only to certain ports ({ports}); a relay there works.",
     "relay-udp-blocked": "UDP does not pass on one side; a relay over TCP or TLS does.",
     "nothing-in-common": "There is no way that both sides are willing to use.",
     "relay-would-help": (
@@ -134,6 +136,10 @@ SENTENCES = {
     # why a step should work
     "step-open": "Anybody can send to {whose} address: sending to it is enough.",
     "step-open-external": "Anybody can send to {whose} external address: sending to it is enough.",
+    "step-one-router": (
+        "Both are behind {external}: they connect if their own network lets them reach each other, or if "
+        "its router sends packets back in."
+    ),
     "step-both-keep": "Both sides keep their external ports: both send, and each opens its own NAT.",
     "step-other-roles": "Once more with other roles: one side opens and waits, the other calls first.",
     "step-any-port": "Whatever {other} external port is, {whose} side accepts the packets.",

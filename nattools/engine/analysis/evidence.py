@@ -10,8 +10,8 @@ import msgspec
 from msgspec.structs import replace
 
 from nattools.engine.analysis import translation
-from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
-from nattools.model.endpoint import Endpoint, Family, Transport, read_endpoint
+from nattools.engine.analysis.pathloss import CopiesLost, Loss, overloaded, total
+from nattools.model.endpoint import Endpoint, Family, Transport, host_of, read_endpoint
 from nattools.model.host import Gateway, Interface
 from nattools.model.networkleft import NetworkLeft
 from nattools.model.observation import (
@@ -122,7 +122,7 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     punches: list[PunchTrial] = msgspec.field(default_factory=list)
     birthdays: list[BirthdayTrial] = msgspec.field(default_factory=list)
     quotes: list[QuotedChecksum] = msgspec.field(default_factory=list)
-    losses: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    losses: list[CopiesLost] = msgspec.field(default_factory=list)
     left: list[NetworkLeft] = msgspec.field(default_factory=list)
 
     @cached_property
@@ -143,10 +143,29 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def loss(self) -> Loss:
-        """Of this path, in both directions together."""
-        pairs = self.losses
-        sent, lost = sum([sent for sent, _ in pairs]), sum([lost for _, lost in pairs])
-        return Loss(sent, lost, left=bool(self.left))
+        """On the ways to all servers, in both directions together."""
+        return self._total(self.losses)
+
+    @cached_property
+    def own_loss(self) -> Loss:
+        """The same without what `overloaded` servers lose, which is no loss of this network's."""
+        return self._total(each for each in self.losses if self.groups.of(each.host) not in self.overloaded)
+
+    def loss_to(self, host: str) -> Loss:
+        """What a server's silence is to be held against: its own loss where it is overloaded; of an unknown
+        one (""), everybody's."""
+        server = self.groups.of(host)
+        if host and server not in self.overloaded:
+            return self.own_loss
+        return self._total(each for each in self.losses if not host or self.groups.of(each.host) == server)
+
+    @cached_property
+    def overloaded(self) -> frozenset[str]:
+        """The servers, by their groups' names, whose losses are their own."""
+        return overloaded((self.groups.of(each.host), each) for each in self.losses if each.host)
+
+    def _total(self, losses: Iterable[CopiesLost]) -> Loss:
+        return total(losses, left=bool(self.left))
 
     @cached_property
     def nattools(self) -> frozenset[str]:
@@ -163,29 +182,6 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     def answered_endpoints(self) -> frozenset[Endpoint]:
         """Server endpoints that answered a plain question, whatever they said."""
         return frozenset(answer.asked for answer, _ in map(_answer, self.bindings) if answer is not None)
-
-
-class Loss(msgspec.Struct, frozen=True):
-    """How many copies of questions that were bound to be answered were sent, and how many were lost. `left`:
-    this machine left the network meanwhile, and nobody knows which silence was that."""
-
-    sent: int
-    lost: int
-    left: bool = False
-
-    @property
-    def share(self) -> float | None:
-        """0..1, or None if nothing was sent."""
-        return self.lost / self.sent if self.sent else None
-
-    @property
-    def bound(self) -> float:
-        """The loss to assume: the upper confidence bound, or WORST_LOSS if nothing is known."""
-        return loss_upper_bound(self.sent, self.lost) if self.sent else WORST_LOSS
-
-    def conclusive(self, copies: int) -> bool:
-        """Does the silence after so many copies mean more than bad luck?"""
-        return not self.left and chance_of_silence(min(copies, 100_000), self.bound) < CERTAIN_ERROR
 
 
 _NO_ANSWER = (None, None)
@@ -264,23 +260,26 @@ def gather(
     return paths
 
 
-def _losses(path: PathEvidence) -> list[tuple[int, int]]:
-    """(sent, lost) of each question that was bound to be answered: TCP hides its losses, so UDP's stand for
-    both. A server that never answered is no evidence of loss."""
+def _losses(path: PathEvidence) -> list[CopiesLost]:
+    """Of each question that was bound to be answered: TCP hides its losses, so UDP's stand for both. A server
+    that never answered is no evidence of loss."""
     alive = path.answered_endpoints
     found = [
-        (min(idle.sent, 2), min(idle.sent - 1, 1)) for idle in path.idles if idle.alive and idle.sent > 0
+        CopiesLost("", min(idle.sent, 2), min(idle.sent - 1, 1))
+        for idle in path.idles
+        if idle.alive and idle.sent > 0
     ]
     for binding in path.bindings:
+        host = host_of(binding.asked) or ""
         if binding.change_address or binding.change_port or binding.sent <= 0:
             continue
         lost = 0 if binding.received >= binding.sent else binding.sent - max(0, binding.received)
         if binding.purpose in _PACED and read_endpoint(binding.asked) in alive:
-            found.append((binding.sent, lost))
+            found.append(CopiesLost(host, binding.sent, lost))
         elif binding.outcome == "answered" and (_first_answered(binding) or _in_old_words(binding)):
-            found.append((1, 0))
+            found.append(CopiesLost(host, 1, 0))
         elif binding.outcome == "answered":
-            found.append((min(binding.sent, 2), min(lost, 1)))
+            found.append(CopiesLost(host, min(binding.sent, 2), min(lost, 1)))
     return found
 
 

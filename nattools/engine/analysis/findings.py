@@ -50,7 +50,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
     def nat(self) -> Nat:
         """The findings as the report has them."""
         opened, blocked = ports(self.path)
-        share = self.path.loss.share if self.path.transport == "udp" else None
+        share = self.path.own_loss.share if self.path.transport == "udp" else None
         named = self._by_field()
         return Nat(
             reachable=self.reachable.value,
@@ -161,8 +161,8 @@ def path_findings(
 
 
 def _round_trip_ms(path: PathEvidence) -> float | None:
-    """The median over the servers of the shortest to each, by whichever of its addresses and ports: what is
-    longer waited in queues, this machine's own among them."""
+    """The median over the servers (of two, the nearer) of the shortest to each, by whichever of its addresses
+    and ports: what is longer waited in queues, this machine's own among them."""
     server_of: dict[str, frozenset[str]] = {}
     for binding in path.bindings:
         asked, other = read_endpoint(binding.asked), read_endpoint(binding.other_address)
@@ -175,7 +175,7 @@ def _round_trip_ms(path: PathEvidence) -> float | None:
             server = server_of.get(asked.host, frozenset((asked.host,)))
             shortest[server] = min(binding.rtt_s, shortest.get(server, binding.rtt_s))
     ordered = sorted(shortest.values())
-    return round(1000 * ordered[len(ordered) // 2], 3) if ordered else None
+    return round(1000 * ordered[(len(ordered) - 1) // 2], 3) if ordered else None
 
 
 _CONES: dict[str, Classic] = {

@@ -52,6 +52,7 @@ def server_behaviours(paths: list[PathEvidence]) -> dict[str, ServerBehaviour]:
                 _note(found[asked.host], asked, binding)
         _blame_own_names(path, found)
         _blame_silence(path, found)
+        _blame_losses(path, found)
     return found
 
 
@@ -66,8 +67,18 @@ def _blame_silence(path: PathEvidence, found: dict[str, ServerBehaviour]) -> Non
         if asked is None or binding.purpose != "control" or not binding.change_address:
             continue
         one_port = len(outside[read_endpoint(binding.local), path.groups.of(asked.host)]) == 1
-        if binding.outcome == "timeout" and one_port and path.loss.conclusive(binding.sent):
+        if binding.outcome == "timeout" and one_port and path.loss_to(asked.host).conclusive(binding.sent):
             found[asked.host].blame(statement("server-no-change", server=str(asked)))
+
+
+def _blame_losses(path: PathEvidence, found: dict[str, ServerBehaviour]) -> None:
+    """Its silence is held against what it loses itself, and what it says counts as ever."""
+    hosts = {asked.host for binding in path.bindings if (asked := read_endpoint(binding.asked)) is not None}
+    for host in sorted(hosts):
+        lost = path.loss_to(host).share
+        if path.transport == "udp" and path.groups.of(host) in path.overloaded and lost is not None:
+            blame = statement("server-overloaded", server=path.groups.of(host), lost=lost)
+            found[host].blame(blame, distrust=False)
 
 
 def _blame_own_names(path: PathEvidence, found: dict[str, ServerBehaviour]) -> None:

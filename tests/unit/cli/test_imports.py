@@ -18,9 +18,10 @@ RUN = (
 NAT = {
     "nattools.engine": """analyse serverlookup measurement measureoptions networkwatch plan registry run""",
     "nattools.engine.analysis": """diagnosisadvice allocation areas connectivity direct_ipv6 directupgrade
-        endings evidence externals filtering findings mapping obstacles overlayremedies peer_kinds
-        portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings relay_verdicts
-        requirements servers tailscaleadvice tailscalepaths techniques translation inbounddrops""",
+        endings evidence externals filtering findings mapping obstacles overlayremedies pathloss
+        peer_kinds portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings
+        relay_verdicts requirements servers tailscaleadvice tailscalepaths techniques translation
+        inbounddrops""",
     "nattools.net": """addresses base eventloop exchange mappedaddress resolve translated""",
     "nattools.probes": """dialbacks estimate filtering hairpin layers mapping nat64prefix ownaddress probe
         question reach roundtrip target tcpquestion""",

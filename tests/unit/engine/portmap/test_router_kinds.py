@@ -46,7 +46,7 @@ class TestNamesOfTheRoutersOwn:
 
     def test_keeping_it_does_not_go_from_port_to_port(self, names: str) -> None:
         async def main(home: OddHome) -> None:
-            _, changes = await home.keep(20_000)
+            _, changes = await home.keep(9000)
             assert [each.happening for each in changes] == ["made"]
             assert home.ports == []
 
@@ -93,7 +93,7 @@ class TestAnotherPortThanTheOneAskedFor:
     @pytest.mark.parametrize("one_per_inside", [True, False])
     def test_it_is_kept_without_leaving_others_behind(self, reserved: str, one_per_inside: bool) -> None:
         async def main(home: OddHome) -> None:
-            _, changes = await home.keep(30_000)
+            _, changes = await home.keep(12_000)
             assert len(changes) <= 3
             assert all(each.verified for each in changes)
             assert home.ports == []
