@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Literal
 
-from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.findings import Findings, worked_out_once
 from nattools.model.endpoint import Family, Transport
 from nattools.model.portmapping import PortMapping
 from nattools.model.report import NOT_REACHED
@@ -45,6 +45,7 @@ _NO_ROOM = ("pcp", 8)
 """They say this too, and so does a router that has no room: something else must tell then."""
 
 
+@worked_out_once
 def obstacle(findings: Findings) -> Obstacle:
     """The first that would have to go; "router": nothing but an ordinary router is known to be in the way."""
     nat, tcp = findings.nat("udp", 4), findings.nat("tcp", 4)

@@ -205,6 +205,7 @@ class SimLab:
         if not self.loop.is_closed():
             self._cancel(asyncio.all_tasks(self.loop))
             self.loop.close()
+            self.net.close()
 
     def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks and let them clean up."""

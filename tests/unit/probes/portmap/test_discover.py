@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from portmapped import ALICE, OUTSIDE, ROUTER, ROUTER6, Home, at_home
 
-from nattools.lab.routers import RouterBehaviour, start_router
+from nattools.lab.routers.fakerouter import start_router
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.lab.scenario import NatSpec
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Offer
