@@ -272,7 +272,7 @@ async def _reach_tcp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddr
         found = await first_of(tasks, enough=enough, grace_s=grace_s)
         # which ports are blocked is not what `ipv6` is asked
         if not found and not run.options.default_servers and run.options.command != "ipv6":
-            await ports_tcp(context, addresses[0].uri, addresses[0].endpoint)
+            await ports_tcp(context, addresses[0].endpoint)
     return found
 
 
@@ -328,7 +328,7 @@ def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
             if address.uri == server.text
         ]
         if not addresses:
-            why = why_no_address(run.recorder, run.options, server.host, tuple(run.addresses))
+            why = why_no_address(run.recorder, run.options, server.host)
             problem = statement("server-unresolved", detail=why)
             servers.append(Server(uri=server.text, problems=(problem,)))
         servers += [_server(run, address) for address in addresses]

@@ -35,8 +35,8 @@ SENTENCES = {
     ),
     "lan-nobody": "Nobody answers on {interface}.",
     "lan-beyond-reached": (
-        "{address} is on another network: the router lets packets through to it, and neither multicast nor "
-        "broadcast, by which programs find each other."
+        "{address} is on another network: the router forwards packets to it, but no multicast or broadcast, "
+        "which programs use to find each other."
     ),
     "lan-beyond-silent": (
         "{address} is on another network and does not answer through the router: it is off or answers no "

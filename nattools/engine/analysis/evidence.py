@@ -13,6 +13,7 @@ from nattools.engine.analysis import translation
 from nattools.engine.analysis.pathloss import CopiesLost, Loss, overloaded, total
 from nattools.model.endpoint import Endpoint, Family, Transport, host_of, read_endpoint
 from nattools.model.host import Gateway, Interface
+from nattools.model.mappingseen import MapCheck
 from nattools.model.networkleft import NetworkLeft
 from nattools.model.observation import (
     AnyObservation,
@@ -126,6 +127,7 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     punches: list[PunchTrial] = msgspec.field(default_factory=list)
     birthdays: list[BirthdayTrial] = msgspec.field(default_factory=list)
     quotes: list[QuotedChecksum] = msgspec.field(default_factory=list)
+    mapped: list[MapCheck] = msgspec.field(default_factory=list)
     losses: list[CopiesLost] = msgspec.field(default_factory=list)
     left: list[NetworkLeft] = msgspec.field(default_factory=list)
 
@@ -327,6 +329,9 @@ def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObser
                 paths[transport, seen.family].left.append(seen)
         case QuotedChecksum():
             paths["udp", seen.family].quotes.append(seen)
+        case MapCheck():
+            for transport in TRANSPORTS:
+                paths[transport, seen.family].mapped.append(seen)
         case Gap():
             for path in paths.values():
                 path.gaps.append(seen)

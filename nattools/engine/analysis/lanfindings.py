@@ -120,10 +120,9 @@ class _Evidence:
         heard = dict.fromkeys(each for one in trials for each in (*one.responders, *one.askers))
         return [each for each in heard if each not in self.routers]
 
-    def responders(self, family: int | None = None) -> list[str]:
+    def responders(self) -> list[str]:
         """Who answered multicast DNS, routers among them."""
-        trials = [one for one in self.mdns if family in (None, one.family)]
-        return list(dict.fromkeys(each for one in trials for each in one.responders))
+        return list(dict.fromkeys(each for one in self.mdns for each in one.responders))
 
 
 def lan(findings: Findings) -> Lan | None:
