@@ -35,7 +35,7 @@ FORMATS = ("terminal", "json", "md", "html", "txt")
 AnyFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A report that -o or --json wrote.")]
 Code = Annotated[
     str | None,
-    typer.Option("--code", metavar="CODE", help="In place of a file: a support code of nattools ipv6."),
+    typer.Option("--code", metavar="CODE", help="A support code of nattools ipv6, instead of a file."),
 ]
 KEPT = ("asn", "country", "private")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
@@ -53,7 +53,7 @@ Again = Annotated[bool, typer.Option("--again", help="Analyse its observations a
 Kept = Annotated[
     str | None,
     typer.Option(
-        "--keep", metavar="LIST", help="What may stay, with commas: asn, country, private (addresses)."
+        "--keep", metavar="LIST", help="What to keep, separated by commas: asn, country, private (addresses)."
     ),
 ]
 Salt = Annotated[

@@ -92,6 +92,12 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     unknown_reasons: dict[str, Reason] = {}
     evidence: dict[str, tuple[int, ...]] = {}
 
+    @property
+    def shows_addresses(self) -> bool:
+        """Has each peer the same port, at one of several addresses, as where two uplinks share the load?"""
+        kept = self.port_allocation == "preserving" and self.mapping == "address-dependent"
+        return kept and self.pooling == "per-destination"
+
 
 def _kind(
     mapping: MappingBehaviour = "endpoint-independent",

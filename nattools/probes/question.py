@@ -81,13 +81,17 @@ class StunClient:
         self.on_other: DatagramHandler | None = None
         self._questions: dict[bytes, Question] = {}
         self._loop = asyncio.get_running_loop()
+        self._local: Endpoint | None = None
         socket.on_datagram = self._datagram
         socket.on_icmp = self._icmp
 
     @property
     def local(self) -> Endpoint:
         """The socket's own address, as packets to the servers have it."""
-        return Endpoint(self.context.source_host or self.socket.local.host, self.socket.local.port)
+        if self._local is None:
+            host, port = self.socket.local
+            self._local = Endpoint(self.context.source_host or host, port)
+        return self._local
 
     @property
     def exchanges(self) -> Exchanges:

@@ -163,7 +163,7 @@ async def _one_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint
         return found
 
 
-async def ports_tcp(context: ProbeContext, uri: str, endpoint: Endpoint) -> None:
+async def ports_tcp(context: ProbeContext, endpoint: Endpoint) -> None:
     """The other usual ports of one server over TCP."""
 
     async def one(at: Endpoint) -> None:

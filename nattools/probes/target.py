@@ -18,6 +18,7 @@ from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
 
 _OURS = frozenset({c.XOR_MAPPED_ADDRESS, c.MAPPED_ADDRESS})
+_MASKED = frozenset({c.XOR_MAPPED_ADDRESS, c.OLD_XOR_MAPPED_ADDRESS})
 
 
 class StunAnswer(msgspec.Struct, frozen=True):
@@ -33,10 +34,13 @@ class StunAnswer(msgspec.Struct, frozen=True):
     response_origin_text: str | None = None
 
 
+_SAYS_NOTHING = StunAnswer()
+
+
 def read_answer(answer: stun.Message | None) -> StunAnswer:
     """All of it. The same server says the same each time, so it is read once."""
     if answer is None:
-        return StunAnswer()
+        return _SAYS_NOTHING
     return _claims(answer.kind, tuple([each for each in answer.attributes if each[0] not in _OURS]))
 
 
@@ -71,10 +75,20 @@ def _error(answer: stun.Message) -> tuple[int | None, str]:
 
 def _unmasked(answer: stun.Message | None, mapped: Endpoint | None) -> Endpoint | None:
     """MAPPED-ADDRESS where it is all that was said, or differs from the XOR-MAPPED-ADDRESS `mapped`."""
-    if answer is None or answer.get(c.MAPPED_ADDRESS) is None:
+    if answer is None:
         return None
-    alone = answer.get(c.XOR_MAPPED_ADDRESS) is None and answer.get(c.OLD_XOR_MAPPED_ADDRESS) is None
-    said = readable(lambda: answer.mapped_unmasked)
+    plain, alone = None, True
+    for number, value in answer.attributes:
+        if number == c.MAPPED_ADDRESS and plain is None:
+            plain = value
+        elif number in _MASKED:
+            alone = False
+    if plain is None:
+        return None
+    try:
+        said: Endpoint | None = stun.unpack_address(plain)
+    except ProtocolError:
+        said = None
     return said if alone or said != mapped else None
 
 

@@ -197,12 +197,22 @@ def _one_moves(still: Side, moves: Side, whose: Whose) -> list[Step]:
     if moves.moves == "somehow":
         return []
     if moves.moves == "in a block":
-        return [_birthday(still, moves, whose, moves.pool, BLOCK_SOCKETS, 2 * PROBES)]
+        return _and_without_ttl([_birthday(still, moves, whose, moves.pool, BLOCK_SOCKETS, 2 * PROBES)])
     wide = _birthday(still, moves, whose, moves.pool, SOCKETS, 2 * PROBES)
     if not moves.low_ports:
-        return [wide]
+        return _and_without_ttl([wide])
     low = _birthday(still, moves, whose, LOW_POOL, BLOCK_SOCKETS, pool_size(LOW_POOL), sources=LOW_SOURCES)
-    return [low, wide]
+    return _and_without_ttl([low, wide])
+
+
+def _and_without_ttl(steps: list[Step]) -> list[Step]:
+    """And the first of them once more with packets that expire nowhere: some NATs forget a mapping when an
+    ICMP error about it comes back (against RFC 4787 REQ-12), and with it the port that was opened."""
+    first = steps[0]
+    if first.schedules is None or all(each.ttl is None for each in first.schedules):
+        return steps
+    own, peer = (msgspec.structs.replace(each, ttl=None) for each in first.schedules)
+    return [*steps, _step(first.strategy, own, peer, None, statement("step-without-ttl"))]
 
 
 def _predicted(still: Side, moves: Side, whose: Whose, wider: int) -> Step:

@@ -6,8 +6,7 @@ SENTENCES = {
     # in a sentence
     "ts-direct-count": "Tailscale connects directly with {direct} of {kinds} kinds of networks.",
     "ts-clashes": (
-        "What a tailnet claims here is claimed by another one, or used by this network, too: what and by "
-        "whom stands below."
+        "Some of what a tailnet uses here is also used by another tailnet or by this network: see below."
     ),
     "ts-ways-unknown": "Which peers it reaches directly is not known: this NAT's behaviour was not measured.",
     "ts-ways-partly-unknown": "For the others it is not known: no server here could measure the filtering.",
@@ -50,7 +49,7 @@ SENTENCES = {
     "ts-control-refused": "Nothing listens at the control server {url}.",
     "ts-control-unreachable": "The control server {url} cannot be reached: {detail}.",
     "ts-control-prohibited": "A firewall rejects packets to the control server {url}.",
-    "ts-control-closed": "Somebody closes the connection to the control server {url}: {detail}.",
+    "ts-control-closed": "Something closes the connection to the control server {url}: {detail}.",
     "ts-control-not-tls": "What answers for the control server {url} does not speak TLS: {detail}.",
     "ts-control-certificate": (
         "The certificate shown for the control server {url} cannot be trusted: {detail}."
@@ -162,7 +161,7 @@ SENTENCES = {
     "peer-idle": "No packets go there, so no path is chosen.",
     "ping-peer": "tailscale ping {name} makes it choose one.",
     "peer-way-unknown": "The status does not say which path packets take.",
-    "peer-by-peer-relay": "Another machine of the tailnet passes its packets on ({relay}).",
+    "peer-by-peer-relay": "Another machine of the tailnet relays its packets ({relay}).",
     "peer-relayed": "It is relayed.",
     "peer-relayed-by": "It is relayed by {relay}.",
     "peer-relayed-by-its": "It is relayed by {relay}, its home; ours is {own}.",
@@ -246,6 +245,29 @@ SENTENCES = {
         "peer that tried was one of them. Strangers may not get in."
     ),
     "address-unreachable": "Nobody who tried it got in; the filtering here is {filtering}.",
+    # addresses that a node announces
+    "announced-name": "A name: who looks it up is led to what it stands for.",
+    "announced-here": "It serves programs on this machine alone.",
+    "announced-inside": "It serves peers on this network alone.",
+    "announced-unchecked": "Whether it is this network's was not seen: no server answered over that family.",
+    "announced-own": "It is under this address that others see you.",
+    "try-announced": "nattools libp2p tries whether they can connect.",
+    "announced-elsewhere": (
+        "It is none of those under which others see you ({outside:list}): who calls it finds nobody, or "
+        "somebody else."
+    ),
+    "announce-no-more": (
+        "Take it out of the node's settings, or write today's address there (kubo: Addresses.Announce, "
+        "AppendAnnounce; js-libp2p: addresses.announce, appendAnnounce)."
+    ),
+    "announces-nothing-outside": (
+        "The node announces no address outside this network and none through a relay: only peers here find "
+        "it."
+    ),
+    "announce-outside": (
+        "Forward its ports over TCP and UDP, and announce them (kubo: Addresses.AppendAnnounce; js-libp2p: "
+        "addresses.appendAnnounce), or reserve a place at a relay."
+    ),
     # several tailnets
     "clash-addresses": "Both have machines with the same address: {address}, {count} in all.",
     "clash-range": (

@@ -199,13 +199,22 @@ def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], *, a
     locals_ = {answer.local.host for answer in path.answers if answer.local is not None}
     if locals_ & path.in_vpn:
         return None  # what stands beyond the tunnel is not the provider's, and shared addresses are its own
-    if any(is_shared(host) for host in (*locals_, *outside.hosts)):
+    if any(map(is_shared, outside.hosts)):
         return True
+    if any(map(is_shared, locals_)):
+        beyond = any(hop.ttl > 1 and hop.address is not None and is_shared(hop.address) for hop in hops)
+        return not _maps_by_igd(path) or beyond
     if any(map(carries_ipv4_over_ipv6, locals_)):
         return None
     if any(h.address is not None and _is_providers(h.address) for h in hops):
         return True
     return False if alone else None
+
+
+def _maps_by_igd(path: PathEvidence) -> bool:
+    """Does a router open ports by UPnP IGD, through which somebody outside got in? That is a home's, whatever
+    addresses it gives; a provider's NAT speaks PCP at most."""
+    return any(each.protocol == "upnp-igd" and each.outcome == "arrived" for each in path.mapped)
 
 
 def _is_providers(hop: str) -> bool:

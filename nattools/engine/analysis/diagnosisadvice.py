@@ -203,7 +203,9 @@ def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> Reason:
 
 
 def _about_nat(findings: Findings, nat: Nat) -> list[Statement]:
-    found = [statement("port-per-peer")] if moving(nat) and obstacle(findings) == "router" else []
+    found: list[Statement] = []
+    if moving(nat) and obstacle(findings) == "router":
+        found.append(statement("address-per-peer" if nat.shows_addresses else "port-per-peer"))
     if nat.port_mask is not None:
         first, last = _first_run(*nat.port_mask)
         found.append(statement("port-set", first=first, last=last))

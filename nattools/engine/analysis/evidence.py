@@ -13,6 +13,7 @@ from nattools.engine.analysis import translation
 from nattools.engine.analysis.pathloss import CopiesLost, Loss, overloaded, total
 from nattools.model.endpoint import Endpoint, Family, Transport, host_of, read_endpoint
 from nattools.model.host import Gateway, Interface
+from nattools.model.mappingseen import MapCheck
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -99,6 +100,10 @@ class BindingAnswer(msgspec.Struct, frozen=True):
     until_s: float
 
 
+JudgedAnswer = tuple[BindingAnswer | None, str | None]
+"""The answer to a plain question, and why it cannot be true (None: it may be)."""
+
+
 class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     """All that was seen over one transport and address family. `own` are this machine's addresses, `in_vpn`
     those that it has in a VPN, `gateways` those of its routers (none: not known)."""
@@ -121,18 +126,24 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     punches: list[PunchTrial] = msgspec.field(default_factory=list)
     birthdays: list[BirthdayTrial] = msgspec.field(default_factory=list)
     quotes: list[QuotedChecksum] = msgspec.field(default_factory=list)
+    mapped: list[MapCheck] = msgspec.field(default_factory=list)
     losses: list[CopiesLost] = msgspec.field(default_factory=list)
+
+    @cached_property
+    def judged(self) -> list[JudgedAnswer]:
+        """What came back to each of the bindings."""
+        return [_judge(binding) for binding in self.bindings]
 
     @cached_property
     def answers(self) -> list[BindingAnswer]:
         """Answered questions without CHANGE-REQUEST, in the order of the record, that said what can be
         true."""
-        return [answer for answer, why in map(_answer, self.bindings) if answer is not None and why is None]
+        return [answer for answer, why in self.judged if answer is not None and why is None]
 
     @property
     def unanswered(self) -> Statement:
         """Why there are no `answers`."""
-        if any(answer is not None for answer, _ in map(_answer, self.bindings)):
+        if any(answer is not None for answer, _ in self.judged):
             return statement("answers-doubted")
         refusals = [b for b in self.bindings if b.outcome == "error" and b.error_code is not None]
         if refusals:
@@ -176,14 +187,13 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def answered_endpoints(self) -> frozenset[Endpoint]:
         """Server endpoints that answered a plain question, whatever they said."""
-        return frozenset(answer.asked for answer, _ in map(_answer, self.bindings) if answer is not None)
+        return frozenset(answer.asked for answer, _ in self.judged if answer is not None)
 
 
 _NO_ANSWER = (None, None)
 
 
-def _answer(binding: Binding) -> tuple[BindingAnswer | None, str | None]:
-    """The answer to a plain question, and why it cannot be true (None: it may be)."""
+def _judge(binding: Binding) -> JudgedAnswer:
     if binding.outcome != "answered" or binding.change_address or binding.change_port:
         return _NO_ANSWER
     asked, mapped = read_endpoint(binding.asked), read_endpoint(binding.mapped)
@@ -196,9 +206,9 @@ def _answer(binding: Binding) -> tuple[BindingAnswer | None, str | None]:
     return BindingAnswer(binding.id, at_s, binding.purpose, local, asked, seen, prompt, until_s), why
 
 
-def doubt(binding: Binding) -> Statement | None:
+def doubt(binding: Binding, judged: JudgedAnswer) -> Statement | None:
     """What is wrong with what a server said of us; None: nothing."""
-    answer, why = _answer(binding)
+    answer, why = judged
     if answer is None:
         return None
     server, address = answer.asked.host, answer.mapped.host
@@ -245,9 +255,10 @@ def gather(
             )
     observations = _without_portals(tuple(observations))
     through_nat64 = translation.prefixes(observations)
-    for observation in (translation.as_ipv4(each, through_nat64) for each in observations):
+    for made in observations:
+        observation = translation.as_ipv4(made, through_nat64)
         _sort_in(paths, observation)
-        if isinstance(observation, Binding):
+        if isinstance(observation, Binding) and observation.other_address is not None:
             groups.join(read_endpoint(observation.asked), read_endpoint(observation.other_address))
     for family in FAMILIES:
         paths["udp", family].losses.extend(_losses(paths["udp", family]))
@@ -310,6 +321,9 @@ def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObser
             paths["udp", seen.family].birthdays.append(seen)
         case QuotedChecksum():
             paths["udp", seen.family].quotes.append(seen)
+        case MapCheck():
+            for transport in TRANSPORTS:
+                paths[transport, seen.family].mapped.append(seen)
         case Gap():
             for path in paths.values():
                 path.gaps.append(seen)

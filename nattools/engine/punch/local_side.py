@@ -16,7 +16,7 @@ from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.run import CompletedRun, new_run, observe
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.nat import NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network
@@ -72,12 +72,12 @@ def behaviour(nat: NatByTransport) -> Statement:
     return statement("network-behaviour", mapping=best.mapping, filtering=best.filtering)
 
 
-async def may_bind_low_ports(network: Network, family: Family = 4) -> bool:
+async def may_bind_low_ports(network: Network) -> bool:
     """May this process bind ports below 1024 (on Linux: CAP_NET_BIND_SERVICE, or
     net.ipv4.ip_unprivileged_port_start)? Tried on a few, since one may be taken."""
     for port in (1021, 977, 853):
         try:
-            socket = await network.open_udp(family=family, port=port)
+            socket = await network.open_udp(family=4, port=port)
         except CannotRun:
             continue
         socket.close()

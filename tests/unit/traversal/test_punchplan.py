@@ -60,7 +60,8 @@ def test_low_ports_make_the_impossible_possible_and_the_rest_cheaper() -> None:
     assert "our program" in sentence(hard.privilege)
     assert plan(end(RANDOM, low_ports=True), end(SEQUENTIAL)).path == "direct"
     cheap = plan(end(RANDOM, low_ports=True), end(HOME)).steps
-    assert [step.schedules[0].sources for step in cheap if step.schedules] == [(512, 1023), None]
+    low = (512, 1023)
+    assert [step.schedules[0].sources for step in cheap if step.schedules] == [low, None, low]
 
 
 def test_two_random_sides_need_it_on_both() -> None:
@@ -206,3 +207,16 @@ def test_a_side_that_shows_each_peer_another_address_has_honest_odds(
     uplinks = nat(ADM, allocation=allocation, pooling="per-destination", external=("11.1.0.2", "11.1.0.3"))
     assert plan(end(uplinks), end(peer)).steps[0].odds == odds
     assert plan(end(peer), end(uplinks)).steps[0].odds == odds
+
+
+def test_the_last_of_birthday_probes_expire_nowhere() -> None:
+    """Some NATs forget a port at an ICMP error; without openers that expire there would be none."""
+    block = nat(APDM, allocation="random", port_block=True, port_range=(40000, 40511))
+    first, last = plan(end(block), end(HOME)).direct_steps
+    assert (first.odds, last.odds, last.reason.code) == (1.0, None, "step-without-ttl")
+    assert first.schedules is not None
+    assert last.schedules is not None
+    assert first.schedules[0].ttl == 2
+    assert {each.ttl for each in last.schedules} == {None}
+    hidden = plan(end(nat(APDM, allocation="random", distance_hops=None)), end(HOME)).direct_steps
+    assert [step.reason.code for step in hidden] == ["step-birthday"]

@@ -9,7 +9,8 @@ from routerkinds import UDP_5000, OddHome, behind, made
 
 from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
-from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
+from nattools.lab.routers.fakerouter import FakeRouter, start_router
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap
 from nattools.model.report import Report
