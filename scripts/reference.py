@@ -39,7 +39,7 @@ from nattools.model.observation import Observation  # noqa: E402
 from nattools.model.punch import Punch  # noqa: E402
 from nattools.model.report import Report  # noqa: E402
 from nattools.wording.explanations import TOPICS, all_codes, explain  # noqa: E402
-from nattools.wording.sentences import TABLES  # noqa: E402
+from nattools.wording.sentences import tables  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 _PART = re.compile(
@@ -212,7 +212,7 @@ def _table(rows: list[tuple[str, str]], heads: tuple[str, str] = ("Code", "Sente
 
 def refusals() -> list[tuple[str, str]]:
     """The codes of routers' refusals, with what happened and what to do."""
-    of_statements = {code for table in TABLES.values() for code in table}
+    of_statements = {code for table in tables().values() for code in table}
     found = [explained for code in all_codes() if code not in of_statements and (explained := explain(code))]
     return [(f"`{each.code}`", f"{each.sentence} {each.remedy}") for each in found]
 
@@ -236,7 +236,7 @@ def _generated(kind: str, name: str, old: str) -> str:
         return f"\n```text\n$ nattools {f'{name} ' if name else ''}--help\n{help_text(name)}```\n\n"
     if kind == "sentences":
         rows = [("Code", "Sentence"), ("---", "---")]
-        rows += [(f"`{code}`", sentence) for code, sentence in TABLES[name].items()]
+        rows += [(f"`{code}`", sentence) for code, sentence in tables()[name].items()]
         return "\n" + "".join(map(_line, rows)) + "\n"
     if kind == "refusals":
         return f"\n{_table(refusals())}\n"
@@ -255,7 +255,7 @@ def renewed(text: str) -> str:
 PARTS = {
     "commands.md": lambda: [f"help {command}".strip() for command in commands()],
     "report.md": lambda: [f"fields {name}" for name in ("Observation", *report_types())],
-    "findings.md": lambda: [*(f"sentences {name}" for name in TABLES), "refusals", "explanations"],
+    "findings.md": lambda: [*(f"sentences {name}" for name in tables()), "refusals", "explanations"],
     "scenario-files.md": lambda: [f"fields {name}" for name in (*scenario_types(), OPTIONS)],
 }
 """What must be in each document."""

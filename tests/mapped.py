@@ -23,7 +23,7 @@ Command = Callable[[Network, MeasureOptions, Any, Journal, MapOptions], Awaitabl
 
 ALICE = "10.0.1.2"
 OUTSIDE = "11.1.0.2"
-ANSWER_S = 0.4
+ANSWER_S = 0.8
 
 
 def home(mapper: MapperSpec | None = None, *, ipv6: bool = False, servers: int = 1, **nat: Any) -> Scenario:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
+from nattools.lab.routers.fakerouter import FakeRouter, start_router
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Family, Transport

@@ -23,21 +23,22 @@ IMPOSSIBLE = ("0.0.0.0", "127.0.0.1", "172.17.0.1", "own", "224.0.0.9", "255.255
 @dataclass
 class Drawing:
     """`lines` of a scenario with the host `a`; `truth`: by field of the UDP finding over IPv4, the values
-    that are right. `hosts`: addresses that may be seen from outside. `able`: a server tells all, and nothing
-    is lost."""
+    that are right. `hosts`: addresses that may be seen from outside. `host`: the lines of the host itself,
+    where they are more than what it is `behind`. `able`: a server tells all, and nothing is lost."""
 
     draw: random.Random
     lines: list[str] = field(default_factory=list)
     truth: dict[str, set[Any]] = field(default_factory=dict)
     hosts: set[str] = field(default_factory=set)
     behind: str | None = None
+    host: str | None = None
     servers: int = 0
     able: bool = False
 
     @property
     def text(self) -> str:
         """The scenario file."""
-        behind = f'behind = "{self.behind}"\n' if self.behind else ""
+        behind = self.host or (f'behind = "{self.behind}"\n' if self.behind else "")
         loss = self.draw.choice((0.0, 0.0, 0.03, 0.1))
         path = f"delay_ms = {self.draw.choice((0, 5, 40, 150))}\nloss = {loss}\n"
         self.able = self.able and not loss
@@ -46,11 +47,12 @@ class Drawing:
     def server(self, kind: str, **keys: Any) -> None:
         """One more of that kind."""
         self.servers += 1
-        more = "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items())
+        more = "".join(f"{key} = {toml(value)}\n" for key, value in keys.items())
         self.lines.append(f'[server.s{self.servers}]\nkind = "{kind}"\n{more}')
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """A value as a scenario file has it."""
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 

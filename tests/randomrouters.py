@@ -17,8 +17,9 @@ from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, JournalEntry, Timestamp
 from nattools.engine.portmap.keep import MappingChange, keep
-from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
+from nattools.lab.routers.fakerouter import FakeRouter, start_router
 from nattools.lab.routers.igddevice import PORT as WEB_PORT
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.lab.routers.table import TableMapping
 from nattools.lab.scenario import NatSpec, Scenario
 from nattools.lab.sim.simlab import SimLab

@@ -98,7 +98,7 @@ PLAN = (
         seconds=3.2,
     ),
     PlannedStep(strategy="low-ttl", transport="udp", why="The roles exchanged, in case one was too early."),
-    PlannedStep(strategy="relay", transport="udp", why="A relay passes everything on.", odds=1.0),
+    PlannedStep(strategy="relay", transport="udp", why="A relay carries everything.", odds=1.0),
 )
 STAGES = (
     Stage(at_s=0.01, side="here", stage="mailbox", text="room 7 is open at 11.201.0.2:3478", ok=True),

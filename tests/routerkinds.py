@@ -14,7 +14,8 @@ from nattools.engine.measureoptions import Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.keep import MappingChange, keep
-from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
+from nattools.lab.routers.fakerouter import FakeRouter, start_router
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.lab.routers.table import TableMapping
 from nattools.lab.scenario import NatSpec
 from nattools.lab.sim.simlab import SimLab

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from statements import check_statements
 
 from nattools.lab.backend import Backend
-from nattools.trials.scenarios import Case, Trial, run_trial
+from nattools.lab.scenariofiles import available, load
+from nattools.model.report import Report
+from nattools.trials.scenarios import Case, Trial, hosts_to_try, knocks_to_try, pairs_to_try, run_trial
 
+SCENARIOS = {name: load(name) for name in available()}
+HOSTS = [(name, host) for name, drawn in SCENARIOS.items() for host in hosts_to_try(drawn)]
+PAIRS = [(name, *pair) for name, drawn in SCENARIOS.items() for pair in pairs_to_try(drawn)]
+KNOCKS = [(name, *pair) for name, drawn in SCENARIOS.items() for pair in knocks_to_try(drawn)]
+"""All that a scenario expects something of: hosts, and pairs that connect by punch and by pwnat."""
 SEEDS = range(3)
 AGAIN = 2
 """So often a network of namespaces is measured again where something stayed unknown: on a busy machine
 answers come late, or for a punch so late that the next step of the plan was quicker. What is wrong fails at
 once."""
 NOT_KNOWN = re.compile(r'but is ("unknown"|null)$')
+
+
+@cache
+def simulated(name: str, host: str = "alice", peer: str | None = None) -> Report:
+    """What is found in the simulator with its own seed. The tests of what becomes of reports look at the same
+    ones."""
+    report = run_trial(Case(name, host, "sim", None, peer)).report
+    assert report is not None
+    return report
 
 
 def tried(

@@ -107,3 +107,10 @@ class Bothered:
         if socket.on_datagram is not None:
             socket.on_datagram(b"hello", Endpoint("11.66.0.1", 5000))
         asyncio.get_running_loop().call_later(self._every_s, self._bother, socket)
+
+
+async def restart_server(lab: SimLab, server: str, *, down_s: float = 0.0) -> None:
+    """A server ends, with all that it knows and all its connections, and begins anew after a while."""
+    await lab.stop_server(server)
+    await asyncio.sleep(down_s)
+    await lab.start_server(server)

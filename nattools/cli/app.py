@@ -45,7 +45,7 @@ COMMANDS: dict[str, Command] = {
     "map": Command("nattools.cli.map", "map_app", "Port mappings on the router: try, add, keep, delete."),
     "punch": Command("nattools.cli.punch", "command", "Connect two machines directly, with a short code."),
     "pwnat": Command(
-        "nattools.cli.pwnat", "pwnat_app", "Connect two machines with no third one at all, by ICMP."
+        "nattools.cli.pwnat", "pwnat_app", "Connect two machines without any third one, by ICMP."
     ),
     "relay": Command("nattools.cli.relay", "command", "Which relay works, and what it costs: TURN and DERP."),
     "libp2p": Command("nattools.cli.libp2p", "command", "Will libp2p connect here, and if not, why?"),

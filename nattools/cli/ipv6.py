@@ -17,7 +17,7 @@ from nattools.net.base import Network
 if TYPE_CHECKING:
     from nattools.engine.portmap.journal import Journal
 
-Mtu = Annotated[bool, typer.Option("--mtu/--no-mtu", help="Whether to look for the largest packet.")]
+Mtu = Annotated[bool, typer.Option("--mtu/--no-mtu", help="Find the largest packet that gets through.")]
 
 
 @sharedoptions.takes(request=sharedoptions.measuring("ipv6"))

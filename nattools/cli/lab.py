@@ -77,7 +77,9 @@ Scenarios = Annotated[
 Pairs = Annotated[
     bool, typer.Option("--pairs", help="Connect every pair of kinds of networks, as nattools punch does.")
 ]
-Relay = Annotated[bool, typer.Option("--relay", help="With --pairs: the server where they meet relays.")]
+Relay = Annotated[
+    bool, typer.Option("--relay", help="With --pairs: let the server where they meet relay, too.")
+]
 Repeat = Annotated[int, typer.Option("--repeat", metavar="N", min=1, max=1000, help="Try each N times.")]
 Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Run N at a time.")]
 
@@ -115,7 +117,7 @@ def show_scenario(scenario: ScenarioName, as_json: sharedoptions.Json = False) -
 PlayEvents = Annotated[
     bool,
     typer.Option(
-        "--events", help="Measure nothing: play what happens in it, and tell what machines see of it."
+        "--events", help="Do not measure: play the scenario's events and print what machines see of them."
     ),
 ]
 

@@ -34,7 +34,7 @@ Peers = Annotated[
 
 Wait = Annotated[
     float | None,
-    measure("--wait", metavar="S", help="Then be called through a relay for so many seconds (DCUtR)."),
+    measure("--wait", metavar="S", help="Then wait S seconds for calls through a relay (DCUtR)."),
 ]
 
 

@@ -96,7 +96,7 @@ Lifetime = Annotated[
 ]
 RouterAddress = Annotated[
     str | None,
-    router("--gateway", metavar="ADDRESS", help="Ask this router (default: the one that routes lead to)."),
+    router("--gateway", metavar="ADDRESS", help="Ask this router (default: the default gateway)."),
 ]
 Description = Annotated[
     str, router("--description", metavar="TEXT", help="Name in the router's list (UPnP).")

@@ -15,9 +15,9 @@ import msgspec
 
 from nattools.cli.standardstreams import cannot_write
 from nattools.errors import CannotRun, UsageError
-from nattools.model.report import Report
 
 if TYPE_CHECKING:
+    from nattools.model.report import Report
     from nattools.report.document import Detail
 
 SUFFIXES = (".json", ".md", ".html", ".txt")

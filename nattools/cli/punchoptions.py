@@ -39,7 +39,7 @@ CodeArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[CODE]",
-        help="The code that the other machine prints; '-' prompts for it. Without: make a new one.",
+        help="The code that the other machine prints; '-' prompts for it. If omitted, a new one is made.",
         autocompletion=_completed,
     ),
 ]

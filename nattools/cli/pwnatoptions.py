@@ -38,13 +38,13 @@ OutsideWord = Annotated[
     meet(
         "--outside",
         metavar="WORD",
-        help="The word that `listen` prints where its router gives its ports away.",
+        help="The word that `listen` prints if its router reveals its ports.",
     ),
 ]
 Compat = Annotated[bool, meet("--compat", help="Use the original pwnat's packets; takes root on both sides.")]
 BindingLifetime = Annotated[
     bool,
-    measure("--lifetime", help="First measure how long a mapping lives; beacons are then as rare."),
+    measure("--lifetime", help="First measure how long a mapping lives, and send beacons only that often."),
 ]
 Lab = Annotated[
     str | None,

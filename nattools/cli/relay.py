@@ -42,9 +42,9 @@ Regions = Annotated[
     list[str] | None,
     typer.Option("--region", metavar="ID|CODE", help="Only this region of the maps. Repeatable."),
 ]
-Count = Annotated[int, typer.Option("--count", metavar="N", help="Datagrams that measure a round trip.")]
+Count = Annotated[int, typer.Option("--count", metavar="N", help="Datagrams to measure the round trip with.")]
 Throughput = Annotated[
-    bool, typer.Option("--throughput", help="Also how much passes: 3 s and 16 MiB at most for each relay.")
+    bool, typer.Option("--throughput", help="Also measure throughput: at most 3 s and 16 MiB for each relay.")
 ]
 
 

@@ -35,7 +35,7 @@ FORMATS = ("terminal", "json", "md", "html", "txt")
 AnyFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A report that -o or --json wrote.")]
 Code = Annotated[
     str | None,
-    typer.Option("--code", metavar="CODE", help="In place of a file: a support code of nattools ipv6."),
+    typer.Option("--code", metavar="CODE", help="A support code of nattools ipv6, instead of a file."),
 ]
 KEPT = ("asn", "country", "private")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
@@ -53,7 +53,7 @@ Again = Annotated[bool, typer.Option("--again", help="Analyse its observations a
 Kept = Annotated[
     str | None,
     typer.Option(
-        "--keep", metavar="LIST", help="What may stay, with commas: asn, country, private (addresses)."
+        "--keep", metavar="LIST", help="What to keep, separated by commas: asn, country, private (addresses)."
     ),
 ]
 Salt = Annotated[
@@ -173,11 +173,11 @@ def predict(
 
     reports = (load_file(a), load_file(b))
     granted = (low_ports in ("a", "both"), low_ports in ("b", "both"))
-    made = plan(
-        MeasuredEnd(nat=reports[0].nat, low_ports=granted[0]),
-        MeasuredEnd(nat=reports[1].nat, low_ports=granted[1]),
-        ("A's", "B's"),
-    )
+    ends = [
+        MeasuredEnd(nat=each.nat, low_ports=low, outside=frozenset(each.nat.external()))
+        for each, low in zip(reports, granted, strict=True)
+    ]
+    made = plan(ends[0], ends[1], ("A's", "B's"))
     files = (valid_text(str(a)), valid_text(str(b)))
     if as_json:
         write_out(prediction_json(made, files))

@@ -68,12 +68,12 @@ TurnSecret = Annotated[
         envvar="NATTOOLS_TURN_SECRET",
         show_envvar=False,
         help="Make and accept time-limited credentials with this secret, as coturn's use-auth-secret does "
-        "(also NATTOOLS_TURN_SECRET). Default: one that is kept to itself.",
+        "(also NATTOOLS_TURN_SECRET). Default: a random one.",
     ),
 ]
 TurnUser = Annotated[
     list[str] | None,
-    typer.Option("--turn-user", metavar="NAME:PASSWORD", help="One who may use the relay; repeatable."),
+    typer.Option("--turn-user", metavar="NAME:PASSWORD", help="A user of the relay; repeatable."),
 ]
 TurnUri = Annotated[
     list[str] | None,

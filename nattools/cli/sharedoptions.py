@@ -77,37 +77,33 @@ BackendOption = Annotated[
         autocompletion=completion.one_of("sim", "netns"),
     ),
 ]
-Seed = Annotated[
-    int | None, lab("--seed", metavar="N", help="Seed for all chance in the scenario (default: 0).")
-]
+Seed = Annotated[int | None, lab("--seed", metavar="N", help="Random seed of the scenario (default: 0).")]
 Lifetime = Annotated[bool, measure("--lifetime", help="Measure how long an idle mapping lives.")]
 MaxLifetime = Annotated[
     float | None,
     measure("--max-lifetime", metavar="S", help="Longest idle time to try (300). Implies --lifetime."),
 ]
 CrossCheck = Annotated[bool, measure("--cross-check", help="Also ask pystun3, and compare.")]
-NoDerp = Annotated[bool, measure("--no-derp", help="Leave Tailscale's public DERP servers out.")]
+NoDerp = Annotated[bool, measure("--no-derp", help="Skip Tailscale's public DERP servers.")]
 NoLowPorts = Annotated[
     bool, connect("--no-low-ports", help="Do not use ports below 1024, even if permitted.")
 ]
 Pcap = Annotated[
     Path | None, output("--pcap", metavar="FILE", help="Write what is sent and received as pcapng.")
 ]
-Quiet = Annotated[bool, output("-q", "--quiet", help="The answer alone, in one line, and no progress.")]
-Redact = Annotated[
-    bool, output("--redact", help="Put pseudonyms for addresses, names and tokens into the report.")
-]
-Events = Annotated[bool, output("--events", help="What happens meanwhile, as JSON lines on standard error.")]
+Quiet = Annotated[bool, output("-q", "--quiet", help="Only the answer, in one line; no progress.")]
+Redact = Annotated[bool, output("--redact", help="Replace addresses, names and tokens with pseudonyms.")]
+Events = Annotated[bool, output("--events", help="Progress as JSON lines on standard error.")]
 WatchEvery = Annotated[
     float | None,
-    watch("--watch", metavar="S", help="Run on: measure every S seconds, tell what changes."),
+    watch("--watch", metavar="S", help="Measure again every S seconds and report changes."),
 ]
 WatchFor = Annotated[
-    float | None, watch("--for", metavar="S", help="Watch for so long (default: until Ctrl-C).")
+    float | None, watch("--for", metavar="S", help="Stop watching after S seconds (default: on Ctrl-C).")
 ]
 MetricsTo = Annotated[
     str | None,
-    watch("--metrics", metavar="PORT|FILE", help="OpenMetrics: at this port of this machine, or in a file."),
+    watch("--metrics", metavar="PORT|FILE", help="OpenMetrics: served at this local port, or in a file."),
 ]
 Verbose = Annotated[
     int,

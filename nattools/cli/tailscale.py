@@ -41,7 +41,7 @@ Controls = Annotated[
     typer.Option(
         "--control",
         metavar="URL",
-        help="A control server, as --login-server takes it. Repeatable: tailnets.",
+        help="A control server, as --login-server takes it. Repeatable, one for each.",
     ),
 ]
 DerpMaps = Annotated[
@@ -53,7 +53,7 @@ Statuses = Annotated[
     typer.Option(
         "--status",
         metavar="FILE|-",
-        help="What `tailscale status --json` printed: why its peers are relayed. Repeatable.",
+        help="Output of `tailscale status --json`, to explain why peers are relayed. Repeatable.",
     ),
 ]
 

@@ -84,7 +84,7 @@ def analyse(measurement: Measurement, *, is_public: Callable[[str], bool]) -> Re
 
 def _cross_checks(findings: Findings, behaviours: dict[str, ServerBehaviour]) -> tuple[CrossCheck, ...]:
     seen = findings.measurement.observations
-    if not any(isinstance(each, SecondOpinion) for each in seen):
+    if not findings.seen(SecondOpinion):
         return ()
     from nattools.engine.analysis.cross_checks import cross_checks
 

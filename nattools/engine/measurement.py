@@ -24,7 +24,6 @@ from nattools.net.base import Network
 from nattools.net.eventloop import TimeLimit
 from nattools.net.translated import TranslatedNetwork
 from nattools.probes.estimate import PathEstimate, RttHint
-from nattools.probes.layers import walk
 from nattools.probes.nat64prefix import find_nat64
 from nattools.probes.probe import MachineContext, ProbeContext, Progress, Recorder
 from nattools.probes.reach import first_address, first_of, ports_tcp, ports_udp, reach_tcp, reach_udp
@@ -101,7 +100,10 @@ class MeasurementRun(msgspec.Struct):
 
     def path(self, family: Family) -> FamilyPath:
         """What is known of it, UDP and TCP alike."""
-        return self.paths.setdefault(family, FamilyPath())
+        path = self.paths.get(family)
+        if path is None:
+            path = self.paths[family] = FamilyPath()
+        return path
 
     def source(self, family: Family) -> str | None:
         """The own address that packets to the servers leave from; with an interface named, its sockets
@@ -118,7 +120,10 @@ class MeasurementRun(msgspec.Struct):
 
     def reach_finished(self, lane: Lane) -> asyncio.Event:
         """Set when it is known who answers over this lane."""
-        return self.asked.setdefault(lane, asyncio.Event())
+        finished = self.asked.get(lane)
+        if finished is None:
+            finished = self.asked[lane] = asyncio.Event()
+        return finished
 
     async def dial_back_server(self, family: Family, transport: Transport) -> Target | None:
         """A server of that family that dials back over that transport, once it is known; None: there is
@@ -184,6 +189,8 @@ async def look_for_routers(run: MeasurementRun) -> None:
     tell."""
     if run.network.missing("icmp-errors") is not None:
         return
+    from nattools.probes.layers import walk
+
     for family in run.options.families:
         known = run.addresses.get(family)
         towards = known[0].endpoint if known else Endpoint(FAR_AWAY[family], 3478)
@@ -265,7 +272,7 @@ async def _reach_tcp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddr
         found = await first_of(tasks, enough=enough, grace_s=grace_s)
         # which ports are blocked is not what `ipv6` is asked
         if not found and not run.options.default_servers and run.options.command != "ipv6":
-            await ports_tcp(context, addresses[0].uri, addresses[0].endpoint)
+            await ports_tcp(context, addresses[0].endpoint)
     return found
 
 
@@ -321,7 +328,7 @@ def describe_servers(run: MeasurementRun) -> tuple[Server, ...]:
             if address.uri == server.text
         ]
         if not addresses:
-            why = why_no_address(run.recorder, run.options, server.host, tuple(run.addresses))
+            why = why_no_address(run.recorder, run.options, server.host)
             problem = statement("server-unresolved", detail=why)
             servers.append(Server(uri=server.text, problems=(problem,)))
         servers += [_server(run, address) for address in addresses]

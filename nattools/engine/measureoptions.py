@@ -52,7 +52,9 @@ class MeasureOptions(msgspec.Struct, frozen=True):
     @property
     def subject(self) -> tuple[Family, ...]:
         """The families that the command is about: `ipv6` measures IPv4 to compare with it."""
-        return tuple(family for family in self.families if family == 6 or self.command != "ipv6")
+        if self.command != "ipv6":
+            return self.families
+        return tuple(family for family in self.families if family == 6)
 
 
 MAPPING_LIFETIME_S = 7200

@@ -12,6 +12,8 @@ from nattools.model.observation import Gap
 from nattools.probes.target import Lane, Target
 
 FAMILIES: tuple[Family, ...] = (4, 6)
+FAR, FAR_S = 4, 0.1
+"""So many times the round trip to the nearest server, and so many seconds more, are far."""
 
 
 class Plannable(Protocol):
@@ -49,14 +51,19 @@ def lanes(families: Sequence[Family]) -> list[Lane]:
 
 
 def ranked(targets: Sequence[Target]) -> list[Target]:
-    """The most able server first; among equals the order in which the user named them."""
+    """The most able server first; among equals those that seem overloaded or far last, else the order in
+    which the user named them."""
+    nearest_s = min((target.rtt_s for target in targets), default=0.0)
 
     def ability(target: Target) -> int:
         if target.two_addresses:
             return 0 if target.nattools else 1
         return 2 if target.other is not None else 3
 
-    return sorted(targets, key=ability)
+    def strained(target: Target) -> bool:
+        return target.lost > 0 or target.rtt_s > FAR * nearest_s + FAR_S
+
+    return sorted(targets, key=lambda target: (ability(target), strained(target)))
 
 
 def steps(probes: Iterable[P], lane: Lane, targets: Sequence[Target]) -> list[PlannedProbe[P]]:

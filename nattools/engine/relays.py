@@ -25,7 +25,6 @@ from nattools.probes.relay.derptrial import Pingers, how_far, note_distance, try
 from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.pinger import open_pinger
 from nattools.probes.relay.relaycontext import DerpAsk, RelayContext, TurnAsk
-from nattools.probes.relay.turntrial import try_turn
 from nattools.probes.target import Lane
 from nattools.protocols import derp
 from nattools.protocols.stun.constants import SERVICE_RELAY
@@ -191,8 +190,15 @@ def turn_asks(servers: Iterable[ServerUri], search: RelaySearch) -> list[TurnAsk
 async def _try_turn(run: MeasurementRun, context: RelayContext, ask: TurnAsk) -> None:
     name = f"relay {ask.server.text} {ask.over}"
     run.emit(Event("started", name, f"does {ask.server.text} relay over {ask.over.upper()}?"))
-    await try_turn(context, ask)
+    await _relays(context, ask)
     run.emit(Event("finished", name))
+
+
+async def _relays(context: RelayContext, ask: TurnAsk) -> None:
+    """Try a TURN server: most networks have none, and what that takes is imported where there is one."""
+    from nattools.probes.relay.turntrial import try_turn
+
+    await try_turn(context, ask)
 
 
 async def _distances(
@@ -255,10 +261,10 @@ class Relays(MachineProbe):
         brief = _context(run, search, BRIEF_COUNT, sizes=False)
         async with asyncio.TaskGroup() as group:
             for ask in turn_asks(search.turn, search):
-                group.create_task(try_turn(brief, ask))
+                group.create_task(_relays(brief, ask))
             group.create_task(_derp_of(run, brief, search, context.families))
             for ask in turn_asks(await self._relaying(search), search):
-                group.create_task(try_turn(brief, ask))
+                group.create_task(_relays(brief, ask))
 
     async def _relaying(self, search: RelaySearch) -> list[ServerUri]:
         """Servers of `nattools serve` that say that they relay, by the transport that reached them first."""

@@ -90,12 +90,12 @@ async def look_up_servers(
 def _no_address(recorder: Recorder, options: MeasureOptions, families: tuple[Family, ...]) -> CannotRun:
     """Why there is nobody to ask: what the resolver said, or no way to such addresses."""
     hosts = dict.fromkeys(server.host for server in options.servers)
-    why = "; ".join(dict.fromkeys(why_no_address(recorder, options, host, families) for host in hosts))
+    why = "; ".join(dict.fromkeys(why_no_address(recorder, options, host) for host in hosts))
     if any((seen := _looked_up(recorder, host)) is not None and seen.addresses for host in hosts):
         here = " or ".join(f"IPv{family}" for family in families)
         return CannotRun(why, f"Name a server that has an {here} address: --server HOST.")
     if options.default_servers:
-        first = why_no_address(recorder, options, options.servers[0].host, families)
+        first = why_no_address(recorder, options, options.servers[0].host)
         message = f"the names of the public servers cannot be looked up: {first}"
         return CannotRun(message, f"Check this machine's name servers (DNS), or {_BY_ADDRESS}")
     message = f"no server's name can be looked up: {why}"
@@ -107,10 +107,8 @@ def _looked_up(recorder: Recorder, host: str) -> Resolution | None:
     return next(seen, None)
 
 
-def why_no_address(
-    recorder: Recorder, options: MeasureOptions, host: str, families: tuple[Family, ...]
-) -> str:
-    """Why a server has no address in these families, in words."""
+def why_no_address(recorder: Recorder, options: MeasureOptions, host: str) -> str:
+    """Why a server has no address that can be asked, in words."""
     seen = _looked_up(recorder, host)
     if seen is None or not seen.addresses:
         return (seen.error if seen is not None else None) or f"{host} has no address"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from itertools import islice
 from math import inf
 from typing import Protocol
@@ -18,16 +19,23 @@ _LOOKED_AHEAD = 1000
 
 
 class ChangeableLab(Protocol):
-    """What can be done to a lab that runs. All names are those of its nodes."""
+    """What can be done to a lab that runs. All names are those of its nodes; KeyError: there is none."""
+
+    def link(self, node: str, stays: Callable[[str], bool]) -> None:
+        """Put a node's cables in, or take them out; of a router, the one to the outside. `stays` is told to
+        which router each of a host's cables leads ("": to none)."""
 
     def plug(self, node: str) -> None:
-        """Put all its cables in; of a router, the one to the outside."""
+        """Put all its cables in."""
+        self.link(node, lambda router: True)
 
     def unplug(self, node: str) -> None:
         """Take them out."""
+        self.link(node, lambda router: False)
 
     def move(self, host: str, router: str) -> None:
         """Leave a host no cable but the one to that router."""
+        self.link(host, lambda name: name == router)
 
     def cut(self, node: str) -> None:
         """Lose whatever arrives at a node, until `mend`."""

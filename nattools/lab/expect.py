@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -189,8 +190,14 @@ def validate(expected: Mapping[str, Any], hosts: Sequence[str]) -> None:
             _validate_host(table, path)
 
 
+@cache
+def _hints_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """The types of its fields. Python makes each from its text, anew for everyone who asks."""
+    return get_type_hints(struct)
+
+
 def _validate_pairs(kind: str, pairs: Mapping[str, Any], hosts: Sequence[str]) -> None:
-    hints = get_type_hints(_CONNECTIONS[kind])
+    hints = _hints_of(_CONNECTIONS[kind])
     check_keys(pairs, list(_named(hosts)), ("expect", kind))
     for pair, table in pairs.items():
         path = ("expect", kind, pair)
@@ -200,7 +207,7 @@ def _validate_pairs(kind: str, pairs: Mapping[str, Any], hosts: Sequence[str]) -
 
 
 def _validate_host(table: Mapping[str, Any], path: Path) -> None:
-    hints = get_type_hints(Report)
+    hints = _hints_of(Report)
     check_keys(table, [TECHNIQUE, WARNINGS, *hints], path)
     for key, wanted in table.items():
         if key == TECHNIQUE:
@@ -239,7 +246,7 @@ def _validate_table(wanted: Mapping[str, Any], kind: Any, path: Path) -> None:
         _validate_matcher(wanted, kind, path)
         return
     struct = _struct_of(kind)
-    hints = get_type_hints(struct) if struct else {}
+    hints = _hints_of(struct) if struct else {}
     if struct is None:
         raise InvalidValue(
             path, f"the report has no table here; a table of {', '.join(_MATCHERS)} would compare"

@@ -12,7 +12,8 @@ from nattools.lab.layout import Layout
 from nattools.lab.scenario import Scenario, ServerSpec, TurnSpec
 from nattools.model.endpoint import Endpoint
 from nattools.model.serveruri import ServerUri, parse_server
-from nattools.net.base import DatagramHandler, Network, SendFailure, UdpOptions, UdpSocket
+from nattools.net.base import DatagramHandler, MachineSocket, Network, SendFailure, UdpOptions, UdpSocket
+from nattools.net.wrappednetwork import WrappedNetwork
 from nattools.server.serving import ServeConfig, serve
 
 if TYPE_CHECKING:
@@ -47,27 +48,21 @@ async def serve_relay(
             tls_files=files,
             relay=RelayConfig(users=own.users, secret=own.secret),
         )
-        return await serve(_faulty(network, own.fault) if own.fault else network, config)
+        return await serve(_FaultyNetwork(network, own.fault) if own.fault else network, config)
 
 
-def _faulty(network: Network, fault: str) -> Network:
-    """Network in which relayed ports have that fault."""
-    return cast(Network, _FaultyNetwork(network, fault))
-
-
-class _FaultyNetwork:
+class _FaultyNetwork(WrappedNetwork):
     """All as ever, but for the ports of the relay."""
 
-    def __init__(self, network: Network, fault: str) -> None:
-        self._network = network
+    def __init__(self, inner: Network, fault: str) -> None:
+        super().__init__(inner)
         self._fault = fault
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._network, name)
-
-    async def open_udp(self, **options: Unpack[UdpOptions]) -> UdpSocket:
-        socket = await self._network.open_udp(**options)
-        return _FaultyPort(socket, self._fault) if options.get("port", 0) >= _LOWEST else socket
+    async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
+        socket = await self.inner.open_udp(**options)
+        if options.get("port", 0) < _LOWEST:
+            return socket
+        return cast(MachineSocket, _FaultyPort(socket, self._fault))
 
 
 class _FaultyPort:

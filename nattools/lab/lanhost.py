@@ -86,8 +86,9 @@ class LanHost:
                 found.append(mdns.DnsRecord(mdns.ANY_SERVICE, mdns.PTR, _TTL_S, kind))
             if kind in wanted:
                 found.append(mdns.DnsRecord(kind, mdns.PTR, _TTL_S, instance))
+            if kind in wanted or instance in wanted:
                 found.append(mdns.DnsRecord(instance, mdns.SRV, _TTL_S, f"{host}:{_PORT}"))
-        if found:
+        if found or host in wanted:
             for address in self._context.own.values():
                 number = mdns.AAAA if family_of(address) == 6 else mdns.A
                 found.append(mdns.DnsRecord(host, number, _TTL_S, address))

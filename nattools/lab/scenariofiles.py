@@ -7,6 +7,7 @@ the line and the reason.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -66,7 +67,11 @@ def folder() -> Path:
 
 def available() -> list[str]:
     """The names of the scenarios that come with nattools."""
-    return sorted(path.stem for path in folder().glob("*.toml"))
+    try:
+        files = os.listdir(folder())
+    except OSError:
+        return []
+    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
 
 
 def load(path_or_name: str) -> Scenario:
@@ -115,7 +120,7 @@ def _dotted(path: tuple[str, ...]) -> str:
 
 
 def _scenario(table: dict[str, Any], name: str) -> Scenario:
-    known = [each.name for each in msgspec.structs.fields(Scenario) if each.name != "name"]
+    known = [name for name in Scenario.__struct_fields__ if name != "name"]
     check_keys(table, known, ())
     parts: dict[str, Any] = {kind: _nodes(table[kind], kind) for kind in _KINDS if kind in table}
     if "event" in table:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-import msgspec
-
 from nattools.errors import ProtocolError
 from nattools.lab.eventplayer import specs_in_time
 from nattools.lab.impairment import Impairment
@@ -111,9 +109,9 @@ def _check_event(scenario: Scenario, event: EventSpec) -> None:
     if event.what == "behaves":
         if nat is None:
             raise InvalidValue((*path, "what"), f"only a nat can behave otherwise, and {shown(name)} is none")
-        for key in msgspec.structs.fields(Impairment):
-            if key.name in event.now:
-                raise InvalidValue((*path, "now", key.name), "it is its uplink's, which stays as it is")
+        for key in Impairment.__struct_fields__:
+            if key in event.now:
+                raise InvalidValue((*path, "now", key), "it is its uplink's, which stays as it is")
         for structural in _STAYS:
             if structural in event.now:
                 raise InvalidValue(

@@ -31,14 +31,14 @@ def loss_upper_bound(sent: int, lost: int) -> float:
     return wilson(lost, sent)[1]
 
 
-def wilson(hits: float, of: int, z: float = _Z) -> tuple[float, float]:
-    """The interval in which the share of `hits` among `of` lies (Wilson score; 95% with the default `z`);
+def wilson(hits: float, of: int) -> tuple[float, float]:
+    """The interval in which the share of `hits` among `of` lies (Wilson score, 95%);
     (0, 1) of none."""
     if of <= 0:
         return 0.0, 1.0
-    share, square = min(max(hits, 0), of) / of, z * z
+    share, square = min(max(hits, 0), of) / of, _Z * _Z
     centre = share + square / (2 * of)
-    spread = z * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
+    spread = _Z * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
     return max(0.0, (centre - spread) / (1 + square / of)), min(1.0, (centre + spread) / (1 + square / of))
 
 

@@ -6,6 +6,7 @@ Addresses are in the form of `str(Endpoint)`; times are seconds since the measur
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observed import Observation
@@ -41,6 +42,11 @@ class MapOffer(Observation, frozen=True, kw_only=True, tag="map-offer"):
     other: bool = False
     quirks: tuple[str, ...] = ()
     detail: str = ""
+
+    @property
+    def host(self) -> str | None:
+        """Who was asked by UPnP."""
+        return urlsplit(self.server).hostname
 
 
 class MapAttempt(Observation, frozen=True, kw_only=True, tag="map-attempt"):

@@ -92,6 +92,12 @@ class Nat(msgspec.Struct, frozen=True, kw_only=True):
     unknown_reasons: dict[str, Reason] = {}
     evidence: dict[str, tuple[int, ...]] = {}
 
+    @property
+    def shows_addresses(self) -> bool:
+        """Has each peer the same port, at one of several addresses, as where two uplinks share the load?"""
+        kept = self.port_allocation == "preserving" and self.mapping == "address-dependent"
+        return kept and self.pooling == "per-destination"
+
 
 def _kind(
     mapping: MappingBehaviour = "endpoint-independent",
@@ -140,6 +146,11 @@ class NatByTransport(msgspec.Struct, frozen=True, kw_only=True):
         """What came of IPv6: of UDP, or of TCP where that alone was answered or measured."""
         reached = self.tcp6 is not None and self.tcp6.reachable is True
         return self.tcp6 if self.udp6 is None or (self.udp6.reachable is False and reached) else self.udp6
+
+    def external(self) -> set[str]:
+        """The addresses seen from outside, over all transports and families."""
+        lanes = (self.udp4, self.udp6, self.tcp4, self.tcp6)
+        return {host for nat in lanes if nat is not None for host in nat.external}
 
     def each(self, change: Callable[[Nat], Nat]) -> NatByTransport:
         """The same with each that was measured changed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -12,7 +12,6 @@ from nattools.model.statement import Reason
 RelayKind = Literal["turn", "derp"]
 RelayTransport = Literal["udp", "tcp", "tls"]
 RelayStepName = Literal["resolve", "connect", "tls", "authenticate", "allocate", "permit", "relay"]
-RELAY_STEPS: tuple[RelayStepName, ...] = get_args(RelayStepName)
 
 
 class RelayStep(msgspec.Struct, frozen=True, kw_only=True):

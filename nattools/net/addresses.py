@@ -132,6 +132,18 @@ def carries_ipv4_over_ipv6(address: str) -> bool:
     return address.startswith("192.0.0.") and address[8:] in tuple("01234567")
 
 
+# Blocks that military networks hold and nobody routes, for which carriers and offices use them inside
+# (11.0.0.0/8 is left out: it is the internet of labs)
+_SQUATTED: Final = frozenset((7, 21, 22, 25, 26, 28, 29, 30, 33, 55, 214, 215))
+
+
+def is_squatted(address: str) -> bool:
+    """Is it of a block that networks use inside though it is somebody else's? Such a hop may well stand
+    before a NAT."""
+    first = address.partition(".")[0]
+    return ":" not in address and first.isdecimal() and int(first) in _SQUATTED and is_public(address)
+
+
 def is_translated_hop(address: str) -> bool:
     """Does a translator (464XLAT) give it to routers on a path that have no IPv4? 192.0.0.8 (RFC 7600), or
     Android's 255.0.0.N for one some N hops away."""

@@ -21,10 +21,9 @@ async def hedged(
     *,
     conclusive: Callable[[Made], bool],
     discard: Callable[[Made], None],
-    again_s: float = AGAIN_S,
 ) -> Made:
-    """What came of the first of them that is `conclusive`, else of the first one; the others have `again_s`
-    more than that one. `discard` closes what is not wanted. What takes no longer than `again_s` is attempted
+    """What came of the first of them that is `conclusive`, else of the first one; the others have `AGAIN_S`
+    more than that one. `discard` closes what is not wanted. What takes no longer than `AGAIN_S` is attempted
     once. CannotRun: the first one could not be made."""
 
     async def run() -> Made | CannotRun:
@@ -38,7 +37,7 @@ async def hedged(
         running = [group.create_task(run())]
         first = running[0]
         while len(running) < MOST and not any(task.done() for task in running):
-            await asyncio.wait(running, timeout=again_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(running, timeout=AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
             if not any(task.done() for task in running):
                 running.append(group.create_task(run()))
         left = set(running)
@@ -46,7 +45,7 @@ async def hedged(
         until: float | None = None
         while left and not good:
             if first.done() and until is None:
-                until = loop.time() + again_s
+                until = loop.time() + AGAIN_S
             patience_s = None if until is None else max(0.0, until - loop.time())
             done, left = await asyncio.wait(left, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
             ended = (task.result() for task in done)

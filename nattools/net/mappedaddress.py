@@ -31,7 +31,7 @@ def why_impossible(
     kind = kind_of(seen.host)
     if seen.port == 0:
         return "port 0"
-    if seen.family != asked.family:
+    if (":" in seen.host) is not (":" in asked.host):
         return "family"
     if local is not None and seen.host == local.host.partition("%")[0]:
         return "inside" if unmasked and kind != "public" and kind_of(asked.host) == "public" else None

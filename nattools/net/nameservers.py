@@ -46,9 +46,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-async def look_up_texts(
-    network: Network, name: str, servers: Sequence[Endpoint], timeout_s: float = TIMEOUT_S
-) -> tuple[str, ...] | str:
+async def look_up_texts(network: Network, name: str, servers: Sequence[Endpoint]) -> tuple[str, ...] | str:
     """The texts of a name, from the first of these servers that knows, or why there are none."""
     if not servers:
         return "this system does not say which name servers it asks"
@@ -57,7 +55,7 @@ async def look_up_texts(
     except ValueError:
         return f"{name[:80]!r} is not a name"
     said = ""
-    async with TimeLimit(timeout_s):
+    async with TimeLimit(TIMEOUT_S):
         for server in servers[:_MOST_SERVERS]:
             answer = await _ask(network, server, name)
             if answer is None:

@@ -8,13 +8,9 @@ from typing import Literal, Unpack
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Environment, Gateway, Interface, Ipv6Setup, LinkNeighbour, Way
 from nattools.model.packetform import PacketForm
-from nattools.model.report import Substrate
 from nattools.net.base import (
-    ArrivalWatch,
     BatchHandler,
-    Capability,
     ConnectOptions,
     DatagramHandler,
     EchoHandler,
@@ -35,7 +31,7 @@ from nattools.net.base import (
     UdpOptions,
     UdpSocket,
 )
-from nattools.protocols.nat64 import Nat64Prefix
+from nattools.net.wrappednetwork import WrappedNetwork
 
 EventKind = Literal[
     "datagram",
@@ -259,47 +255,28 @@ class TracedStream:
             self._record(kind, True)
 
 
-class TracedNetwork:
+class TracedNetwork(WrappedNetwork):
     """A `Network` that records what passes between its users and `inner` in `trace`."""
 
     def __init__(self, inner: Network, trace: Trace) -> None:
-        self.substrate: Substrate = inner.substrate
+        super().__init__(inner)
         self.trace = trace
-        self._inner = inner
-
-    def interfaces(self) -> tuple[Interface, ...]:
-        return self._inner.interfaces()
-
-    def gateways(self) -> tuple[Gateway, ...]:
-        return self._inner.gateways()
-
-    def route(self, destination: str) -> tuple[str | None, str] | None:
-        return self._inner.route(destination)
-
-    def way(self, destination: str, *, source: str | None = None, interface: str | None = None) -> Way | None:
-        return self._inner.way(destination, source=source, interface=interface)
 
     async def resolve(self, name: str, family: Family | None = None) -> tuple[str, ...] | str:
-        answer = await self._inner.resolve(name, family)
+        answer = await self.inner.resolve(name, family)
         if not isinstance(answer, str) and answer != (name,):
             known = self.trace.names.get(name, ())
             self.trace.names[name] = tuple(dict.fromkeys(known + answer))
         return answer
 
-    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
-        return await self._inner.resolve_texts(name)
-
-    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
-        return await self._inner.advertised_nat64()
-
     async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
-        return TracedUdpSocket(await self._inner.open_udp(**options), self.trace)
+        return TracedUdpSocket(await self.inner.open_udp(**options), self.trace)
 
     async def connect_tcp(
         self, remote: Endpoint, **options: Unpack[ConnectOptions]
     ) -> TcpStream | TcpFailure:
         connection, began = self.trace.new_connection(), _now()
-        result = await self._inner.connect_tcp(remote, **options)
+        result = await self.inner.connect_tcp(remote, **options)
         if isinstance(result, TcpFailure):
             local = Endpoint(options.get("host") or self._source(remote), options.get("port", 0))
             note = f"{result.outcome}: {result.detail}" if result.detail else result.outcome
@@ -314,7 +291,7 @@ class TracedNetwork:
         return TracedStream(result, self.trace, connection)
 
     def _source(self, remote: Endpoint) -> str:
-        found = self._inner.route(remote.host)
+        found = self.inner.route(remote.host)
         return ("::" if remote.family == 6 else "0.0.0.0") if found is None else found[1]
 
     async def listen_tcp(
@@ -326,7 +303,7 @@ class TracedNetwork:
             self.trace.add(event)
             on_stream(TracedStream(stream, self.trace, number))
 
-        return await self._inner.listen_tcp(family=family, on_stream=accepted, **end)
+        return await self.inner.listen_tcp(family=family, on_stream=accepted, **end)
 
     async def open_icmp(
         self,
@@ -336,29 +313,11 @@ class TracedNetwork:
         identifier: int | None = None,
         raw: bool = False,
     ) -> IcmpSocket:
-        inner = await self._inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
+        inner = await self.inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
         return TracedIcmpSocket(inner, self.trace)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
-        failure = self._inner.send_packet(packet)
+        failure = self.inner.send_packet(packet)
         nowhere = Endpoint("0.0.0.0", 0)
         self.trace.add(TraceEvent(_now(), "packet", True, nowhere, nowhere, packet, note=failure or ""))
         return failure
-
-    def watch_arrivals(self, family: Family) -> ArrivalWatch:
-        return self._inner.watch_arrivals(family)
-
-    def ipv6_setup(self) -> Ipv6Setup:
-        return self._inner.ipv6_setup()
-
-    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
-        return self._inner.link_neighbours()
-
-    def runs_in(self) -> Environment | None:
-        return self._inner.runs_in()
-
-    def is_public(self, address: str) -> bool:
-        return self._inner.is_public(address)
-
-    def missing(self, capability: Capability) -> str | None:
-        return self._inner.missing(capability)

@@ -10,14 +10,11 @@ from __future__ import annotations
 from typing import Final, Unpack
 
 from nattools.model.endpoint import Endpoint, Family
-from nattools.model.host import Environment, Gateway, Interface, Ipv6Setup, LinkNeighbour, Way
+from nattools.model.host import Way
 from nattools.model.packetform import PacketForm
-from nattools.model.report import Substrate
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.base import (
-    ArrivalWatch,
     BatchHandler,
-    Capability,
     ConnectOptions,
     DatagramHandler,
     EchoHandler,
@@ -37,6 +34,7 @@ from nattools.net.base import (
     UdpOptions,
     UdpSocket,
 )
+from nattools.net.wrappednetwork import WrappedNetwork
 from nattools.protocols.nat64 import Nat64Prefix
 
 OWN: Final = "192.0.0.2"
@@ -46,13 +44,12 @@ SOMEBODY: Final = "192.0.0.8"
 _KEPT = 4096
 
 
-class TranslatedNetwork:
+class TranslatedNetwork(WrappedNetwork):
     """`inner`, and IPv4 by `prefix` once that is set. `named`: prefixes that a name server makes addresses
     with, rightly or not."""
 
     def __init__(self, inner: Network) -> None:
-        self.substrate: Substrate = inner.substrate
-        self.inner = inner
+        super().__init__(inner)
         self.prefix: Nat64Prefix | None = None
         self.named: tuple[Nat64Prefix, ...] = ()
 
@@ -68,12 +65,6 @@ class TranslatedNetwork:
     def _for(self, family: Family, host: str | None) -> Nat64Prefix | None:
         """The prefix of a socket that is bound to `host`."""
         return self._used() if family == 4 and host in (None, OWN) else None
-
-    def interfaces(self) -> tuple[Interface, ...]:
-        return self.inner.interfaces()
-
-    def gateways(self) -> tuple[Gateway, ...]:
-        return self.inner.gateways()
 
     def route(self, destination: str) -> tuple[str | None, str] | None:
         prefix = self._towards(destination)
@@ -103,12 +94,6 @@ class TranslatedNetwork:
         )
         wanted = tuple(each for each in plain if family in (None, 6 if ":" in each else 4))
         return wanted or f"{name} has no IPv{family} address"
-
-    async def resolve_texts(self, name: str) -> tuple[str, ...] | str:
-        return await self.inner.resolve_texts(name)
-
-    async def advertised_nat64(self) -> tuple[Nat64Prefix, ...] | None:
-        return await self.inner.advertised_nat64()
 
     async def open_udp(self, **options: Unpack[UdpOptions]) -> MachineSocket:
         prefix = None if options.get("group") else self._for(options["family"], options.get("host"))
@@ -162,27 +147,6 @@ class TranslatedNetwork:
         if prefix is None:
             return await self.inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
         return _IcmpThrough(await self.inner.open_icmp(family=6, identifier=identifier), prefix)
-
-    def send_packet(self, packet: bytes) -> SendFailure | None:
-        return self.inner.send_packet(packet)
-
-    def watch_arrivals(self, family: Family) -> ArrivalWatch:
-        return self.inner.watch_arrivals(family)
-
-    def ipv6_setup(self) -> Ipv6Setup:
-        return self.inner.ipv6_setup()
-
-    def link_neighbours(self) -> tuple[LinkNeighbour, ...]:
-        return self.inner.link_neighbours()
-
-    def runs_in(self) -> Environment | None:
-        return self.inner.runs_in()
-
-    def is_public(self, address: str) -> bool:
-        return self.inner.is_public(address)
-
-    def missing(self, capability: Capability) -> str | None:
-        return self.inner.missing(capability)
 
 
 class _Through:

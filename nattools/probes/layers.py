@@ -11,6 +11,7 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Binding, Hop, Opener
+from nattools.net.addresses import is_squatted
 from nattools.net.base import IcmpError
 from nattools.net.eventloop import AllEvents
 from nattools.probes.probe import LaneProbe, ProbeContext
@@ -124,8 +125,9 @@ def _hop(step: _HopQuestion, towards: Endpoint) -> Hop:
 def opener_ttls(hops: list[Hop], is_public: Callable[[str], bool]) -> list[int]:
     """The TTLs worth trying: from one beyond the last router with an inside address to the first one with a
     public address. All NATs stand before that; a router that keeps silent may be one of them."""
-    inside = [hop.ttl for hop in hops if hop.address is not None and not is_public(hop.address)]
-    outside = [hop.ttl for hop in hops if hop.address is not None and is_public(hop.address)]
+    known = {hop.ttl: is_public(hop.address) and not is_squatted(hop.address) for hop in hops if hop.address}
+    inside = [ttl for ttl, public in known.items() if not public]
+    outside = [ttl for ttl, public in known.items() if public]
     last_inside = max((ttl for ttl in inside if not outside or ttl < outside[0]), default=1)
     return list(range(last_inside + 1, (outside[0] if outside else last_inside + 1) + 1))
 

@@ -91,7 +91,7 @@ class Lifetime(LaneProbe):
                 return
             for idle_s in [*idle_times(longest_s), longest_s * 1.04]:
                 client = opened.enter_context(await open_stun_client(context))
-                if (sleeper := await _fall_asleep(context, target, client, idle_s)) is not None:
+                if (sleeper := await _fall_asleep(target, client, idle_s)) is not None:
                     watch.sleepers.append(sleeper)
             kept = watch.sleepers.pop() if watch.sleepers else None
             async with asyncio.TaskGroup() as group:
@@ -105,7 +105,7 @@ class Lifetime(LaneProbe):
 async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: StunClient) -> bool:
     """Does the server answer to the port that RESPONSE-PORT names? Tried on a mapping just made."""
     with await open_stun_client(context) as client:
-        sleeper = await _fall_asleep(context, target, client, 0.0)
+        sleeper = await _fall_asleep(target, client, 0.0)
         if sleeper is None or await _knock(context, target, helper, sleeper):
             return sleeper is not None
     context.recorder.add(
@@ -120,9 +120,7 @@ async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: S
     return False
 
 
-async def _fall_asleep(
-    context: ProbeContext, target: Target, client: StunClient, idle_s: float
-) -> _Sleeper | None:
+async def _fall_asleep(target: Target, client: StunClient, idle_s: float) -> _Sleeper | None:
     """Make the mapping of a port that keeps silent from then on; None if the server did not tell it."""
     question = await client.expect(client.prepare(target.endpoint, "control"))
     client.record(question)

@@ -81,13 +81,17 @@ class StunClient:
         self.on_other: DatagramHandler | None = None
         self._questions: dict[bytes, Question] = {}
         self._loop = asyncio.get_running_loop()
+        self._local: Endpoint | None = None
         socket.on_datagram = self._datagram
         socket.on_icmp = self._icmp
 
     @property
     def local(self) -> Endpoint:
         """The socket's own address, as packets to the servers have it."""
-        return Endpoint(self.context.source_host or self.socket.local.host, self.socket.local.port)
+        if self._local is None:
+            host, port = self.socket.local
+            self._local = Endpoint(self.context.source_host or host, port)
+        return self._local
 
     @property
     def exchanges(self) -> Exchanges:
@@ -257,13 +261,18 @@ class StunClient:
         """An answered question tells the path's round trip, and which earlier copies were lost."""
         if question.answer is None or question.rtt_s is None:
             return
-        estimate = self.context.estimate
-        estimate.answered(question.rtt_s)
+        self.context.estimate.answered(question.rtt_s)
+        self.context.estimate.missed(self.lost_before(question))
+
+    def lost_before(self, question: Question) -> int:
+        """How many copies of an answered question were lost before the one that was answered."""
+        if question.answer is None or question.rtt_s is None:
+            return 0
         if question.answer.legacy and question.purpose == "reach":
-            return  # an old server did not understand the copies before
+            return 0  # an old server did not understand the copies before
         overdue = self._overdue(question.rtt_s)
         first = min(question.answered_copies)
-        estimate.missed(sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue))
+        return sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue)
 
     def _overdue(self, rtt_s: float) -> float:
         """When a copy was sent that ought to have been answered by now."""

@@ -70,6 +70,8 @@ async def reach_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hin
         client.learn(question)
         client.record(question)
         found = target_of(uri, question, "udp", client.local)
+        if found is not None:
+            found.lost = client.lost_before(question)
         if found is not None and endpoint in context.estimate.old_servers:
             context.estimate.old_servers |= set(found.corners())
         return found
@@ -161,7 +163,7 @@ async def _one_udp(context: ProbeContext, uri: str, endpoint: Endpoint, rtt_hint
         return found
 
 
-async def ports_tcp(context: ProbeContext, uri: str, endpoint: Endpoint) -> None:
+async def ports_tcp(context: ProbeContext, endpoint: Endpoint) -> None:
     """The other usual ports of one server over TCP."""
 
     async def one(at: Endpoint) -> None:

@@ -18,6 +18,7 @@ from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.message import Attribute
 
 _OURS = frozenset({c.XOR_MAPPED_ADDRESS, c.MAPPED_ADDRESS})
+_MASKED = frozenset({c.XOR_MAPPED_ADDRESS, c.OLD_XOR_MAPPED_ADDRESS})
 
 
 class StunAnswer(msgspec.Struct, frozen=True):
@@ -33,10 +34,13 @@ class StunAnswer(msgspec.Struct, frozen=True):
     response_origin_text: str | None = None
 
 
+_SAYS_NOTHING = StunAnswer()
+
+
 def read_answer(answer: stun.Message | None) -> StunAnswer:
     """All of it. The same server says the same each time, so it is read once."""
     if answer is None:
-        return StunAnswer()
+        return _SAYS_NOTHING
     return _claims(answer.kind, tuple([each for each in answer.attributes if each[0] not in _OURS]))
 
 
@@ -71,10 +75,20 @@ def _error(answer: stun.Message) -> tuple[int | None, str]:
 
 def _unmasked(answer: stun.Message | None, mapped: Endpoint | None) -> Endpoint | None:
     """MAPPED-ADDRESS where it is all that was said, or differs from the XOR-MAPPED-ADDRESS `mapped`."""
-    if answer is None or answer.get(c.MAPPED_ADDRESS) is None:
+    if answer is None:
         return None
-    alone = answer.get(c.XOR_MAPPED_ADDRESS) is None and answer.get(c.OLD_XOR_MAPPED_ADDRESS) is None
-    said = readable(lambda: answer.mapped_unmasked)
+    plain, alone = None, True
+    for number, value in answer.attributes:
+        if number == c.MAPPED_ADDRESS and plain is None:
+            plain = value
+        elif number in _MASKED:
+            alone = False
+    if plain is None:
+        return None
+    try:
+        said: Endpoint | None = stun.unpack_address(plain)
+    except ProtocolError:
+        said = None
     return said if alone or said != mapped else None
 
 
@@ -184,8 +198,9 @@ class Lane(msgspec.Struct, frozen=True):
 
 class Target(msgspec.Struct):
     """A server address that answered. `mapped`: how it sees us, None if that cannot be. `other` is its
-    OTHER-ADDRESS if that truly is another address or port; `rtt_s` the first round trip; `local_host` the own
-    address that the question left from; `services` what a nattools server says that it does
+    OTHER-ADDRESS if that truly is another address or port; `rtt_s` the first round trip; `lost`: so many
+    copies of the first question were, before one was answered; `local_host` the own address that the question
+    left from; `services` what a nattools server says that it does
     (`stun.constants.SERVICE_*`)."""
 
     uri: str
@@ -197,6 +212,7 @@ class Target(msgspec.Struct):
     nattools: bool = False
     services: int = 0
     local_host: str | None = None
+    lost: int = 0
 
     @property
     def family(self) -> Family:

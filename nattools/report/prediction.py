@@ -29,7 +29,7 @@ def prediction_json(plan: Plan, files: tuple[str, str]) -> str:
         "strategy": plan.steps[0].strategy if plan.steps else None,
         "transport": plan.steps[0].transport if plan.steps else None,
         "family": plan.family,
-        "odds": round(plan.odds, 4) if plan.path == "direct" else None,
+        "odds": None if plan.path != "direct" or plan.odds is None else round(plan.odds, 4),
         "why": sentence(plan.steps[0].reason) if plan.steps else _unknown(plan),
         "privilege": _privilege(plan),
         "steps": [msgspec.to_builtins(step) | {"why": sentence(step.reason)} for step in plan.steps],
@@ -58,6 +58,7 @@ def _planned(step: Step) -> PlannedStep:
         transport=step.transport,
         family=step.family,
         why=sentence(step.reason),
+        reason=(step.reason,),
         odds=step.odds,
         packets=step.packets,
         seconds=step.seconds,
@@ -72,6 +73,10 @@ def _headline(plan: Plan) -> Prose:
         why = sentence(first.reason)
         return Prose(f"These two need a relay: no direct connection is practical. {why}", "", "bad")
     over = f"over {first.transport.upper()} and IPv{plan.family}{BY[first.strategy]}"
+    if plan.odds is None:
+        return Prose(
+            f"Whether these two can connect directly is not known. {sentence(first.reason)}", "", "unsure"
+        )
     odds = terms.chance(plan.odds)
     return Prose(f"These two can connect directly {over}: {odds} if both behave as measured.", "", "good")
 

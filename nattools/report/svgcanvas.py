@@ -64,10 +64,10 @@ class Canvas:
         place = f'x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="4"'
         self._parts.append(f'<rect {place} class="{kind}"{faint}>{title}</rect>')
 
-    def circle(self, x: float, y: float, kind: str, hint: str = "", radius: float = 5) -> None:
+    def circle(self, x: float, y: float, kind: str, hint: str = "") -> None:
         """A mark."""
         title = f"<title>{escape(hint)}</title>" if hint else ""
-        place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"'
+        place = f'cx="{x:.1f}" cy="{y:.1f}" r="5"'
         self._parts.append(f'<circle {place} class="{kind}">{title}</circle>')
 
     def line(self, x1: float, y1: float, x2: float, y2: float) -> None:
@@ -79,13 +79,10 @@ class Canvas:
         title = f"<title>{escape(hint)}</title>" if hint else ""
         self._parts.append(f'<path d="{course}" class="{kind}">{title}</path>')
 
-    def cross(self, x: float, y: float, kind: str, hint: str = "", size: float = 5) -> None:
-        """Two short lines that cross."""
-        course = (
-            f"M{x - size:.1f} {y - size:.1f}l{2 * size:g} {2 * size:g}"
-            f"M{x - size:.1f} {y + size:.1f}l{2 * size:g} {-2 * size:g}"
-        )
-        self.path(course, kind, hint)
+    def cross(self, x: float, y: float, hint: str = "") -> None:
+        """Two short lines that cross: nothing got in."""
+        course = f"M{x - 5:.1f} {y - 5:.1f}l10 10M{x - 5:.1f} {y + 5:.1f}l10 -10"
+        self.path(course, "bad", hint)
 
     def done(self, w: float, h: float) -> str:
         """The element, for so many pixels."""

@@ -114,7 +114,7 @@ def _legend(drawing: Canvas, x: float, y: float) -> None:
     """What the forms of marks mean."""
     drawing.circle(x + 10, y - 4, "good")
     drawing.text(x + 22, y, "worked", "quiet")
-    drawing.cross(x + 100, y - 4, "bad")
+    drawing.cross(x + 100, y - 4)
     drawing.text(x + 112, y, "failed", "quiet")
     drawing.circle(x + 180, y - 4, "hollow")
     drawing.text(x + 192, y, "neither", "quiet")
@@ -124,7 +124,7 @@ def _mark(drawing: Canvas, x: float, y: float, event: TimelineEvent) -> None:
     hint = f"{event.at_s:.2f} s, {event.step}: {event.text.text}"
     outcome: Cell = event.outcome
     if outcome.mood == "bad":
-        drawing.cross(x, y, "bad", hint)
+        drawing.cross(x, y, hint)
     else:
         drawing.circle(x, y, outcome.mood if outcome.mood == "good" else "hollow", hint)
 

@@ -106,7 +106,7 @@ def _first(text: str) -> str:
 
 def _stop(drawing: Canvas, x: float, y: float, case: OutsidePeer) -> None:
     if case.enters is False:
-        drawing.cross(x, y, "bad")
+        drawing.cross(x, y)
     else:
         drawing.text(x, y + 5, "?", "middle strong unsure")
 

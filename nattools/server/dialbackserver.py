@@ -22,22 +22,22 @@ from nattools.server.limits import Occupancy, RateLimit
 
 _REMEMBERED: Final = 1024
 _REMEMBERED_FOR_S: Final = 40.0  # longer than a client repeats a request (RFC 8489 6.2.1: 39.5 s)
+_WINDOW_S: Final = 60.0
 
 
 class Cookies:
-    """Proof that a source address can be reached: valid for one to two windows of `window_s` seconds."""
+    """Proof that a source address can be reached: valid for one to two windows."""
 
-    def __init__(self, secret: bytes, window_s: float = 60.0) -> None:
+    def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._window_s = window_s
 
     def make(self, source: Endpoint, now: float) -> bytes:
         """The cookie for a source's address."""
-        return self._at(source, int(now // self._window_s))
+        return self._at(source, int(now // _WINDOW_S))
 
     def accepts(self, cookie: bytes, source: Endpoint, now: float) -> bool:
         """Was it made for this address, in this time window or the one before?"""
-        window = int(now // self._window_s)
+        window = int(now // _WINDOW_S)
         return any(hmac.compare_digest(cookie, self._at(source, each)) for each in (window, window - 1))
 
     def _at(self, source: Endpoint, window: int) -> bytes:

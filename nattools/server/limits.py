@@ -52,6 +52,10 @@ class TokenBucket:
             self._at = now
         return self._tokens >= cost
 
+    def spend(self, cost: float) -> None:
+        """Take `cost` tokens of those that it holds."""
+        self._tokens -= cost
+
     def take(self, now: float, cost: float = 1.0) -> bool:
         """Take `cost` tokens if there are as many; else none."""
         if self.holds(now, cost):
@@ -88,25 +92,28 @@ class RateLimit:
 
     def take(self, source: Endpoint, now: float, cost: float = 1.0) -> bool:
         """May this source have it now?"""
-        if not self._total.holds(now, cost):
+        total = self._total
+        if not total.holds(now, cost):
             return False
-        narrow, *wide = map(self._bucket, self._tables, source_keys(source[0]))
-        if not all(bucket.holds(now, cost) for bucket in wide) or not narrow.take(now, cost):
+        buckets: list[TokenBucket] = []
+        for table, (key, share) in zip(self._tables, source_keys(source[0]), strict=False):
+            # Taken out and put back: a dict keeps the order, so that the first is the one heard longest ago.
+            bucket = table.pop(key, None)
+            if bucket is None:
+                bucket = TokenBucket(self._rate * share, self._burst * share)
+                if len(table) >= self._sources:
+                    del table[next(iter(table))]
+            table[key] = bucket
+            buckets.append(bucket)
+        for bucket in buckets[1:]:
+            if not bucket.holds(now, cost):
+                return False
+        if not buckets[0].take(now, cost):
             return False
-        for bucket in wide:
-            bucket.take(now, cost)
-        return self._total.take(now, cost)
-
-    def _bucket(self, table: dict[SourceKey, TokenBucket], whom: tuple[SourceKey, int]) -> TokenBucket:
-        key, share = whom
-        # Taken out and put back: a dict keeps the order, so that the first is the one heard longest ago.
-        bucket = table.pop(key, None)
-        if bucket is None:
-            bucket = TokenBucket(self._rate * share, self._burst * share)
-            if len(table) >= self._sources:
-                del table[next(iter(table))]
-        table[key] = bucket
-        return bucket
+        # the others hold as many, and are as old
+        for bucket in (*buckets[1:], total):
+            bucket.spend(cost)
+        return True
 
 
 class Occupancy:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from nattools.net import websocket
@@ -22,12 +21,10 @@ _HANDSHAKE_S: Final = 10.0
 _JOIN_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxTimeouts:
-    """Seconds that a client may be silent (it pings every 20), and that it may leave what it gets unread."""
-
-    silent_s: float = 75.0
-    unread_s: float = 10.0
+SILENT_S: Final = 75.0
+"""So long a client may be silent: it pings every 20 s."""
+UNREAD_S: Final = 10.0
+"""So long it may leave what it gets unread."""
 
 
 class MailboxConnections:
@@ -43,14 +40,12 @@ class MailboxConnections:
         rooms: bool = True,
         offer: Callable[[], protocol.RelayOffer | None] = lambda: None,
         patience_s: Callable[[TcpStream], float] = lambda stream: 0.0,
-        timeouts: MailboxTimeouts | None = None,
     ) -> None:
         self._mailbox = Mailbox(limits, offer=offer)
         self._has_rooms = rooms
         self._patience_s = patience_s
         self._slots = slots
         self._tls = tls
-        self._timeouts = timeouts or MailboxTimeouts()
         self._visited = asyncio.Event()
         self._sockets: dict[int, WebSocket] = {}
         self._time = asyncio.get_running_loop().time
@@ -94,7 +89,7 @@ class MailboxConnections:
                 await self._accept(stream, slot, first)
 
         def patience_s(stream: TcpStream) -> float:
-            return max(self._timeouts.silent_s, self._patience_s(stream))
+            return max(SILENT_S, self._patience_s(stream))
 
         try:
             await converse(stream, answer, streams, patience_s=patience_s, other=accept)
@@ -117,7 +112,7 @@ class MailboxConnections:
             for out in self._mailbox.disconnect(number, self._time()):
                 self._send(out)
             socket.close()
-        await socket.wait_closed(self._timeouts.unread_s)
+        await socket.wait_closed(UNREAD_S)
 
     async def _converse(self, number: int, socket: WebSocket, slot: Slot) -> None:
         """Serve a connection until it ends. A sender waits until the other side has read what came before;
@@ -126,7 +121,7 @@ class MailboxConnections:
         while number in self._sockets:
             seated = self._mailbox.is_seated(number)
             text: bytes | None = None
-            async with TimeLimit(self._timeouts.silent_s if seated else join_by - self._time()):
+            async with TimeLimit(SILENT_S if seated else join_by - self._time()):
                 text = await socket.receive()
             if text is None:
                 return
@@ -138,7 +133,7 @@ class MailboxConnections:
             socket = self._send(out)
             if socket is None:
                 continue
-            async with TimeLimit(self._timeouts.unread_s) as limit:
+            async with TimeLimit(UNREAD_S) as limit:
                 await socket.stream.drain()
             if limit.expired():
                 socket.stream.abort()

@@ -31,6 +31,7 @@ REALM: Final = "turn"
 """Four letters: see above."""
 _ALGORITHMS: Final = stun.pack_algorithms(((c.SHA256, b""), (c.MD5, b"")))
 _LETTERS: Final = 16
+_WINDOW_S: Final = 1800.0
 _LEAST_LETTERS: Final = 4
 _COOKIE_SIZE: Final = len(make_nonce(b"", password_algorithms=True))
 
@@ -63,15 +64,13 @@ class TurnUsers:
     """Lasting users with their passwords, and those whose names say until when they hold (`EXPIRY:NAME`), by
     `secret`. `clock` gives seconds since 1970. ValueError: a name or password that cannot be one."""
 
-    def __init__(
-        self, lasting: Mapping[str, str], secret: str | None, clock: Callable[[], float], realm: str = REALM
-    ) -> None:
-        self.realm = realm
+    def __init__(self, lasting: Mapping[str, str], secret: str | None, clock: Callable[[], float]) -> None:
+        self.realm = REALM
         self._secret = secret
         self._clock = clock
         self._lasting = dict(lasting)
         for name, password in lasting.items():
-            long_term_key(name, realm, password)
+            long_term_key(name, REALM, password)
 
     def key(self, name: str, algorithm: int) -> bytes | None:
         """The key of a user's requests; None: there is no such user (any more)."""
@@ -95,11 +94,10 @@ class TurnUsers:
 class Challenges:
     """Checks requests' credentials, and makes the challenges to those that have none (RFC 8489 9.2.4)."""
 
-    def __init__(self, users: TurnUsers, secret: bytes, window_s: float = 1800.0) -> None:
+    def __init__(self, users: TurnUsers, secret: bytes) -> None:
         self._users = users
         self._realm = (c.REALM, users.realm.encode())
         self._secret = secret
-        self._window_s = window_s
 
     def identify(
         self, request: stun.Message, client: Client, now: float, known: User | None = None
@@ -152,11 +150,11 @@ class Challenges:
             return False
         return any(
             hmac.compare_digest(opaque, self._opaque(client, at, full)[: len(opaque)])
-            for at in (now, now - self._window_s)
+            for at in (now, now - _WINDOW_S)
         )
 
     def _opaque(self, client: Client, now: float, full: bool) -> bytes:
         """Over TCP, where the handshake proves the source, it is good for other connections too."""
         port = client.remote.port if client.transport == "udp" else 0
-        where = f"{client.transport} {client.remote.host} {port} {int(now // self._window_s)} {full}"
+        where = f"{client.transport} {client.remote.host} {port} {int(now // _WINDOW_S)} {full}"
         return urlsafe_b64encode(hmac.digest(self._secret, where.encode(), "sha256"))[:_LETTERS]

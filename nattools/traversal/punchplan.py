@@ -3,14 +3,15 @@ cost. Pure: the same two behaviours give the same plan."""
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network
 from typing import Final
 
 import msgspec
 
-from nattools.model.endpoint import Family, Transport
+from nattools.model.endpoint import Family, Transport, family_of, parse_address
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import Statement, statement
-from nattools.traversal.side import Side, side_of
+from nattools.traversal.side import Side, only_services, side_of
 from nattools.traversal.steps import Plan, Step
 from nattools.traversal.tcp_strategies import restricted, tcp_steps
 from nattools.traversal.udp_strategies import Whose, udp_steps
@@ -25,16 +26,19 @@ RELAY: Final = Step(
 
 
 class MeasuredEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """What one side brings: its measured behaviour; whether its process may bind ports below 1024."""
+    """What one side brings: its measured behaviour; whether its process may bind ports below 1024, and
+    whether that would help, as far as known; the addresses at which it is seen from `outside`."""
 
     nat: NatByTransport
     low_ports: bool = False
+    low_ports_help: bool = True
+    outside: frozenset[str] = frozenset()
 
 
 def plan(first: MeasuredEnd, second: MeasuredEnd, whose: Whose = ("our", "its")) -> Plan:
     """The strategies for these two, in the order in which to try them. IPv6 goes first where both have it."""
     found = [
-        _of_family(each, family)
+        beside_each_other(_of_family(each, family), first, second, family)
         for family in _FAMILIES
         if (each := _family(first, second, whose, family)) is not None
     ]
@@ -52,6 +56,31 @@ def plan(first: MeasuredEnd, second: MeasuredEnd, whose: Whose = ("our", "its"))
 _FAMILIES: Final[tuple[Family, ...]] = (6, 4)
 
 
+def beside_each_other(made: Plan, first: MeasuredEnd, second: MeasuredEnd, family: Family) -> Plan:
+    """The same where both are behind one router, which does not send packets back in (RFC 4787 6), or of
+    which that is not known: then they connect only if their own network lets them reach each other, and of
+    that nothing was measured."""
+    common = _networks(first.outside, family) & _networks(second.outside, family)
+    if not common or made.path != "direct":
+        return made
+    nats = [end.nat.udp4 if family == 4 else end.nat.udp6 for end in (first, second)]
+    hairpins = [nat is not None and nat.hairpinning for nat in nats]
+    if all(hairpins):
+        return made
+    if all(nat is not None and nat.hairpinning is False for nat in nats):
+        unknown = statement("plan-no-hairpinning", external=min(common))
+        return Plan(path="unknown", family=family, unknown=unknown)
+    reason = statement("step-one-router", external=min(common))
+    steps = tuple(msgspec.structs.replace(step, odds=None, reason=reason) for step in made.steps)
+    return msgspec.structs.replace(made, steps=steps, privilege=None)
+
+
+def _networks(hosts: frozenset[str], family: Family) -> set[str]:
+    """IPv4 addresses as they are; of IPv6 ones what a router gives to a network (RFC 4291 2.5.4)."""
+    these = [parse_address(host) for host in hosts if family_of(host) == family]
+    return {str(at) if family == 4 else str(IPv6Network((int(at) >> 64 << 64, 64))) for at in these}
+
+
 def _of_family(made: Plan, family: Family) -> Plan:
     """The same, with the family noted in each step."""
     steps = tuple(msgspec.structs.replace(step, family=family) for step in made.steps)
@@ -67,7 +96,7 @@ def _family(first: MeasuredEnd, second: MeasuredEnd, whose: Whose, family: Famil
     if any(udp is None and tcp is None for udp, tcp in nats):
         return None
     (udp1, tcp1), (udp2, tcp2) = nats
-    sides = (side_of(udp1, low_ports=first.low_ports), side_of(udp2, low_ports=second.low_ports))
+    sides = (_over(udp1, low_ports=first.low_ports), _over(udp2, low_ports=second.low_ports))
     over_udp = _over_udp(sides, whose, family)
     if over_udp is not None and over_udp.path == "direct":
         extra = _gain(udp1, udp2, over_udp, first, second, whose)
@@ -77,6 +106,11 @@ def _family(first: MeasuredEnd, second: MeasuredEnd, whose: Whose, family: Famil
         return over_tcp
     gain = _gain(udp1, udp2, over_udp, first, second, whose)
     return msgspec.structs.replace(over_udp, privilege=gain)
+
+
+def _over(udp: Nat | None, *, low_ports: bool = False) -> Side | None:
+    """A side over UDP. Where that gets out to services alone it reaches no peer."""
+    return Side(reachable=False) if only_services(udp) else side_of(udp, low_ports=low_ports)
 
 
 def _over_udp(sides: tuple[Side | None, Side | None], whose: Whose, family: Family) -> Plan | None:
@@ -120,7 +154,14 @@ def _over_tcp(
         return Plan(path="direct", steps=tuple(steps), family=family)
     if any(end.moves == "somehow" for end in ends):
         return Plan(path="unknown", family=family, unknown=statement("plan-tcp-allocation-unknown"))
+    for nat, name in zip(udp, whose, strict=True):
+        if nat is not None and only_services(nat):
+            return _relayed(_some_ports(nat, name), family, "udp")
     return _relayed(statement("relay-udp-blocked"), family)
+
+
+def _some_ports(udp: Nat, whose: str) -> Statement:
+    return statement("relay-udp-ports", whose=whose, ports=", ".join(map(str, udp.open_ports)))
 
 
 def _completed(tcp: Nat, udp: Nat | None) -> Nat:
@@ -151,12 +192,13 @@ def _gain(
     """What it would change if sides that draw ports at random could bind ports below 1024."""
     lacking = [
         name
-        for side, end, name in zip((side_of(udp1), side_of(udp2)), (first, second), whose, strict=True)
-        if side is not None and side.moves == "at random" and not end.low_ports
+        for side, end, name in zip((_over(udp1), _over(udp2)), (first, second), whose, strict=True)
+        if side is not None and side.moves == "at random" and end.low_ports_help and not end.low_ports
     ]
     if not lacking:
         return None
-    granted = _over_udp((side_of(udp1, low_ports=True), side_of(udp2, low_ports=True)), whose, 4)
+    helped = _over(udp1, low_ports=first.low_ports_help), _over(udp2, low_ports=second.low_ports_help)
+    granted = _over_udp(helped, whose, 4)
     if granted is None or granted.path != "direct" or granted.steps == now.steps:
         return None
     best = granted.steps[0]

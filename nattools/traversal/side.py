@@ -29,7 +29,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     what brings a packet through the own outermost NAT and no further (None: not known). `low_ports`: this
     process may bind ports below 1024, and what translates here may be a Linux NAT, as far as known: it
     draws from all ports above. `rtt_s`: to a server on the internet. `addresses`: from so many outside
-    addresses each new mapping gets any, so that a peer that knows of one meets few of them.
+    addresses each new mapping gets any, so that a peer that knows of one meets few of them. `uplinks`: so
+    many outside addresses show, one to each peer, and which one to this peer nobody knows.
     """
 
     moves: Moves = "not"
@@ -45,6 +46,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     low_ports: bool = False
     rtt_s: float = 0.1
     addresses: int = 1
+    uplinks: int = 1
 
     @property
     def size(self) -> int:
@@ -95,6 +97,7 @@ def side_of(nat: Nat | None, *, low_ports: bool = False) -> Side | None:
         low_ports=low_ports and nat.present is not False and pool == RANDOM_POOL and mask is None,
         rtt_s=min(LONGEST_S, max(0.0, nat.rtt_ms / 1000)) if nat.rtt_ms is not None else 0.1,
         addresses=max(2, len(nat.external)) if moves and nat.pooling == "arbitrary" else 1,
+        uplinks=max(2, len(nat.external)) if nat.pooling == "per-destination" else 1,
     )
 
 

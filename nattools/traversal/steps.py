@@ -112,8 +112,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(step for step in self.steps if not step.relayed)
 
     @property
-    def odds(self) -> float:
-        """That one of the direct steps connects."""
+    def odds(self) -> float | None:
+        """That one of the direct steps connects; None: of none is it known."""
+        if self.direct_steps and all(step.odds is None for step in self.direct_steps):
+            return None
         missed = 1.0
         for step in self.direct_steps:
             if step.odds is not None:

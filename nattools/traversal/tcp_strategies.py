@@ -19,6 +19,7 @@ from nattools.traversal.udp_strategies import (
     PROBES_PER_S,
     SOCKETS,
     Whose,
+    by_some_uplink,
     dealt,
     hold_s,
     opening_ttl,
@@ -34,6 +35,10 @@ def restricted(tcp: Nat) -> str | None:
 
 def tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     """What to try over TCP, in order; nothing if nothing practical leads there. Both sides get out."""
+    return [by_some_uplink(step, first, second) for step in _tcp_steps(first, second, whose)]
+
+
+def _tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     for side, name in sorted(((second, whose[1]), (first, whose[0])), key=lambda each: each[0].translated):
         if side.open and not side.translated:
             return [_tcp("host", statement("step-tcp-open", whose=name), _both(first, second))]

@@ -37,12 +37,33 @@ BLOCK_USED = 0.125
 """The share of a block that earlier mappings hold, of the measurement itself for instance. While they live
 these ports cannot be had, and a port that the other side tries may be among them."""
 
+BOTH_AGREE = 7 / 8
+ALL_SEEN = 0.9
+
 Whose = tuple[str, str]
 """The two sides' names in the possessive: ("our", "its")."""
 
 
 def udp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     """What to try over UDP, in order; nothing if nothing practical leads there. Both sides get out."""
+    return [by_some_uplink(step, first, second) for step in _udp_steps(first, second, whose)]
+
+
+def by_some_uplink(step: Step, first: Side, second: Side) -> Step:
+    """The same with its odds where a side shows each peer one of several outside addresses: checks go to all
+    of them, what is tried besides to one. If both do, each chooses by the address that the other chose, and
+    in one case of eight they never agree. And there may be addresses that no server has seen."""
+    if step.odds is None or first.uplinks == second.uplinks == 1:
+        return step
+    checked = step.transport == "udp" and step.strategy in ("host", "reflexive")
+    chance = step.odds * (BOTH_AGREE if min(first.uplinks, second.uplinks) > 1 else 1.0)
+    for side in (first, second):
+        chance *= ALL_SEEN if side.uplinks > 1 else 1.0
+        chance /= 1 if checked or (side.keeps and step.transport == "udp") else side.uplinks
+    return msgspec.structs.replace(step, odds=shown(chance))
+
+
+def _udp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
     if first.moves == "not" and second.moves == "not":
         return _plain(first, second, whose)
     for still, moves, name, turned in _orders(first, second, whose):
@@ -176,12 +197,22 @@ def _one_moves(still: Side, moves: Side, whose: Whose) -> list[Step]:
     if moves.moves == "somehow":
         return []
     if moves.moves == "in a block":
-        return [_birthday(still, moves, whose, moves.pool, BLOCK_SOCKETS, 2 * PROBES)]
+        return _and_without_ttl([_birthday(still, moves, whose, moves.pool, BLOCK_SOCKETS, 2 * PROBES)])
     wide = _birthday(still, moves, whose, moves.pool, SOCKETS, 2 * PROBES)
     if not moves.low_ports:
-        return [wide]
+        return _and_without_ttl([wide])
     low = _birthday(still, moves, whose, LOW_POOL, BLOCK_SOCKETS, pool_size(LOW_POOL), sources=LOW_SOURCES)
-    return [low, wide]
+    return _and_without_ttl([low, wide])
+
+
+def _and_without_ttl(steps: list[Step]) -> list[Step]:
+    """And the first of them once more with packets that expire nowhere: some NATs forget a mapping when an
+    ICMP error about it comes back (against RFC 4787 REQ-12), and with it the port that was opened."""
+    first = steps[0]
+    if first.schedules is None or all(each.ttl is None for each in first.schedules):
+        return steps
+    own, peer = (msgspec.structs.replace(each, ttl=None) for each in first.schedules)
+    return [*steps, _step(first.strategy, own, peer, None, statement("step-without-ttl"))]
 
 
 def _predicted(still: Side, moves: Side, whose: Whose, wider: int) -> Step:

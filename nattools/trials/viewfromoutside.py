@@ -13,8 +13,8 @@ from nattools.net.base import Network, UdpSocket
 from nattools.net.eventloop import TimedEvent
 from nattools.protocols import stun
 
-_ASKED = 3
-_EVERY_S = 0.25
+_WAITS_S = (0.25, 0.25, 0.75)
+"""After each time that a server is asked; the last one for those that share a busy machine with it."""
 Seen = dict[Endpoint, Endpoint]
 """By each server's address that answers, from where it sees a flow come."""
 
@@ -60,11 +60,11 @@ class ServerFlow:
         self._waiting = {stun.new_transaction_id(): each for each in self._asked}
         self._seen = {}
         self._answered.clear()
-        for _ in range(_ASKED if self._socket is not None and linked(self._network) else 0):
+        for wait_s in _WAITS_S if self._socket is not None and linked(self._network) else ():
             for transaction, server in self._waiting.items():
                 if server not in self._seen and self._socket is not None:
                     self._socket.send(stun.binding_request(transaction), server)
-            if await self._answered.wait(_EVERY_S):
+            if await self._answered.wait(wait_s):
                 break
         return self._seen
 

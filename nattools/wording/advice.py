@@ -37,8 +37,8 @@ SENTENCES = {
     # what to do
     "keep-port": "To keep a port open for a program: nattools map keep PORT.",
     "listen-on-given-port": (
-        "Let the program listen on the port that map keep tells as the outside one: what comes keeps its "
-        "number."
+        "Let the program listen on the external port that nattools map keep prints: the router does not "
+        "change the port number of incoming packets."
     ),
     "allow-udp-here": (
         "Let UDP out in this machine's own firewall. If it is a VPN's kill switch, connect the VPN."
@@ -86,6 +86,10 @@ SENTENCES = {
         "machine a public address of its own if it has none."
     ),
     "phone-forwards-nothing": "This network is a phone's hotspot, which forwards no ports: use IPv6.",
+    "address-per-peer": (
+        "Your router shows each peer one of its addresses: a rule that binds this machine to one uplink, a "
+        "port mapping or IPv6 helps most."
+    ),
     "port-per-peer": "Your router uses a different port for each peer: a port mapping or IPv6 helps most.",
     "port-set": (
         "Your provider shares the external address by port sets (MAP-E or MAP-T): you can forward only ports "
@@ -150,7 +154,7 @@ SENTENCES = {
         "{asked}, an address that nobody can have, answers on this network: a captive portal answers for "
         "everybody."
     ),
-    "portal-names": "Names lead to {asked} here, where a web page answers: probably a captive portal.",
+    "portal-names": "Names resolve to {asked} here, where a web page answers: probably a captive portal.",
     "time-over": "The time given was over before all questions were answered; what is missing is unknown.",
     "vpn-measured": (
         "The measurement went through {interface}, which is a VPN: everything said here is about the VPN. "
@@ -161,7 +165,7 @@ SENTENCES = {
         "about the VPN."
     ),
     "vpn-passed-by": (
-        "IPv6 does not go through {interface}, the VPN, but by {other}: whoever is asked over IPv6 sees this "
+        "IPv6 does not go through {interface}, the VPN, but by {other}: servers reached over IPv6 see this "
         "machine's own address."
     ),
     "router-off-path": (
@@ -202,8 +206,8 @@ SENTENCES = {
         "according to the router's table it lasts {listed_s:seconds}."
     ),
     "mapping-listed-elsewhere": (
-        "The router made another external port for the {protocol:protocol} mapping of {transport} {internal} "
-        "than it said: by its table it is {port}."
+        "The router's table lists the {protocol:protocol} mapping of {transport} {internal} at external "
+        "port {port}, not at the one that it had confirmed."
     ),
     "external-address-outvoted": (
         "The server {server} says that the external address is {address}; the others say {majority}. Its "
@@ -211,7 +215,7 @@ SENTENCES = {
     ),
     "external-addresses-several": (
         "Several external addresses were seen over {transport:upper}: {addresses:list}. The NAT has more "
-        "than one, or several ways lead out of this network."
+        "than one, or this network has several uplinks."
     ),
     "external-addresses-in-turn": (
         "Over {transport:upper} several external addresses were seen, one after the other "
@@ -220,7 +224,7 @@ SENTENCES = {
     ),
     "external-addresses-disputed": (
         "Several external addresses were seen over {transport:upper}, each by another server: "
-        "{addresses:list}. Either several ways lead out of this network, or a server is wrong."
+        "{addresses:list}. Either this network has several uplinks, or a server is wrong."
     ),
     "external-address-changed": (
         "The external address changed during the measurement ({addresses:list}): the router restarted, or "
@@ -247,9 +251,13 @@ SENTENCES = {
     "server-no-change": (
         "The server {server} names another address but answers no CHANGE-REQUEST from there."
     ),
+    "server-overloaded": (
+        "The server {server} lost {lost:percent} of what was sent to it, and others did not: it is "
+        "overloaded, or far. Name others with --server."
+    ),
     "server-names-itself": "The server {server} names its own address as its other address.",
     "server-impossible-address": (
-        "The server {server} says that you are seen as {address}, {why:kind}: its answer was ignored."
+        "The server {server} reports your address as {address}, {why:kind}: its answer was ignored."
     ),
     "server-mapped-ipv6": "The server {server} writes your IPv4 address as IPv6: {address}.",
     "addresses-rewritten": (
@@ -261,8 +269,8 @@ SENTENCES = {
     # second opinions
     "opinion-missing": "It gave no verdict: {detail:or it said nothing}.",
     "opinion-multicast-only": (
-        "A known limit: it asks by multicast alone and waits a fixed time; nattools asks the router itself "
-        "too."
+        "A known limit: it searches only by multicast and waits a fixed time; nattools asks the router "
+        "itself too."
     ),
     "opinion-unexplained": "The reason is not known; the observations are in the report.",
     "opinion-unexplained-server": (

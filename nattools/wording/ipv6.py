@@ -29,14 +29,14 @@ SENTENCES = {
     "ipv6-ping-open": "A ping from outside is answered.",
     "ipv6-ping-closed": "A ping from outside is not answered.",
     "ipv6-ping-unknown": "Whether a ping from outside is answered is not known.",
-    "ipv6-stopped-host": "This machine's own firewall stops what comes from outside.",
-    "ipv6-stopped-router": "The router next to this machine stops what comes from outside.",
-    "ipv6-stopped-beyond": "What comes from outside is stopped beyond the next router.",
-    "ipv6-stopped-unknown": "Who stops what comes from outside is not known.",
+    "ipv6-stopped-host": "This machine's own firewall stops incoming packets.",
+    "ipv6-stopped-router": "The router next to this machine stops incoming packets.",
+    "ipv6-stopped-beyond": "Incoming packets are stopped beyond the next router.",
+    "ipv6-stopped-unknown": "Who stops incoming packets is not known.",
     "ipv6-pinhole-true": "The router opens ports on request (a pinhole), verified from outside.",
     "ipv6-pinhole-false": "The router says that it opens ports on request, but nothing arrives through them.",
     "ipv6-pinhole-stopped": (
-        "The router opens ports on request (a pinhole), but this machine's own firewall stops what comes."
+        "The router opens ports on request (a pinhole), but this machine's own firewall stops the packets."
     ),
     "ipv6-pinhole-unknown": "The router says that it opens ports on request; nobody outside has tried them.",
     "ipv6-punched": "A punched hole lets packets in (UDP hole punching).",
@@ -80,16 +80,16 @@ SENTENCES = {
         "(--server HOST)."
     ),
     "ipv6-no-dial-back": "Nobody outside tried: a nattools serve with IPv6 would (--server HOST).",
-    "ipv6-server-cannot-ping": "The server sends no pings: it is too old, or may not.",
+    "ipv6-server-cannot-ping": "The server sends no pings: it is too old, or lacks the privilege.",
     "ipv6-maybe-loss": "Nothing arrived, but the path loses packets: another run would settle it.",
     "ipv6-server-denied": "The server did not try: {detail}.",
     "ipv6-form-untried": "It was not tried: {detail}.",
     "ipv6-form-server": (
-        "The server did not answer, but perhaps it takes no such packets: a nattools serve would settle it "
+        "The server did not answer, but it may not accept such packets: a nattools serve would settle it "
         "(--server HOST)."
     ),
     "ipv6-no-look": (
-        "It takes root or CAP_NET_RAW to see what comes to the interface before the firewall drops it."
+        "Seeing what reaches the interface before the firewall drops it takes root or CAP_NET_RAW."
     ),
     # what is wrong, and what to do
     "ipv6-problem-no-address": "This machine has only local IPv6 addresses, or none.",
@@ -134,9 +134,9 @@ SENTENCES = {
         "its firewall."
     ),
     "ipv6-problem-dead-prefix": (
-        "What is sent from one of this machine's IPv6 prefixes gets no answer, from another one it does: "
-        "the router has it no more (RFC 8978), or packets leave by the wrong router. Programs that are given "
-        "such an address wait."
+        "Packets sent from one of this machine's IPv6 prefixes get no answer, those from another one do: "
+        "the router no longer has the prefix (RFC 8978), or packets leave by the wrong router. Programs "
+        "that use such an address have to wait."
     ),
     "ipv6-advice-dead-prefix": (
         "Disconnect from the network and connect again, so that the old prefix is given up; if it comes "
@@ -167,8 +167,8 @@ SENTENCES = {
     ),
     "ipv6-problem-forbidden-here": "This machine's own firewall lets no IPv6 out.",
     "ipv6-advice-forbidden-here": (
-        "If it is a VPN's kill switch, use a VPN that carries IPv6, or switch that off; else look at the "
-        "firewall's rules for what leaves (nft list ruleset)."
+        "If it is a VPN's kill switch, use a VPN that carries IPv6, or switch that off; otherwise check the "
+        "firewall's rules for outgoing packets (nft list ruleset)."
     ),
     "ipv6-problem-vpn-silent": (
         "IPv6 goes through a VPN, and nothing comes back: programs that try IPv6 first wait for it."

@@ -35,12 +35,20 @@ SENTENCES = {
     ),
     "lan-nobody": "Nobody answers on {interface}.",
     "lan-beyond-reached": (
-        "{address} is on another network: the router lets packets through to it, and neither multicast nor "
-        "broadcast, by which programs find each other."
+        "{address} is on another network: the router forwards packets to it, but no multicast or broadcast, "
+        "which programs use to find each other."
     ),
     "lan-beyond-silent": (
         "{address} is on another network and does not answer through the router: it is off or answers no "
         "ping, or a firewall stands between the two networks."
+    ),
+    "lan-repeated": (
+        "{by} repeats here what {address} announces itself: services appear twice, and machines that hear "
+        "their own name from another one rename themselves (NAME-2, NAME-3)."
+    ),
+    "lan-reflect-elsewhere": (
+        "Have the reflector pass multicast DNS on between different networks alone: it has two interfaces on "
+        "this one, or there are two reflectors (avahi: allow-interfaces)."
     ),
     "lan-name-address": (
         "Tell programs the other machine's address (Syncthing: tcp://ADDRESS:22000), and have one machine or "

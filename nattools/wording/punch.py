@@ -16,19 +16,19 @@ SENTENCES = {
     "mailbox-peer-absent": "The peer is not in the mailbox.",
     "mailbox-peer-silent": "The peer did not introduce itself.",
     "mailbox-peer-left": "The peer has left.",
-    "mailbox-peer-gone": "The peer was there, has left the mailbox and was not back within {limit_s:.0f} s.",
+    "mailbox-peer-gone": "The peer left the mailbox and did not come back within {limit_s:.0f} s.",
     "mailbox-left": "The peer left the mailbox without a goodbye that can be verified.",
     "mailbox-gave-up": "The peer gave up.",
-    "mailbox-wrong-code": "The peer has another code. This one is used up: take a new one.",
+    "mailbox-wrong-code": "The peer has a different code. This one is used up: make a new one.",
     "mailbox-unconfirmed": (
-        "The peer did not prove within {limit_s:.0f} s that it has the code. This one is used up: take a "
+        "The peer did not prove within {limit_s:.0f} s that it has the code. This one is used up: make a "
         "new one."
     ),
     "mailbox-taken": "Two others use this code already.",
-    "mailbox-used-up": "This code was used before: take a new one.",
+    "mailbox-used-up": "This code was used before: make a new one.",
     "mailbox-full": "The mailbox has no room left.",
     "mailbox-rate": "The mailbox gets too many messages from this address: wait a minute.",
-    "mailbox-expired": "This code has expired: take a new one.",
+    "mailbox-expired": "This code has expired: make a new one.",
     "mailbox-replaced": "Another connection took the place of this one in the mailbox.",
     "mailbox-version": "The mailbox speaks another version of the protocol.",
     "mailbox-protocol": "The mailbox says that this side violated its protocol.",
@@ -67,6 +67,7 @@ SENTENCES = {
     "no-addresses": "There is no address to try.",
     # the plan
     "plan-made": "{steps:then}; odds {odds:percent}.",
+    "plan-made-beside": "{steps:then}; whether one of them works depends on their own network.",
     "plan-limit": (
         "While the peer does not answer, at most {packets:,} packets a day go to at most {addresses} "
         "addresses."
@@ -86,27 +87,28 @@ SENTENCES = {
         "Both are behind {external}, whose NAT does not support hairpinning: they connect only if they can "
         "reach each other's own addresses."
     ),
-    "relay-in-reserve-at": "The relay {uri} passes everything on, more slowly, while no direct path works.",
+    "relay-in-reserve-at": "The relay {uri} carries everything, more slowly, while no direct path works.",
     "relay-only": "Only a relay may be used.",
-    "relay-disagreed": "One side uses only a relay (--relay-only), and the other one none (--no-relay).",
+    "relay-disagreed": "One side allows only a relay (--relay-only), the other allows none (--no-relay).",
     "relay-allocated": "The relay {uri} gives the address {relayed}.",
     "relay-refused": "The relay {uri} cannot be used: {detail}.",
     "direct-failed": "No direct path was found: {steps:then} did not connect.",
     "relay-renewal": "The relay's credentials end soon; the path is replaced before that.",
     "relay-renewed": "Connected through the relay to {remote}, with new credentials.",
     "relay-renewal-failed": "The relay gave no new path; the old one stays in use.",
-    "direct-search": "Looking for a direct path again; the relay passes everything on meanwhile.",
+    "direct-search": "Looking for a direct path again; the relay carries everything meanwhile.",
     "direct-found": "Connected directly to {remote} now; the relay is no longer used.",
     "direct-search-failed": "No direct path was found; the relay stays in use.",
     "path-changed-direct": "A direct path works, from {local} to {remote}; the relay is no longer used.",
-    "relay-in-reserve": "A relay that both sides reach passes everything on, more slowly.",
+    "relay-in-reserve": "A relay that both sides reach carries everything, more slowly.",
     "relay-both-change": (
         "Both external ports change, one of them at random among all: it would take minutes and many packets."
     ),
     "relay-tcp-restricted": "UDP does not pass on one side, and {whose} TCP reaches certain ports at most.",
     "relay-tcp-ports": "TCP leaves {whose} network only to certain ports ({ports}); a relay there works.",
+    "relay-udp-ports": "UDP leaves {whose} network only to certain ports ({ports}); a relay there works.",
     "relay-udp-blocked": "UDP does not pass on one side; a relay over TCP or TLS does.",
-    "nothing-in-common": "There is no way that both sides are willing to use.",
+    "nothing-in-common": "There is no strategy that both sides allow.",
     "relay-would-help": (
         "A relay that both sides reach would connect them: nattools serve --relay at a public address is one."
     ),
@@ -134,14 +136,21 @@ SENTENCES = {
     # why a step should work
     "step-open": "Anybody can send to {whose} address: sending to it is enough.",
     "step-open-external": "Anybody can send to {whose} external address: sending to it is enough.",
+    "step-one-router": (
+        "Both are behind {external}: they connect if their own network lets them reach each other, or if "
+        "its router sends packets back in."
+    ),
+    "step-without-ttl": (
+        "Once more with packets that reach the other side, in case a router forgets ports at ICMP errors."
+    ),
     "step-both-keep": "Both sides keep their external ports: both send, and each opens its own NAT.",
-    "step-other-roles": "Once more with other roles: one side opens and waits, the other calls first.",
+    "step-other-roles": "Again with the roles swapped: one side opens and waits, the other calls first.",
     "step-any-port": "Whatever {other} external port is, {whose} side accepts the packets.",
     "step-next-port": (
         "The next of {whose} external ports can be predicted, unless others take the next {count} first."
     ),
     "step-wider": (
-        "Once more from where the counters are then, and further, in case others take more ports than "
+        "Again from where the counters are then, with a wider range, in case others take more ports than "
         "expected."
     ),
     "step-birthday": (
@@ -186,13 +195,13 @@ SENTENCES = {
     # attempts
     "peer-unknown-message": "The peer sent a message that this version does not know: {problem}.",
     "peer-mirrors": "The peer is a mirror of this side: it sent this side's own introduction.",
-    "peer-begins-again": "The peer starts again and again.",
+    "peer-begins-again": "The peer keeps starting over.",
     "peer-dawdles": "There was no connection within {limit_s:span}: the peer begins but does not go on.",
     "peer-not-at-step": "The peer did not come to this step.",
     "peer-credentials-invalid": "The peer's ICE credentials are invalid: {problem}.",
     "peer-credentials-unknown": "The peer's ICE credentials are not known.",
     "peer-port-unknown": "The peer's external {transport} port is not known.",
-    "own-port-unknown": "No server tells which {transport} port this machine is seen at.",
+    "own-port-unknown": "No server reports this machine's external {transport} port.",
     "peer-address-refused": "The peer says that it is at {endpoint}: {reason}.",
     "no-check-answered": "No check was answered.",
     "path-works": "A path to {remote} works.",
@@ -229,7 +238,7 @@ SENTENCES = {
     "waiting-for-peer": "Waiting for the peer.",
     "path-recovered": "The old path works again.",
     "path-not-replaced": "The path was lost, and no other was found in {limit_s:span}.",
-    "punch-time-over": "The time given is over.",
+    "punch-time-over": "The time limit was reached.",
     "link-failed": "The connection could not be secured: {problem}.",
     "link-silent": "There was no answer over {protocol} in {limit_s:g} s.",
     "path-too-narrow": (
@@ -250,5 +259,5 @@ SENTENCES = {
     "by-prediction": "The next external port of a sequential NAT was predicted.",
     "by-birthday": "One side opened many ports, and a try of the other side found one.",
     "by-simultaneous-open": "Both sides opened a TCP connection at the same moment.",
-    "by-relay": "A relay passes everything on.",
+    "by-relay": "A relay carries everything.",
 }

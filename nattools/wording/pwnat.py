@@ -20,8 +20,8 @@ SENTENCES = {
     "pwnat-ports-predictably": "Each further destination gets a port {step} further on.",
     "pwnat-ports-at-random": "Each further destination gets a random port.",
     "pwnat-look-as-root": (
-        "Where the NAT gives the beacons another port than {port}, no caller knows it; as root, listen looks "
-        "whether the NAT gives that port away."
+        "If the NAT maps the beacons to another port than {port}, no caller can know it; run as root, "
+        "listen checks whether the NAT reveals that port."
     ),
     "pwnat-port-unknown": (
         "This network's NAT uses a different port for each destination, and nobody tells which one it uses "
@@ -45,10 +45,9 @@ SENTENCES = {
     "pwnat-busy": "Another caller is knocking; only one at a time is let in.",
     "pwnat-next-caller": "The previous caller did not get through; the next one is let in.",
     "pwnat-caller-gone": (
-        "The caller no longer answers, and another one knocks who knows the secret: that one has its place "
-        "now."
+        "The caller no longer answers; another one that knows the secret is knocking and takes its place."
     ),
-    "pwnat-used-once": "Part of what was piped is with the caller that is gone: start both sides again.",
+    "pwnat-used-once": "Part of the piped data went to the caller that is gone: start both sides again.",
     "pwnat-private-caller": (
         "The caller knocks, but its packet left with the private address {place}, and it does not know its "
         "public one: let it name a server with --server."
@@ -61,8 +60,8 @@ SENTENCES = {
     "pwnat-foreign": "{count} ICMP errors about beacons came, so they do get in; none of them was a knock.",
     "pwnat-caller-silent": "The caller at {place} knocked, but nothing else came from there.",
     "pwnat-caller-other": (
-        "The caller at {place} knocked, and packets came that both NATs let through; but none of a nattools "
-        "with this secret."
+        "The caller at {place} knocked, and packets came that both NATs let through, but none from a "
+        "nattools with this secret."
     ),
     "pwnat-knocking": "Knocking at {listener}.",
     "pwnat-place": "The knock says that this side is at {place}.",
@@ -76,8 +75,8 @@ SENTENCES = {
         "on the way dropped them."
     ),
     "pwnat-private-listener": (
-        "{host} is no public address: unless both are in one network, it takes the public one of the "
-        "listener's network."
+        "{host} is not a public address: unless both machines are on one network, use the public address of "
+        "the listener's network."
     ),
     "pwnat-behind-nat": (
         "This side is behind a NAT, and most of them do not pass a knock on: Linux routers drop it or send "
@@ -104,7 +103,7 @@ SENTENCES = {
     ),
     "pwnat-listener-id-rewritten-unseen": (
         "It cannot listen: the NAT uses a different port for each destination, so no caller knows which one "
-        "to quote. As root, it could if the NAT gives that port away; that was not looked at."
+        "to quote. As root, it could if the NAT reveals that port; that was not checked."
     ),
     "pwnat-listener-quote-not-matched": (
         "It cannot listen: the NAT lets in only errors that come from where the packet was sent."

@@ -8,7 +8,7 @@ SENTENCES = {
     "relay-check-name": "Check the spelling, and this machine's name servers (DNS).",
     "relay-silent-udp": "Nothing answers over UDP at {server}: it is down, or UDP to that port is blocked.",
     "relay-only-stun": "It answers STUN, but no request for an allocation: it may not be a relay.",
-    "relay-try-tcp": "Try it over TCP, or over TLS (turns:), if it has that.",
+    "relay-try-tcp": "Try it over TCP, or over TLS (turns:), if it supports that.",
     "relay-silent-tcp": "Nothing answers over TCP at {server}: it is down, or TCP to that port is blocked.",
     "relay-try-443": "Networks that block ports let TCP port 443 out: a relay with TLS there helps.",
     "relay-port-closed": "Nothing listens at {server}.",

@@ -4,43 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from importlib import import_module
 from string import Formatter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nattools.model.statement import Statement
-from nattools.wording import (
-    advice,
-    behaviour,
-    comparedfields,
-    differences,
-    ipv6,
-    lan,
-    libp2p,
-    punch,
-    pwnat,
-    relays,
-    tailscale,
-    verdicts,
-    watching,
-)
 from nattools.wording.terms import IMPOSSIBLE, TECHNIQUES, TIE, seconds
 
-TABLES: dict[str, Mapping[str, str]] = {
-    "verdicts": verdicts.SENTENCES,
-    "advice": advice.SENTENCES,
-    "behaviour": behaviour.SENTENCES,
-    "lan": lan.SENTENCES,
-    "libp2p": libp2p.SENTENCES,
-    "differences": differences.SENTENCES,
-    "ipv6": ipv6.SENTENCES,
-    "punch": punch.SENTENCES,
-    "pwnat": pwnat.SENTENCES,
-    "relays": relays.SENTENCES,
-    "tailscale": tailscale.SENTENCES,
-    "watching": watching.SENTENCES,
+if TYPE_CHECKING:
+    from nattools.model.statement import Statement
+
+_MODULES = {
+    "verdicts": "nattools.wording.verdicts",
+    "advice": "nattools.wording.advice",
+    "behaviour": "nattools.wording.behaviour",
+    "lan": "nattools.wording.lan",
+    "libp2p": "nattools.wording.libp2p",
+    "differences": "nattools.wording.differences",
+    "ipv6": "nattools.wording.ipv6",
+    "punch": "nattools.wording.punch",
+    "pwnat": "nattools.wording.pwnat",
+    "relays": "nattools.wording.relays",
+    "tailscale": "nattools.wording.tailscale",
+    "watching": "nattools.wording.watching",
 }
-"""The tables of all areas by name; a code stands in one of them. docs/reference/findings.md lists them."""
-_TEMPLATES = {code: template for table in TABLES.values() for code, template in table.items()}
+"""The areas by name: a code stands in the table of one of them."""
+_SELDOM = ("punch", "ipv6", "differences", "watching")
+"""Most reports need none of these, and text takes time to read in: a table is, when a code stands in none
+before it."""
+_unread = [*(area for area in _MODULES if area not in _SELDOM), *_SELDOM]
+_templates: dict[str, str] = {}
+
+
+def _table(area: str) -> Mapping[str, str]:
+    table: Mapping[str, str] = import_module(_MODULES[area]).SENTENCES
+    return table
+
+
+def tables() -> dict[str, Mapping[str, str]]:
+    """The tables of all areas by name. docs/reference/findings.md lists them."""
+    return {area: _table(area) for area in _MODULES}
+
+
+def _template(code: str) -> str | None:
+    while code not in _templates and _unread:
+        _templates.update(_table(_unread[0]))
+        del _unread[0]
+    return _templates.get(code)
 
 
 def _odds(share: float) -> str:
@@ -62,6 +71,13 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def _compared(field: str) -> str:
+    """What a field is called that two reports are compared by."""
+    from nattools.wording.comparedfields import name
+
+    return name(field)
+
+
 _SPECS: dict[str, Callable[[Any], str]] = {
     "about": lambda value: seconds(value).replace(TIE, " "),
     "percent": lambda share: f"{100 * share:.0f}%",
@@ -75,7 +91,7 @@ _SPECS: dict[str, Callable[[Any], str]] = {
     "then": lambda names: ", then ".join(map(str, names)),
     "capital": lambda text: text[:1].upper() + text[1:],
     "upper": lambda name: str(name).upper(),
-    "compared": comparedfields.name,
+    "compared": _compared,
     "kind": lambda why: IMPOSSIBLE.get(why, why),
     "protocol": lambda name: TECHNIQUES.get(name, name),
     "protocols": lambda names: joined([TECHNIQUES.get(name, name) for name in names], "or"),
@@ -106,7 +122,7 @@ def _fill(spec: str) -> Callable[[Any], str]:
 
 def is_known(statement: Statement) -> bool:
     """Has this version a sentence for it?"""
-    return statement.code in _TEMPLATES
+    return _template(statement.code) is not None
 
 
 def text_of(statements: Iterable[Statement]) -> str:
@@ -116,7 +132,7 @@ def text_of(statements: Iterable[Statement]) -> str:
 
 def sentence(statement: Statement) -> str:
     """The statement in words. A code that this version does not know is shown as it is, with its values."""
-    template, values = _TEMPLATES.get(statement.code), statement.values
+    template, values = _template(statement.code), statement.values
     if template is not None:
         try:
             blanks = _blanks(template)

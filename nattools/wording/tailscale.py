@@ -6,8 +6,7 @@ SENTENCES = {
     # in a sentence
     "ts-direct-count": "Tailscale connects directly with {direct} of {kinds} kinds of networks.",
     "ts-clashes": (
-        "What a tailnet claims here is claimed by another one, or used by this network, too: what and by "
-        "whom stands below."
+        "Some of what a tailnet uses here is also used by another tailnet or by this network: see below."
     ),
     "ts-ways-unknown": "Which peers it reaches directly is not known: this NAT's behaviour was not measured.",
     "ts-ways-partly-unknown": "For the others it is not known: no server here could measure the filtering.",
@@ -50,7 +49,7 @@ SENTENCES = {
     "ts-control-refused": "Nothing listens at the control server {url}.",
     "ts-control-unreachable": "The control server {url} cannot be reached: {detail}.",
     "ts-control-prohibited": "A firewall rejects packets to the control server {url}.",
-    "ts-control-closed": "Somebody closes the connection to the control server {url}: {detail}.",
+    "ts-control-closed": "Something closes the connection to the control server {url}: {detail}.",
     "ts-control-not-tls": "What answers for the control server {url} does not speak TLS: {detail}.",
     "ts-control-certificate": (
         "The certificate shown for the control server {url} cannot be trusted: {detail}."
@@ -162,7 +161,7 @@ SENTENCES = {
     "peer-idle": "No packets go there, so no path is chosen.",
     "ping-peer": "tailscale ping {name} makes it choose one.",
     "peer-way-unknown": "The status does not say which path packets take.",
-    "peer-by-peer-relay": "Another machine of the tailnet passes its packets on ({relay}).",
+    "peer-by-peer-relay": "Another machine of the tailnet relays its packets ({relay}).",
     "peer-relayed": "It is relayed.",
     "peer-relayed-by": "It is relayed by {relay}.",
     "peer-relayed-by-its": "It is relayed by {relay}, its home; ours is {own}.",

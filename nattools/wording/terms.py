@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from nattools.model.nat import (
-    Classic,
-    FilteringBehaviour,
-    MappingBehaviour,
-    PortAllocation,
-    QuotedChecksumKind,
-)
-from nattools.model.report import TechniqueId, Verdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nattools.model.nat import (
+        Classic,
+        FilteringBehaviour,
+        MappingBehaviour,
+        PortAllocation,
+        QuotedChecksumKind,
+    )
+    from nattools.model.report import TechniqueId, Verdict
 
 TIE = "\u00a0"
 """Stands for a space at which a line must not break; renderers draw it as a space."""

@@ -11,7 +11,8 @@ SENTENCES = {
     "enable-ipv6": "Your provider may offer IPv6: enable it in the router.",
     "address-private": "{address} is a private address: nobody outside can send to it.",
     "address-translated": (
-        "From outside, {address} is seen as {external:or another address}: something translates."
+        "From outside, {address} is seen as {external:or another address}: something in between translates "
+        "it."
     ),
     "address-private-translated": (
         "{address} is a private address; from outside you are {external:or another address}."
@@ -81,9 +82,9 @@ SENTENCES = {
     "router-refuses": "{name}: {meaning}",
     "router-answers-oddly": "Something answered, but not in valid {protocol:protocol}: {detail}.",
     "router-advice": "{advice}",
-    "enable-protocol": "Enable {protocol:protocol} in your router's settings, if it has that.",
+    "enable-protocol": "Enable {protocol:protocol} in your router's settings, if it supports it.",
     "enable-protocol-at": (
-        "Enable {protocol:protocol} in your router's settings (http://{router}), if it has that."
+        "Enable {protocol:protocol} in your router's settings (http://{router}), if it supports it."
     ),
     "mapping-not-tried": "The router supports it; no mapping was tried: nattools map probe tries one.",
     "no-mapping-tried": "No mapping was tried.",
@@ -112,25 +113,25 @@ SENTENCES = {
         "there has no effect."
     ),
     "mapping-arrives-elsewhere": (
-        "What comes for {external} arrives at this machine's port {port}, not at {internal}: the router gives"
-        " a port and does not change its number, as VPN providers do."
+        "Packets to {external} arrive at this machine's port {port}, not at {internal}: the router assigns "
+        "a port but does not translate it, as VPN providers do."
     ),
     "listen-on-port": "Let the program listen on port {port}.",
     "mapping-stopped-here": (
-        "The router opened {external:or the port}, and what comes there reaches this machine, whose own "
-        "firewall stops it."
+        "The router opened {external:or the port}, and packets to it reach this machine, whose own firewall "
+        "drops them."
     ),
     "mapping-stopped-at-router": (
-        "The router confirmed {external:or the port}, but passes on nothing that comes there, as it does for "
-        "another mapping."
+        "The router confirmed {external:or the port} but forwards no packets that arrive there, although it "
+        "does for another mapping."
     ),
     "allow-in-own-firewall": (
         "Allow the program's port in this machine's firewall: ufw allow PORT, firewall-cmd --add-port=PORT, "
         "or nft on Linux; on Windows allow the program in Windows Security."
     ),
     "check-router": (
-        "It does not come to this machine: look for a firewall in the router's settings, and for a second "
-        "NAT beyond it (nattools diagnose tells). Else the router's answer is wrong: restart it, or "
+        "Nothing reaches this machine: look for a firewall in the router's settings, and for a second NAT "
+        "beyond it (nattools diagnose shows it). Otherwise the router's answer is wrong: restart it, or "
         "forward the port by hand."
     ),
     "check-firewall": (
@@ -184,6 +185,10 @@ SENTENCES = {
         "Your NAT uses a different port for each peer, but keeps the internal port, so the next one can be "
         "predicted."
     ),
+    "address-chosen": (
+        "Your NAT keeps the internal port and shows each peer one of several addresses: all of them have to "
+        "be tried, and two such networks may miss each other."
+    ),
     "port-counted": (
         "Your NAT uses a different port for each peer, but counts in steps of {step}, so the next one can be "
         "predicted."
@@ -194,13 +199,14 @@ SENTENCES = {
         "only with peers without a NAT, and those whose NAT does not filter by port (full cone, "
         "address-restricted)."
     ),
-    "port-random": f"Your NAT uses a different random port for each peer: only with {_EASY}.",
+    "port-random": f"Your NAT uses a different random port for each peer: it works only with {_EASY}.",
     "port-unpredictable": (
-        f"Your NAT uses a different port for each peer, how is not known: at least with {_EASY}."
+        "Your NAT uses a different port for each peer; how it chooses them is not known. "
+        f"It works at least with {_EASY}."
     ),
     "see-birthday": "For the others see UDP birthday probes.",
     "forward-or-ipv6": "A port mapping on your router (UPnP, NAT-PMP, PCP) or IPv6 would reach all.",
-    "next-port-missed": f"Your NAT's next port was not the predicted one: only with {_EASY}.",
+    "next-port-missed": f"Your NAT's next port was not the predicted one: it works only with {_EASY}.",
     "next-port-missed-stable": "Your NAT changed the port while it was tested.",
     "nothing-gets-in": "Something here lets nothing in, not even from peers that you have sent to.",
     # what came of trying it
@@ -246,7 +252,7 @@ SENTENCES = {
     ),
     "birthday-failed": "Predicted; testing it failed: {detail}.",
     "birthday-no-open-port": (
-        "Predicted; it was tested, but afterwards none of our ports was known to be open."
+        "Predicted; it was tested, but afterwards none of this machine's ports was known to be open."
     ),
     "birthday-kept-out": (
         "The server's second address ({peer}) sent to {ports} ports that were open to it, and nothing got in."
@@ -284,10 +290,13 @@ SENTENCES = {
     "tcp-mapping-unknown": "How the NAT maps TCP ports is not known.",
     "tcp-worked": "Tested with the server's second address: it worked, with both connecting at once.",
     "tcp-kept-out": (
-        "The server's second address ({peer}) connected {tries} times while we did, and never got in."
+        "The server's second address ({peer}) connected {tries} times while this machine did, and never got "
+        "in."
     ),
     "tcp-simultaneous-dropped": "Your router or firewall does not let two sides connect at the same time.",
-    "tcp-reached": ("It was tried, but our SYN reached the server's listening port, which proves nothing."),
+    "tcp-reached": (
+        "It was tried, but this machine's SYN reached the server's listening port, which proves nothing."
+    ),
     "tcp-not-tried": "Simultaneous open was not tried.",
     "settle-with-second-address": "nattools diagnose tries it, with a nattools serve that has two addresses.",
     # kinds of peers
@@ -295,12 +304,12 @@ SENTENCES = {
     "peer-mapped-tcp": "Over TCP: it connects to the port that your router opens for everybody.",
     "peer-own-mapping-unknown": "Not known, because this network's own mapping behaviour is not.",
     "peer-own-allocation-unknown": (
-        "How our NAT allocates ports is not known; more fresh ports would settle it."
+        "How this network's NAT allocates ports is not known; more fresh ports would settle it."
     ),
     "peer-both-random": (
         "Both external ports change, one of them at random among all: it would take minutes and many packets."
     ),
-    "peer-tcp-not-measured": "UDP does not pass on one side, and our TCP was not measured.",
+    "peer-tcp-not-measured": "UDP does not pass on one side, and this network's TCP was not measured.",
     "peer-nothing-passes": "Neither UDP nor TCP gets out.",
     "peer-tcp-ports": "TCP leaves this network only to certain ports ({ports}); a relay there works.",
     "peer-udp-blocked": "UDP does not pass on one side; a relay over TCP or TLS does.",

@@ -44,7 +44,7 @@ def test_a_program_reaches_ipv4_by_the_names_of_the_lab() -> None:
     """Any program, by /etc/hosts with the addresses that a DNS64 would make."""
     with NetnsLab(load("nat64-own-prefix")) as lab:
         names = lab.popen("alice", ["getent", "ahostsv6", "stun"], stdout=subprocess.PIPE, text=True)
-        assert "2a10:64:0:1" in names.communicate(timeout=10)[0]
+        assert "2a10:64:0:1" in names.communicate(timeout=60)[0]
 
 
 def test_a_container_without_tun_devices_is_told_what_it_lacks() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import gcd
 from typing import Any
 
 import msgspec
@@ -12,7 +13,12 @@ from hypothesis import strategies as st
 from synthetic_nats import CORNERS, PLAIN, World, hop, idle, measurement, opener
 
 from nattools.engine.analyse import analyse
-from nattools.engine.analysis.allocation import dense_step, ordered_step, step_but_for_one
+from nattools.engine.analysis.allocation import (
+    dense_step,
+    mostly_ordered_step,
+    ordered_step,
+    step_but_for_one,
+)
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer
 from nattools.model.observation import (
@@ -163,6 +169,15 @@ def test_one_port_of_an_old_mapping_hides_no_sequence(start: int, step: int, pla
     assert step_but_for_one(ports, keeps_parity=True) == step
 
 
+@given(st.integers(1024, 60000), st.lists(st.integers(9, 12), min_size=11, max_size=11), st.integers(0, 9))
+def test_two_ports_that_changed_places_hide_no_counter(start: int, steps: list[int], place: int) -> None:
+    ports = [start + sum(steps[:index]) for index in range(12)]
+    ports[place], ports[place + 1] = ports[place + 1], ports[place]
+    common = gcd(*steps)
+    assert mostly_ordered_step(ports) == common
+    assert mostly_ordered_step(ports[::-1]) == -common
+
+
 @given(st.integers(0, 512), st.integers(0, 600), st.integers(1, 2000))
 def test_odds_are_a_probability(sockets: int, probes: int, ports: int) -> None:
     assert 0.0 <= odds(min(sockets, ports), probes, ports) <= 1.0
@@ -180,3 +195,4 @@ def test_random_ports_are_not_taken_for_a_sequence(block: int) -> None:
             assert ordered_step(ports) is None, ports
             assert dense_step(ports) is None, ports
             assert step_but_for_one(ports, keeps_parity=True) is None, ports
+            assert mostly_ordered_step(ports) is None, ports

@@ -5,27 +5,26 @@ from __future__ import annotations
 import os
 
 import pytest
+from scenariotrials import HOSTS, simulated
 
-from nattools.lab.scenariofiles import available, load
 from nattools.model.report import Report
 from nattools.report.comparison import compare
-from nattools.trials.scenarios import Case, hosts_to_try, run_trial
+from nattools.trials.scenarios import Case, run_trial
 from nattools.wording import sentence
 
 SEEDS = int(os.environ.get("NATTOOLS_DIFF_SEEDS", "4"))
 UNSTEADY = ("lossy", "jitter", "pool-arbitrary", "two-uplinks")
-CASES = [(name, host) for name in available() for host in hosts_to_try(load(name))]
 
 
-def measured(name: str, host: str = "alice", seed: int = 0) -> Report:
+def measured(name: str, host: str, seed: int) -> Report:
     report = run_trial(Case(name, host, "sim", seed)).report
     assert report is not None
     return report
 
 
-@pytest.mark.parametrize(("name", "host"), CASES)
+@pytest.mark.parametrize(("name", "host"), HOSTS)
 def test_the_same_network_is_the_same(name: str, host: str) -> None:
-    first = measured(name, host)
+    first = simulated(name, host)
     for seed in range(1, 20 if name in UNSTEADY else SEEDS):
         found = compare(first, measured(name, host, seed))
         assert [sentence(each.says) for each in found.changes] == [], seed
@@ -47,6 +46,6 @@ def test_the_same_network_is_the_same(name: str, host: str) -> None:
     ],
 )
 def test_another_network_is_another(before: str, after: str, meaning: str, among: str) -> None:
-    found = compare(measured(before), measured(after))
+    found = compare(simulated(before), simulated(after))
     assert among in [each.what for each in found.changes]
     assert found.meaning.code == meaning

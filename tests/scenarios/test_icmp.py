@@ -39,7 +39,7 @@ class ReceivedKnock:
         socket.on_icmp = self._queue.put_nowait
 
     async def next(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self._queue.get()
 
 

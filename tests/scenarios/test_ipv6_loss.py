@@ -9,20 +9,21 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from scenariotrials import SCENARIOS
 
 from nattools.engine.measureoptions import Event
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
 from nattools.lab.expect import check
 from nattools.lab.scenario import Scenario
-from nattools.lab.scenariofiles import available, load
+from nattools.lab.scenariofiles import load
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.report import Report
 from nattools.trials.scenarios import measure_options
 
-RUNS = int(os.environ.get("NATTOOLS_LOSS_RUNS", "10"))
-SEEDS = 20
-NAMES = [name for name in available() if load(name).options.get("command") == "ipv6"]
+RUNS = int(os.environ.get("NATTOOLS_LOSS_RUNS", "6"))
+SEEDS = min(20, RUNS)
+NAMES = [name for name, drawn in SCENARIOS.items() if drawn.options.get("command") == "ipv6"]
 UNKNOWN: tuple[Any, ...] = (None, "unknown")
 FIELDS = (
     "capable",

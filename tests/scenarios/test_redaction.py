@@ -6,17 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from scenariotrials import HOSTS, PAIRS, simulated
 
 from nattools.engine.analyse import reanalyse
-from nattools.lab.scenariofiles import available, load
 from nattools.model.report import Report
 from nattools.net.addresses import is_public
 from nattools.report.redaction import Redaction, redacted
 from nattools.report.savedreport import problems, render_json
-from nattools.trials.scenarios import Case, hosts_to_try, pairs_to_try, run_trial
 
-CASES = [(name, host) for name in available() for host in hosts_to_try(load(name))]
-PAIRS = [(name, *pair) for name in available() for pair in pairs_to_try(load(name))]
 SAID = (
     "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
     "hairpinning", "refreshed_by_inbound", "cgnat", "double_nat", "distance_hops", "classic", "pooling",
@@ -38,10 +35,9 @@ def said(report: Report) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("wanted", [Redaction(), Redaction(salt="grains", ports=True)], ids=["plain", "all"])
-@pytest.mark.parametrize(("name", "host"), CASES)
+@pytest.mark.parametrize(("name", "host"), HOSTS)
 def test_all_verdicts_are_kept(name: str, host: str, wanted: Redaction) -> None:
-    report = run_trial(Case(name, host, "sim")).report
-    assert report is not None
+    report = simulated(name, host)
     result = redacted(report, wanted)
     assert said(result) == said(report)
     assert said(reanalyse(result, is_public=is_public)) == said(reanalyse(report, is_public=is_public))
@@ -54,8 +50,7 @@ def test_all_verdicts_are_kept(name: str, host: str, wanted: Redaction) -> None:
 
 @pytest.mark.parametrize(("name", "host", "peer"), PAIRS)
 def test_a_punch_is_told_as_it_was(name: str, host: str, peer: str) -> None:
-    report = run_trial(Case(name, host, "sim", None, peer)).report
-    assert report is not None
+    report = simulated(name, host, peer)
     assert report.punch is not None
     result = redacted(report, Redaction()).punch
     assert result is not None

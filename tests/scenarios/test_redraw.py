@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scenariotrials import HOSTS, simulated
 
 from nattools.lab.backend import Backend
 from nattools.lab.redraw import redrawn
-from nattools.lab.scenariofiles import available, load, parse
+from nattools.lab.scenariofiles import parse
 from nattools.model.report import Report
 from nattools.report.redaction import Redaction, redacted
-from nattools.trials.scenarios import Case, hosts_to_try, run_trial
+from nattools.trials.scenarios import Case, run_trial
 
-CASES = [(name, host) for name in available() for host in hosts_to_try(load(name))]
 FINDINGS = (
     "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
     "hairpinning", "refreshed_by_inbound", "cgnat", "double_nat", "distance_hops", "classic", "pooling",
@@ -27,10 +27,13 @@ FEW = (
     "open", "firewall", "nat64", "vpn", "double-nat", "old-server", "lan-open", "lan-glance",
     "tailnet-proxied",
 )  # fmt: skip
-IN_NAMESPACES = CASES if os.environ.get("NATTOOLS_REDRAW_ALL") else [(name, "alice") for name in FEW]
+IN_NAMESPACES = HOSTS if os.environ.get("NATTOOLS_REDRAW_ALL") else [(name, "alice") for name in FEW]
 """All of them take a quarter of an hour: make redraw."""
 EDGE = ("slow-server",)
 """Its answers come about when no more are waited for, and what they tell may be known or not."""
+
+BY_CHANCE = frozenset({"server-overloaded"})
+"""A server that loses packets may lose too few of those that it is asked by."""
 
 
 def findings(report: Report) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def findings(report: Report) -> dict[str, Any]:
                 del found[lane]["port_mask"]  # of a few ports it is a guess
             if found[lane]["external"]:  # which of them are met, and what their ports show, is chance
                 found[lane] |= dict.fromkeys(("port_allocation", "port_step", "port_block"))
-    found["warnings"] = sorted({each.code for each in report.notices})
+    found["warnings"] = sorted({each.code for each in report.notices} - BY_CHANCE)
     made = [(one.protocol, one.created, one.verified_inbound) for one in report.mappings]
     found["mappings"] = sorted(made, key=str)  # by when the answers came
     found["relays"] = sorted((one.kind, str(one.works)) for one in report.relays)
@@ -85,15 +88,9 @@ def again(report: Report, folder: Path, backend: Backend = "sim", seed: int = 0)
     return trial.report
 
 
-def measured(name: str, host: str) -> Report:
-    report = run_trial(Case(name, host, "sim")).report
-    assert report is not None
-    return report
-
-
-@pytest.mark.parametrize(("name", "host"), CASES)
+@pytest.mark.parametrize(("name", "host"), HOSTS)
 def test_simulated(name: str, host: str, tmp_path: Path) -> None:
-    report = measured(name, host)
+    report = simulated(name, host)
     for seed in (0, 1):
         drawn = again(report, tmp_path, seed=seed)
         assert alike(drawn, report), (findings(drawn), findings(report))
@@ -101,20 +98,20 @@ def test_simulated(name: str, host: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FEW)
 def test_a_redacted_report_gives_the_same_network(name: str, tmp_path: Path) -> None:
-    report = redacted(measured(name, "alice"), Redaction())
+    report = redacted(simulated(name, "alice"), Redaction())
     assert findings(again(report, tmp_path)) == findings(report)
 
 
 @pytest.mark.netns
 @pytest.mark.parametrize(("name", "host"), IN_NAMESPACES)
 def test_in_namespaces(name: str, host: str, tmp_path: Path) -> None:
-    report = measured(name, host)
+    report = simulated(name, host)
     drawn = again(report, tmp_path, "netns")
     assert alike(drawn, report, late=name in EDGE), (findings(drawn), findings(report))
 
 
 def test_what_the_report_leaves_open_is_marked() -> None:
-    drawing = redrawn(measured("plain-stun", "alice"))
+    drawing = redrawn(simulated("plain-stun", "alice"))
     assert any(each.startswith("nat.home.filtering: not measured") for each in drawing.open)
     assert 'filtering = "address-and-port-dependent"  # not measured: the ordinary value' in drawing.toml()
     assert parse(drawing.toml(), "drawn.toml").nat["home"].filtering == "address-and-port-dependent"

@@ -6,14 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scenariotrials import SEEDS, tried
+from scenariotrials import KNOCKS, PAIRS, SEEDS, tried
 
-from nattools.lab.scenariofiles import available, load
 from nattools.model.report import Report
-from nattools.trials.scenarios import knocks_to_try, pairs_to_try
-
-PAIRS = [(name, *pair) for name in available() for pair in pairs_to_try(load(name))]
-KNOCKS = [(name, *pair) for name in available() for pair in knocks_to_try(load(name))]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scenariotrials import AGAIN, SEEDS, tried
+from scenariotrials import AGAIN, HOSTS, SCENARIOS, SEEDS, tried
 
-from nattools.lab.scenariofiles import available, load
 from nattools.model.nat import Nat
-from nattools.trials.scenarios import Trial, hosts_to_try
+from nattools.trials.scenarios import Trial
 
 SLEEPERS = ("lifetime-5min", "lifetime-30s", "lifetime-10s")
-CASES = [(name, host) for name in available() for host in hosts_to_try(load(name))]
-AWAKE = [case for case in CASES if case[0] not in SLEEPERS]
+AWAKE = [case for case in HOSTS if case[0] not in SLEEPERS]
 FINDINGS = (
     "reachable", "present", "mapping", "filtering", "port_allocation", "port_step", "port_block",
     "hairpinning", "refreshed_by_inbound", "external", "cgnat", "double_nat", "distance_hops", "classic",
@@ -39,12 +37,12 @@ def findings(trial: Trial) -> dict[str, Any]:
 
 
 def test_there_are_enough_scenarios_and_all_of_them_expect_something() -> None:
-    assert len(available()) >= 20
-    assert all(load(name).expect for name in available())
+    assert len(SCENARIOS) >= 20
+    assert all(drawn.expect for drawn in SCENARIOS.values())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(("name", "host"), CASES)
+@pytest.mark.parametrize(("name", "host"), HOSTS)
 def test_simulated(name: str, host: str, seed: int) -> None:
     tried(name, host, "sim", seed)
 

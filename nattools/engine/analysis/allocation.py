@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import reduce
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import ceil, factorial, gcd
 
 from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
@@ -28,6 +28,8 @@ UNLIKELY = 0.01
 """Ports that lie so close in an aligned block only by such a chance have another block."""
 MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
+LOOKS = 10
+"""The last of several looks at the same ports has to see so many times more."""
 FEWEST = 5
 """Fewer external ports than this are no pattern."""
 KEPT_SHARE = 0.75
@@ -60,7 +62,8 @@ def allocation(
     if len({s.mapped.port for s in ordinary}) < FEWEST:
         few = statement("allocation-few-ports", seen=len(ordinary), needed=FEWEST)
         return AllocationFinding("unknown", ids, (few if samples else path.unanswered,))
-    return _sequential(ordinary, ids) or _random(ordinary, ids)
+    parity = all(s.local is None or not (s.local.port ^ s.mapped.port) & 1 for s in samples)
+    return _sequential(ordinary, ids) or _random(ordinary, ids, keeps_parity=parity)
 
 
 def _samples(answers: list[BindingAnswer], *, varies: bool | None) -> list[BindingAnswer]:
@@ -111,6 +114,8 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
             for own_or_all in (samples, own_test)
         )
         step = next((each for each in steps if each is not None), None)
+    if step is None:
+        step = mostly_ordered_step([s.mapped.port for s in samples], keeps_parity=parity)
     return None if step is None else AllocationFinding("sequential", ids, step=step)
 
 
@@ -153,6 +158,33 @@ def step_but_for_one(ports: list[int], *, keeps_parity: bool) -> int | None:
     return max((step for step in steps if step is not None), key=abs, default=None)
 
 
+def mostly_ordered_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
+    """The step of ports of which so few pairs are out of order that random ones hardly ever are: those whose
+    first copy was lost take their port a little later."""
+    distinct = len(set(ports)) == len(ports)
+    if len(ports) < FEWEST or not distinct:
+        return None
+    pairs = list(combinations(ports, 2))
+    falling = sum(before > after for before, after in pairs)
+    few, sign = min((falling, 1), (len(pairs) - falling, -1))
+    if few > len(ports):
+        return None
+    ordered = sorted(ports)
+    common, span = reduce(gcd, _gaps(ordered)), ordered[-1] - ordered[0]
+    even = _chance_of_evenness(common, len(ports), keeps_parity=keeps_parity)
+    chance = 2 * _chance_of_inversions(len(ports), few) * _chance_of_nearness(len(ports), span, _room(ports))
+    return sign * common if chance * even * LOOKS < CERTAIN_ERROR else None
+
+
+def _chance_of_inversions(count: int, most: int) -> float:
+    """The probability that of `count` numbers in any order at most so many pairs are out of order (the
+    Mahonian numbers, each new one taking any of the places)."""
+    ways = [1.0] + [0.0] * most
+    for size in range(2, count + 1):
+        ways = [sum(ways[max(0, place - size + 1) : place + 1]) / size for place in range(most + 1)]
+    return sum(ways)
+
+
 def _room(ports: list[int]) -> int:
     """The size of the smallest aligned block that all ports fit into: within it, a jump back proves as
     little as any other order."""
@@ -193,19 +225,22 @@ def _gaps(ordered: list[int]) -> list[int]:
     return [after - before for before, after in pairwise(ordered)]
 
 
-def _dense(ordered: list[int]) -> bool:
-    """Do the ports fill a quarter or more of the stretch that they are in?"""
-    return ordered[-1] - ordered[0] <= 4 * len(ordered) * reduce(gcd, _gaps(ordered))
+def _dense(ordered: list[int], thin: int = 4) -> bool:
+    """Do the ports fill one in `thin`, or more, of the stretch that they are in?"""
+    return ordered[-1] - ordered[0] <= thin * len(ordered) * reduce(gcd, _gaps(ordered))
 
 
-def _random(samples: list[BindingAnswer], ids: tuple[int, ...]) -> AllocationFinding:
+def _random(
+    samples: list[BindingAnswer], ids: tuple[int, ...], *, keeps_parity: bool = False
+) -> AllocationFinding:
+    """Ports that lie close together may be a counter's: one that also keeps parity goes on unevenly."""
     ports = [sample.mapped.port for sample in samples]
     block = _block(ports)
     if block is None:
         return AllocationFinding("random", ids, port_range=_range(ports), block=False, mask=port_set(ports))
     rising = sorted(set(ports))
     in_order = ports in (rising, rising[::-1])
-    if _dense(rising) or (in_order and len(ports) < 8):
+    if _dense(rising, 12 if keeps_parity else 4) or (in_order and len(ports) < 8):
         return AllocationFinding("unknown", ids, (statement("allocation-ports-close"),), port_range=block)
     return AllocationFinding("random", ids, port_range=block, block=True)
 

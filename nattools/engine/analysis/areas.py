@@ -28,7 +28,7 @@ class AreaFindings(Findings, frozen=True, dict=True):
     @cached_property
     def lan(self) -> Lan | None:
         """None: nobody looked at the local network."""
-        if not any(isinstance(each, LanLink) for each in self.measurement.observations):
+        if not self.seen(LanLink):
             return None
         from nattools.engine.analysis.lanfindings import lan
 

@@ -10,11 +10,11 @@ import msgspec
 from nattools.engine.analysis.evidence import Finding, PathEvidence, gap_reason
 from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence
-from nattools.model.endpoint import read_endpoint
+from nattools.model.endpoint import host_of, read_endpoint
 from nattools.model.nat import FilteringBehaviour, Layer
 from nattools.model.observation import FORBIDDEN_HERE, Binding, Hop
 from nattools.model.statement import Reason, statement
-from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared, is_translated_hop
+from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared, is_squatted, is_translated_hop
 
 _CAME = ("answered", "error", "malformed")
 _STOPPED = ("prohibited", "timeout")
@@ -113,7 +113,9 @@ def _sort_ports(path: PathEvidence) -> tuple[dict[int, set[str]], dict[int, set[
 
 
 def _silent_for_good(path: PathEvidence, binding: Binding) -> bool:
-    return binding.outcome == "timeout" and path.loss.conclusive(binding.sent)
+    return binding.outcome == "timeout" and path.loss_to(host_of(binding.asked) or "").conclusive(
+        binding.sent
+    )
 
 
 Role = Literal["router", "nat", "carrier-nat", "internet", "unknown"]
@@ -163,7 +165,9 @@ def _nearest(hops: list[Hop]) -> list[Hop]:
 
 
 def _inside(path: PathEvidence, address: str | None) -> bool:
-    return address is not None and not (path.is_public(address) or is_translated_hop(address))
+    if address is None or is_translated_hop(address):
+        return False
+    return not path.is_public(address) or is_squatted(address)
 
 
 def _within(path: PathEvidence, filtering: FilteringBehaviour) -> int | None:
@@ -186,7 +190,8 @@ def _counts_all(path: PathEvidence, hops: list[Hop]) -> bool:
 
 def _before_public(hops: list[Hop], path: PathEvidence) -> int | None:
     """The hop before the first one with a public address: there the outermost NAT stands, as a rule."""
-    public = [hop.ttl for hop in hops if hop.address is not None and path.is_public(hop.address)]
+    found = [hop for hop in hops if hop.address is not None and path.is_public(hop.address)]
+    public = [hop.ttl for hop in found if not _inside(path, hop.address)]
     return min(public) - 1 if public and min(public) > 1 else None
 
 
@@ -194,13 +199,22 @@ def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], *, a
     locals_ = {answer.local.host for answer in path.answers if answer.local is not None}
     if locals_ & path.in_vpn:
         return None  # what stands beyond the tunnel is not the provider's, and shared addresses are its own
-    if any(is_shared(host) for host in (*locals_, *outside.hosts)):
+    if any(map(is_shared, outside.hosts)):
         return True
+    if any(map(is_shared, locals_)):
+        beyond = any(hop.ttl > 1 and hop.address is not None and is_shared(hop.address) for hop in hops)
+        return not _maps_by_igd(path) or beyond
     if any(map(carries_ipv4_over_ipv6, locals_)):
         return None
     if any(h.address is not None and _is_providers(h.address) for h in hops):
         return True
     return False if alone else None
+
+
+def _maps_by_igd(path: PathEvidence) -> bool:
+    """Does a router open ports by UPnP IGD, through which somebody outside got in? That is a home's, whatever
+    addresses it gives; a provider's NAT speaks PCP at most."""
+    return any(each.protocol == "upnp-igd" and each.outcome == "arrived" for each in path.mapped)
 
 
 def _is_providers(hop: str) -> bool:
@@ -219,8 +233,8 @@ def _double(
     own = {_network(answer.local.host) for answer in path.answers if answer.local is not None}
     if len(networks) > 1 and (not own or networks[0] in own) and (reach or inferred or 2) >= 2:
         return True
-    if cgnat and any(not is_shared(network) for network in own) and own:
-        return True
+    if cgnat and any(_inside(path, network) and not is_shared(network) for network in own):
+        return True  # a network of public addresses may well be routed
     return None
 
 

@@ -21,6 +21,7 @@ from nattools.net.addresses import NOBODY
 from nattools.traversal.side import moving
 
 SECOND_SERVER = "stun.cloudflare.com"
+_PUBLIC = {3478: SECOND_SERVER, 443: "stun.nextcloud.com:443"}
 _MAPPED: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
 _ANSWERS: dict[Reachable, Statement] = {
     "directly": statement("reachable-directly"),
@@ -166,10 +167,18 @@ def _actions(findings: Findings, reachable: Reachable, verdicts: dict[str, Techn
 
 def _whom_to_ask(findings: Findings) -> Statement:
     """Who could tell what is not known: never the server that was asked."""
-    serving = [server for server in findings.measurement.servers if server.answered and server.nattools]
-    if not serving:
+    answered = [server for server in findings.measurement.servers if server.answered]
+    second = _second_server(findings.nat("udp", findings.main))
+    if len(answered) != 1 or not answered[0].nattools or second is None:
         return statement("name-server")
-    return statement("name-second-server", server=serving[0].uri, second=SECOND_SERVER)
+    return statement("name-second-server", server=answered[0].uri, second=second)
+
+
+def _second_server(nat: Nat | None) -> str | None:
+    """A public one that is reached from here, as far as known."""
+    if nat is None or not nat.blocked_ports:
+        return SECOND_SERVER
+    return next((server for port, server in _PUBLIC.items() if port in nat.open_ports), None)
 
 
 def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> Reason:
@@ -194,7 +203,9 @@ def _forwarding(findings: Findings, verdicts: dict[str, Technique]) -> Reason:
 
 
 def _about_nat(findings: Findings, nat: Nat) -> list[Statement]:
-    found = [statement("port-per-peer")] if moving(nat) and obstacle(findings) == "router" else []
+    found: list[Statement] = []
+    if moving(nat) and obstacle(findings) == "router":
+        found.append(statement("address-per-peer" if nat.shows_addresses else "port-per-peer"))
     if nat.port_mask is not None:
         first, last = _first_run(*nat.port_mask)
         found.append(statement("port-set", first=first, last=last))

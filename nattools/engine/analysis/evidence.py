@@ -10,9 +10,10 @@ import msgspec
 from msgspec.structs import replace
 
 from nattools.engine.analysis import translation
-from nattools.model.confidence import CERTAIN_ERROR, WORST_LOSS, chance_of_silence, loss_upper_bound
-from nattools.model.endpoint import Endpoint, Family, Transport, read_endpoint
+from nattools.engine.analysis.pathloss import CopiesLost, Loss, overloaded, total
+from nattools.model.endpoint import Endpoint, Family, Transport, host_of, read_endpoint
 from nattools.model.host import Gateway, Interface
+from nattools.model.mappingseen import MapCheck
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -100,6 +101,10 @@ class BindingAnswer(msgspec.Struct, frozen=True):
     until_s: float
 
 
+JudgedAnswer = tuple[BindingAnswer | None, str | None]
+"""The answer to a plain question, and why it cannot be true (None: it may be)."""
+
+
 class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     """All that was seen over one transport and address family. `own` are this machine's addresses, `in_vpn`
     those that it has in a VPN, `gateways` those of its routers (none: not known)."""
@@ -122,18 +127,24 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     punches: list[PunchTrial] = msgspec.field(default_factory=list)
     birthdays: list[BirthdayTrial] = msgspec.field(default_factory=list)
     quotes: list[QuotedChecksum] = msgspec.field(default_factory=list)
-    losses: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    mapped: list[MapCheck] = msgspec.field(default_factory=list)
+    losses: list[CopiesLost] = msgspec.field(default_factory=list)
+
+    @cached_property
+    def judged(self) -> list[JudgedAnswer]:
+        """What came back to each of the bindings."""
+        return [_judge(binding) for binding in self.bindings]
 
     @cached_property
     def answers(self) -> list[BindingAnswer]:
         """Answered questions without CHANGE-REQUEST, in the order of the record, that said what can be
         true."""
-        return [answer for answer, why in map(_answer, self.bindings) if answer is not None and why is None]
+        return [answer for answer, why in self.judged if answer is not None and why is None]
 
     @property
     def unanswered(self) -> Statement:
         """Why there are no `answers`."""
-        if any(answer is not None for answer, _ in map(_answer, self.bindings)):
+        if any(answer is not None for answer, _ in self.judged):
             return statement("answers-doubted")
         refusals = [b for b in self.bindings if b.outcome == "error" and b.error_code is not None]
         if refusals:
@@ -142,9 +153,26 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def loss(self) -> Loss:
-        """Of this path, in both directions together."""
-        pairs = self.losses
-        return Loss(sum([sent for sent, _ in pairs]), sum([lost for _, lost in pairs]))
+        """On the ways to all servers, in both directions together."""
+        return total(self.losses)
+
+    @cached_property
+    def own_loss(self) -> Loss:
+        """The same without what `overloaded` servers lose, which is no loss of this network's."""
+        return total(each for each in self.losses if self.groups.of(each.host) not in self.overloaded)
+
+    def loss_to(self, host: str) -> Loss:
+        """What a server's silence is to be held against: its own loss where it is overloaded; of an unknown
+        one (""), everybody's."""
+        server = self.groups.of(host)
+        if host and server not in self.overloaded:
+            return self.own_loss
+        return total(each for each in self.losses if not host or self.groups.of(each.host) == server)
+
+    @cached_property
+    def overloaded(self) -> frozenset[str]:
+        """The servers, by their groups' names, whose losses are their own."""
+        return overloaded((self.groups.of(each.host), each) for each in self.losses if each.host)
 
     @cached_property
     def nattools(self) -> frozenset[str]:
@@ -160,35 +188,13 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def answered_endpoints(self) -> frozenset[Endpoint]:
         """Server endpoints that answered a plain question, whatever they said."""
-        return frozenset(answer.asked for answer, _ in map(_answer, self.bindings) if answer is not None)
-
-
-class Loss(msgspec.Struct, frozen=True):
-    """How many copies of questions that were bound to be answered were sent, and how many were lost."""
-
-    sent: int
-    lost: int
-
-    @property
-    def share(self) -> float | None:
-        """0..1, or None if nothing was sent."""
-        return self.lost / self.sent if self.sent else None
-
-    @property
-    def bound(self) -> float:
-        """The loss to assume: the upper confidence bound, or WORST_LOSS if nothing is known."""
-        return loss_upper_bound(self.sent, self.lost) if self.sent else WORST_LOSS
-
-    def conclusive(self, copies: int) -> bool:
-        """Does the silence after so many copies mean more than bad luck?"""
-        return chance_of_silence(min(copies, 100_000), self.bound) < CERTAIN_ERROR
+        return frozenset(answer.asked for answer, _ in self.judged if answer is not None)
 
 
 _NO_ANSWER = (None, None)
 
 
-def _answer(binding: Binding) -> tuple[BindingAnswer | None, str | None]:
-    """The answer to a plain question, and why it cannot be true (None: it may be)."""
+def _judge(binding: Binding) -> JudgedAnswer:
     if binding.outcome != "answered" or binding.change_address or binding.change_port:
         return _NO_ANSWER
     asked, mapped = read_endpoint(binding.asked), read_endpoint(binding.mapped)
@@ -201,9 +207,9 @@ def _answer(binding: Binding) -> tuple[BindingAnswer | None, str | None]:
     return BindingAnswer(binding.id, at_s, binding.purpose, local, asked, seen, prompt, until_s), why
 
 
-def doubt(binding: Binding) -> Statement | None:
+def doubt(binding: Binding, judged: JudgedAnswer) -> Statement | None:
     """What is wrong with what a server said of us; None: nothing."""
-    answer, why = _answer(binding)
+    answer, why = judged
     if answer is None:
         return None
     server, address = answer.asked.host, answer.mapped.host
@@ -250,9 +256,10 @@ def gather(
             )
     observations = _without_portals(tuple(observations))
     through_nat64 = translation.prefixes(observations)
-    for observation in (translation.as_ipv4(each, through_nat64) for each in observations):
+    for made in observations:
+        observation = translation.as_ipv4(made, through_nat64)
         _sort_in(paths, observation)
-        if isinstance(observation, Binding):
+        if isinstance(observation, Binding) and observation.other_address is not None:
             groups.join(read_endpoint(observation.asked), read_endpoint(observation.other_address))
     for family in FAMILIES:
         paths["udp", family].losses.extend(_losses(paths["udp", family]))
@@ -260,23 +267,26 @@ def gather(
     return paths
 
 
-def _losses(path: PathEvidence) -> list[tuple[int, int]]:
-    """(sent, lost) of each question that was bound to be answered: TCP hides its losses, so UDP's stand for
-    both. A server that never answered is no evidence of loss."""
+def _losses(path: PathEvidence) -> list[CopiesLost]:
+    """Of each question that was bound to be answered: TCP hides its losses, so UDP's stand for both. A server
+    that never answered is no evidence of loss."""
     alive = path.answered_endpoints
     found = [
-        (min(idle.sent, 2), min(idle.sent - 1, 1)) for idle in path.idles if idle.alive and idle.sent > 0
+        CopiesLost("", min(idle.sent, 2), min(idle.sent - 1, 1))
+        for idle in path.idles
+        if idle.alive and idle.sent > 0
     ]
     for binding in path.bindings:
+        host = host_of(binding.asked) or ""
         if binding.change_address or binding.change_port or binding.sent <= 0:
             continue
         lost = max(0, binding.sent - max(0, binding.received) - max(0, binding.pending))
         if binding.purpose in _PACED and read_endpoint(binding.asked) in alive:
-            found.append((binding.sent, lost))
+            found.append(CopiesLost(host, binding.sent, lost))
         elif binding.outcome == "answered" and (_first_answered(binding) or _in_old_words(binding)):
-            found.append((1, 0))
+            found.append(CopiesLost(host, 1, 0))
         elif binding.outcome == "answered":
-            found.append((min(binding.sent, 2), min(lost, 1)))
+            found.append(CopiesLost(host, min(binding.sent, 2), min(lost, 1)))
     return found
 
 
@@ -312,6 +322,9 @@ def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObser
             paths["udp", seen.family].birthdays.append(seen)
         case QuotedChecksum():
             paths["udp", seen.family].quotes.append(seen)
+        case MapCheck():
+            for transport in TRANSPORTS:
+                paths[transport, seen.family].mapped.append(seen)
         case Gap():
             for path in paths.values():
                 path.gaps.append(seen)

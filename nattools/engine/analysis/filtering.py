@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from math import prod
 from typing import Literal
 
 import msgspec
 
 from nattools.engine.analysis.evidence import Finding, PathEvidence
 from nattools.engine.analysis.servers import ServerBehaviour
-from nattools.model.endpoint import Endpoint, read_endpoint
+from nattools.model.confidence import CERTAIN_ERROR
+from nattools.model.endpoint import Endpoint, host_of, read_endpoint
 from nattools.model.nat import FilteringBehaviour
 from nattools.model.observation import Binding, DialBack, Hairpin
 from nattools.model.statement import Reason, statement
@@ -20,13 +22,15 @@ Changed = Literal["address", "port"]
 
 class FilterTrial(msgspec.Struct, frozen=True):
     """Something was sent to us from a place that the port had not written to: from another address, or from
-    another port of the same address. `definite`: a refusal, which needs no copies to be believed."""
+    another port of the same address. `definite`: a refusal, which needs no copies to be believed. `server`:
+    which one was asked ("": not known)."""
 
     id: int
     kind: Changed
     passed: bool
     copies: int
     definite: bool = False
+    server: str = ""
 
 
 class FilteringFinding(Finding[FilteringBehaviour], frozen=True):
@@ -79,8 +83,8 @@ def _ids(trials: list[FilterTrial], kind: Changed, *, passed: bool) -> tuple[int
 def _stopped(path: PathEvidence, trials: list[FilterTrial], kind: Changed) -> tuple[int, ...]:
     """Evidence that this kind is kept out; empty if chance could explain the silence."""
     silent = [trial for trial in trials if trial.kind == kind and not trial.passed]
-    copies = sum(trial.copies for trial in silent)
-    if any(trial.definite for trial in silent) or (silent and path.loss.conclusive(copies)):
+    chance = prod(path.loss_to(trial.server).chance(trial.copies) for trial in silent)
+    if any(trial.definite for trial in silent) or (silent and chance < CERTAIN_ERROR):
         return _ids(trials, kind, passed=False)
     return ()
 
@@ -121,7 +125,7 @@ def _stun_trial(
         return _arrival(binding.id, source, asked, written)
     if binding.outcome != "timeout" or not _alive(path, asked, kind):
         return None
-    return FilterTrial(binding.id, kind, False, binding.sent)
+    return FilterTrial(binding.id, kind, False, binding.sent, server=asked.host)
 
 
 def _arrival(
@@ -159,7 +163,14 @@ def _dial_back_trial(back: DialBack) -> FilterTrial | None:
     if kind is None or back.outcome in ("error", "denied"):
         return None
     passed = back.outcome == "arrived"
-    return FilterTrial(back.id, kind, passed, back.sent, definite=back.outcome in ("refused", "unreachable"))
+    return FilterTrial(
+        back.id,
+        kind,
+        passed,
+        back.sent,
+        definite=back.outcome in ("refused", "unreachable"),
+        server=host_of(back.origin) or "",
+    )
 
 
 class HairpinFinding(Finding["bool | None"], frozen=True):
@@ -185,7 +196,7 @@ def hairpinning(
     came = [test for test in tests if test.received > 0]
     if came:
         return HairpinFinding(True, ids, (), len(came) / len(tests), _source_outside(path, came))
-    if not path.loss.conclusive(sum(test.sent for test in tests)):
+    if not path.own_loss.conclusive(sum(test.sent for test in tests)):
         return HairpinFinding(None, ids, (statement("hairpinning-maybe-loss"),))
     if filtering != "endpoint-independent" and (varies is not False or not _mutual(path, tests)):
         return HairpinFinding(None, ids, (statement("hairpinning-maybe-filtered"),))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, wraps
+from typing import Any, TypeVar, TypeVarTuple
 
 import msgspec
 
@@ -21,6 +23,7 @@ from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way
 from nattools.model.nat import Classic, Nat, NatByTransport, QuotedChecksumKind
 from nattools.model.observation import Binding, Connection, DialBack, Portal, Resolution
+from nattools.model.observed import Observation
 from nattools.model.relay import Relay
 from nattools.model.relaytrial import RelayTrial
 from nattools.model.report import Measurement, Technique, TechniqueId, Verdict
@@ -49,7 +52,7 @@ class PathFindings(msgspec.Struct, frozen=True, dict=True):
     def nat(self) -> Nat:
         """The findings as the report has them."""
         opened, blocked = ports(self.path)
-        share = self.path.loss.share if self.path.transport == "udp" else None
+        share = self.path.own_loss.share if self.path.transport == "udp" else None
         named = self._by_field()
         return Nat(
             reachable=self.reachable.value,
@@ -160,8 +163,8 @@ def path_findings(
 
 
 def _round_trip_ms(path: PathEvidence) -> float | None:
-    """The median over the servers of the shortest to each, by whichever of its addresses and ports: what is
-    longer waited in queues, this machine's own among them."""
+    """The median over the servers (of two, the nearer) of the shortest to each, by whichever of its addresses
+    and ports: what is longer waited in queues, this machine's own among them."""
     server_of: dict[str, frozenset[str]] = {}
     for binding in path.bindings:
         asked, other = read_endpoint(binding.asked), read_endpoint(binding.other_address)
@@ -174,7 +177,7 @@ def _round_trip_ms(path: PathEvidence) -> float | None:
             server = server_of.get(asked.host, frozenset((asked.host,)))
             shortest[server] = min(binding.rtt_s, shortest.get(server, binding.rtt_s))
     ordered = sorted(shortest.values())
-    return round(1000 * ordered[len(ordered) // 2], 3) if ordered else None
+    return round(1000 * ordered[(len(ordered) - 1) // 2], 3) if ordered else None
 
 
 _CONES: dict[str, Classic] = {
@@ -184,6 +187,25 @@ _CONES: dict[str, Classic] = {
 }
 
 
+T = TypeVar("T")
+Kind = TypeVar("Kind", bound=Observation)
+Args = TypeVarTuple("Args")
+
+
+def worked_out_once(work: Callable[[Any, *Args], T]) -> Callable[[Any, *Args], T]:
+    """For a pure function of findings: what it gives is kept with them, for many verdicts rest on it."""
+
+    @wraps(work)
+    def known(findings: Findings, *about: *Args) -> T:
+        kept, key = findings.kept, (work, *about)
+        if key not in kept:
+            kept[key] = work(findings, *about)
+        result: T = kept[key]
+        return result
+
+    return known
+
+
 class Findings(msgspec.Struct, frozen=True, dict=True):
     """A measurement with its findings by transport and family."""
 
@@ -191,6 +213,11 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
     by_path: dict[tuple[Transport, Family], PathFindings]
     is_public: IsPublic
     routers: RouterEvidence
+
+    @cached_property
+    def kept(self) -> dict[tuple[object, ...], Any]:
+        """For `worked_out_once`."""
+        return {}
 
     def nat(self, transport: Transport, family: Family) -> Nat | None:
         """The finding, or None if that was not measured."""
@@ -207,16 +234,28 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
             tcp6=self.nat("tcp", 6),
         )
 
+    def seen(self, kind: type[Kind]) -> list[Kind]:
+        """The observations of one kind, in the order of the record."""
+        found: list[Kind] = self._by_kind.get(kind, [])
+        return found
+
+    @cached_property
+    def _by_kind(self) -> dict[type, list[Any]]:
+        kinds: dict[type, list[Any]] = {}
+        for each in self.measurement.observations:
+            kinds.setdefault(type(each), []).append(each)
+        return kinds
+
     @cached_property
     def relays(self) -> tuple[Relay, ...]:
         """Those that were tried, the best first."""
-        if not any(isinstance(each, RelayTrial) for each in self.measurement.observations):
+        if not self.seen(RelayTrial):
             return ()
         from nattools.engine.analysis.relays import relays
 
         return relays(self.measurement.observations)
 
-    @property
+    @cached_property
     def main(self) -> Family:
         """The family that hole punching is judged by."""
         return main_family(self.nat("udp", 4), self.nat("udp", 6))
@@ -225,6 +264,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
         """The route that packets to servers took, as far as the report has it."""
         return next((way for way in self.measurement.host.ways if way.family == family), None)
 
+    @worked_out_once
     def tunnel(self, family: Family) -> str | None:
         """The VPN's interface that packets of a family leave by; None: they leave by no VPN, as far as is
         known."""
@@ -232,6 +272,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
         name = host.measured_interface if way is None else way.interface
         return name if host.kind(name) == "vpn" else None
 
+    @worked_out_once
     def forwarded(self, family: Family) -> dict[Transport, bool]:
         """By transport, did what a server sent to a port arrive that had written to nobody? Only what was
         tried."""
@@ -252,19 +293,19 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
     @property
     def asked(self) -> bool:
         """Was any question put to the network?"""
-        kinds = (Binding, Connection, DialBack, Resolution)
-        return any(isinstance(observation, kinds) for observation in self.measurement.observations)
+        return any(kind in self._by_kind for kind in (Binding, Connection, DialBack, Resolution))
 
     @property
     def answered(self) -> bool:
         """Did anything at all come back? What a captive portal says in others' names is nothing."""
         return self.portal is None and any(found.nat.reachable for found in self.by_path.values())
 
-    @property
+    @cached_property
     def portal(self) -> Portal | None:
         """The captive portal that answered, if any."""
-        return next((each for each in self.measurement.observations if isinstance(each, Portal)), None)
+        return next(iter(self.seen(Portal)), None)
 
+    @worked_out_once
     def own_addresses(self, family: Family) -> tuple[str, ...]:
         """This machine's addresses of a family, those that questions left from first, without loopback and
         link-local ones."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from nattools.engine.analysis.evidence import Finding, PathEvidence
 from nattools.model.droppedat import DroppedAt
+from nattools.model.endpoint import host_of
 from nattools.model.observation import DialBack
 
 _HERE, _NEXT = 1, 2
@@ -72,4 +73,8 @@ def dropped_at(path: PathEvidence, twin: PathEvidence, *, nat: bool | None) -> F
 
 
 def _that_count(path: PathEvidence, backs: Iterable[DialBack]) -> list[DialBack]:
-    return [back for back in backs if back.outcome != "timeout" or path.loss.conclusive(back.sent)]
+    return [back for back in backs if back.outcome != "timeout" or _conclusive(path, back)]
+
+
+def _conclusive(path: PathEvidence, back: DialBack) -> bool:
+    return path.loss_to(host_of(back.origin) or "").conclusive(back.sent)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.lanservices import AnnouncedServices
 from nattools.model.endpoint import family_of
 from nattools.model.lan import Lan, LanMdns, LanNeighbour, LanReadiness
 from nattools.model.lanseen import (
@@ -16,7 +16,6 @@ from nattools.model.lanseen import (
     LanEcho,
     LanLink,
     MdnsTrial,
-    ServiceSeen,
     YggdrasilHeard,
 )
 from nattools.model.observed import Observation
@@ -51,6 +50,14 @@ class _Evidence:
         known = {one.address for one in self.echoes if one.router}
         self.routers = {*self.gateways, *own, *known}
         """By all the addresses from which they announce themselves."""
+
+        self.announced = AnnouncedServices((each for one in self.mdns for each in one.services), self.near)
+
+    def near(self, address: str) -> bool:
+        """On this network, as far as 24 bits tell."""
+        own = () if self.link is None else self.link.addresses
+        network = address.rpartition(".")[0]
+        return any(each.rpartition(".")[0] == network for each in own if family_of(each) == 4)
 
     def of(self, kind: type[Seen]) -> list[Seen]:
         return [one for one in self._all if isinstance(one, kind)]
@@ -108,10 +115,9 @@ class _Evidence:
         heard = dict.fromkeys(each for one in trials for each in (*one.responders, *one.askers))
         return [each for each in heard if each not in self.routers]
 
-    def responders(self, family: int | None = None) -> list[str]:
+    def responders(self) -> list[str]:
         """Who answered multicast DNS, routers among them."""
-        trials = [one for one in self.mdns if family in (None, one.family)]
-        return list(dict.fromkeys(each for one in trials for each in one.responders))
+        return list(dict.fromkeys(each for one in self.mdns for each in one.responders))
 
 
 def lan(findings: Findings) -> Lan | None:
@@ -168,46 +174,22 @@ def _neighbours(seen: _Evidence) -> tuple[LanNeighbour, ...]:
     """The routers first."""
     addresses = [*seen.gateways, *(peer.address for peer in seen.peers), *seen.responders()]
     addresses += seen.alive("neighbour", "named", "gateway")
-    services = [each for one in seen.mdns for each in one.services]
-    reflected = {
-        place: each
-        for each in services
-        for place in each.addresses
-        if family_of(place) == 4 and family_of(each.source) == 4 and not _near(place, seen)
-    }
-    found = []
-    for address in list(dict.fromkeys((*addresses, *reflected)))[:_MOST_NEIGHBOURS]:
-        elsewhere = address in reflected and address not in addresses
-        own = [
-            each
-            for each in services
-            if (
-                address in each.addresses
-                if elsewhere
-                else each.source == address and not _away(each, reflected)
-            )
-        ]
-        found.append(
-            LanNeighbour(
-                address=address,
-                name=next((each.host for each in own if each.host), ""),
-                services=tuple(dict.fromkeys(each.service for each in own))[:20],
-                gateway=address in seen.gateways,
-                nattools=any(peer.address == address for peer in seen.peers),
-                elsewhere=elsewhere,
-            )
-        )
-    return tuple(found)
+    return tuple(
+        _neighbour(address, seen)
+        for address in list(dict.fromkeys((*addresses, *seen.announced.places)))[:_MOST_NEIGHBOURS]
+    )
 
 
-def _away(service: ServiceSeen, reflected: Mapping[str, ServiceSeen]) -> bool:
-    return any(each is service for each in reflected.values())
-
-
-def _near(address: str, seen: _Evidence) -> bool:
-    """On this network, as far as 24 bits tell."""
-    own = () if seen.link is None else seen.link.addresses
-    return any(each.rpartition(".")[0] == address.rpartition(".")[0] for each in own if family_of(each) == 4)
+def _neighbour(address: str, seen: _Evidence) -> LanNeighbour:
+    own = seen.announced.of(address)
+    return LanNeighbour(
+        address=address,
+        name=next((each.host for each in own if each.host), ""),
+        services=tuple(dict.fromkeys(each.service for each in own))[:20],
+        gateway=address in seen.gateways,
+        nattools=any(peer.address == address for peer in seen.peers),
+        elsewhere=seen.announced.elsewhere(address),
+    )
 
 
 def _with_programs(found: Lan, seen: _Evidence) -> Lan:
@@ -220,10 +202,17 @@ def _with_programs(found: Lan, seen: _Evidence) -> Lan:
         casting=_by_mdns(found, "lan-casting"),
         reason=(
             *_reason(found, seen),
+            *_repeated(seen),
             *map(_about_beyond, seen.beyond[:2]),
         ),
         actions=_actions(found, seen),
     )
+
+
+def _repeated(seen: _Evidence) -> Reason:
+    """Somebody says here again what a machine here says."""
+    found = seen.announced.repeated
+    return () if found is None else (statement("lan-repeated", by=found[0], address=found[1]),)
 
 
 def _about_beyond(seen: LanEcho) -> Statement:
@@ -322,6 +311,8 @@ def _actions(found: Lan, seen: _Evidence) -> Reason:
         wanted.append(statement("lan-allow-multicast"))
     if found.multicast_lasts is False:
         wanted.append(statement("lan-set-querier"))
+    if seen.announced.repeated is not None:
+        wanted.append(statement("lan-reflect-elsewhere"))
     if not found.proven:
         wanted.append(statement("lan-run-on-both"))
     return tuple(wanted)

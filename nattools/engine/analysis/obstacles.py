@@ -7,8 +7,8 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Literal
 
-from nattools.engine.analysis.findings import Findings
-from nattools.model.endpoint import Family, Transport
+from nattools.engine.analysis.findings import Findings, worked_out_once
+from nattools.model.endpoint import Transport
 from nattools.model.portmapping import PortMapping
 from nattools.model.report import NOT_REACHED
 from nattools.model.statement import Reason, Statement, statement
@@ -45,6 +45,7 @@ _NO_ROOM = ("pcp", 8)
 """They say this too, and so does a router that has no room: something else must tell then."""
 
 
+@worked_out_once
 def obstacle(findings: Findings) -> Obstacle:
     """The first that would have to go; "router": nothing but an ordinary router is known to be in the way."""
     nat, tcp = findings.nat("udp", 4), findings.nat("tcp", 4)
@@ -96,23 +97,21 @@ def _is_providers(address: str) -> bool:
     return is_shared(address) or carries_ipv4_over_ipv6(address)
 
 
-def true_mappings(findings: Findings, family: Family = 4) -> dict[Transport, PortMapping]:
-    """A mapping for each transport that packets from outside came through, and that answers leave by."""
-    return _by_transport(findings, family, lambda each: bool(each.verified_inbound))
+def true_mappings(findings: Findings) -> dict[Transport, PortMapping]:
+    """An IPv4 mapping for each transport by which packets from outside came, and answers leave."""
+    return _by_transport(findings, lambda each: bool(each.verified_inbound))
 
 
-def open_mappings(findings: Findings, family: Family = 4) -> dict[Transport, PortMapping]:
+def open_mappings(findings: Findings) -> dict[Transport, PortMapping]:
     """The same, with those that lead to another own port than the one asked for: everybody can come in by
     them, to a program that listens there."""
-    return _by_transport(findings, family, lambda each: bool(each.verified_inbound or each.arrives_at))
+    return _by_transport(findings, lambda each: bool(each.verified_inbound or each.arrives_at))
 
 
-def _by_transport(
-    findings: Findings, family: Family, counts: Callable[[PortMapping], bool]
-) -> dict[Transport, PortMapping]:
+def _by_transport(findings: Findings, counts: Callable[[PortMapping], bool]) -> dict[Transport, PortMapping]:
     found: dict[Transport, PortMapping] = {}
     for each in findings.routers.mappings:
-        if each.family == family and counts(each):
+        if each.family == 4 and counts(each):
             found.setdefault(each.transport, each)
     return found
 

@@ -272,7 +272,8 @@ def _varying(nat: Nat, side: Side, ids: Ids, remedy: Reason) -> Technique:
     if side.moves == "predictably":
         confidence, then = 0.75, statement("prediction-may-miss")
         counted = statement("port-counted", step=nat.port_step)
-        how = statement("port-kept") if nat.port_allocation == "preserving" else counted
+        kept = statement("address-chosen" if nat.shows_addresses else "port-kept")
+        how = kept if nat.port_allocation == "preserving" else counted
     elif side.moves == "in a block":
         confidence, how = 0.6, statement("port-from-block", size=side.size)
     else:

@@ -77,9 +77,14 @@ def caller_verdict(observations: Sequence[AnyObservation]) -> CallerVerdict:
     return "invalid-dropped" if last.echoed else "icmp-blocked"
 
 
+def _about(findings: Findings) -> list[AnyObservation]:
+    """What of the record tells anything of it."""
+    return [*findings.seen(ErrorTrial), *findings.seen(Hop), *findings.seen(Gap)]
+
+
 def pwnat_verdict(findings: Findings) -> Technique:
     """It works where this machine can be one of the two."""
-    seen = findings.measurement.observations
+    seen = _about(findings)
     nat = findings.nat("udp", 4)
     listener, caller = listener_verdict(seen, nat), caller_verdict(seen)
     ids = tuple(each.id for each in seen if isinstance(each, ErrorTrial))
@@ -118,7 +123,7 @@ def _as_caller(verdict: CallerVerdict) -> Statement:
 
 def tested(findings: Findings) -> Pwnat:
     """What `nattools pwnat test` has found."""
-    seen = findings.measurement.observations
+    seen = _about(findings)
     listener, caller = listener_verdict(seen, findings.nat("udp", 4)), caller_verdict(seen)
     verdict, known = pwnat_verdict(findings), "unknown" not in (listener, caller)
     answer = _ANSWERS[listener == "passes", caller == "passes"] if known else "pwnat-not-known"

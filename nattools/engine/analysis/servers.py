@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import msgspec
 
-from nattools.engine.analysis.evidence import PathEvidence, doubt
+from nattools.engine.analysis.evidence import JudgedAnswer, PathEvidence, doubt
 from nattools.engine.analysis.externals import ExternalAddresses
 from nattools.model.endpoint import Endpoint, read_endpoint
 from nattools.model.observation import Binding
@@ -46,12 +46,13 @@ def server_behaviours(paths: list[PathEvidence]) -> dict[str, ServerBehaviour]:
     """The behaviour of every server host, judged by all paths over which it was asked."""
     found: dict[str, ServerBehaviour] = defaultdict(ServerBehaviour)
     for path in paths:
-        for binding in path.bindings:
+        for binding, judged in zip(path.bindings, path.judged, strict=True):
             asked = read_endpoint(binding.asked)
             if asked is not None:
-                _note(found[asked.host], asked, binding)
+                _note(found[asked.host], asked, binding, judged)
         _blame_own_names(path, found)
         _blame_silence(path, found)
+        _blame_losses(path, found)
     return found
 
 
@@ -66,8 +67,18 @@ def _blame_silence(path: PathEvidence, found: dict[str, ServerBehaviour]) -> Non
         if asked is None or binding.purpose != "control" or not binding.change_address:
             continue
         one_port = len(outside[read_endpoint(binding.local), path.groups.of(asked.host)]) == 1
-        if binding.outcome == "timeout" and one_port and path.loss.conclusive(binding.sent):
+        if binding.outcome == "timeout" and one_port and path.loss_to(asked.host).conclusive(binding.sent):
             found[asked.host].blame(statement("server-no-change", server=str(asked)))
+
+
+def _blame_losses(path: PathEvidence, found: dict[str, ServerBehaviour]) -> None:
+    """Its silence is held against what it loses itself, and what it says counts as ever."""
+    hosts = {asked.host for binding in path.bindings if (asked := read_endpoint(binding.asked)) is not None}
+    for host in sorted(hosts):
+        lost = path.loss_to(host).share
+        if path.transport == "udp" and path.groups.of(host) in path.overloaded and lost is not None:
+            blame = statement("server-overloaded", server=path.groups.of(host), lost=lost)
+            found[host].blame(blame, distrust=False)
 
 
 def _blame_own_names(path: PathEvidence, found: dict[str, ServerBehaviour]) -> None:
@@ -84,7 +95,7 @@ def _blame_own_names(path: PathEvidence, found: dict[str, ServerBehaviour]) -> N
             found[host].blame(statement("server-names-itself", server=str(asked)))
 
 
-def _note(server: ServerBehaviour, asked: Endpoint, binding: Binding) -> None:
+def _note(server: ServerBehaviour, asked: Endpoint, binding: Binding, judged: JudgedAnswer) -> None:
     changing = binding.change_address or binding.change_port
     if binding.outcome == "malformed" and not changing:
         server.blame(statement("server-not-stun", server=str(asked), detail=binding.detail), distrust=False)
@@ -93,7 +104,7 @@ def _note(server: ServerBehaviour, asked: Endpoint, binding: Binding) -> None:
     if binding.outcome != "answered":
         return
     server.answered = True
-    doubted = doubt(binding)
+    doubted = doubt(binding, judged)
     if doubted is not None:
         server.blame(doubted, distrust=False)
     server.nattools = server.nattools or binding.nattools_server

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -158,13 +158,14 @@ Judge = Callable[[AreaFindings], Technique]
 
 
 def _later(module: str, function: str, **fixed: Any) -> Judge:
-    """A function of that module, which is imported when it is called."""
+    """A function of that module, which is imported when it is first called."""
 
-    def judge(findings: AreaFindings) -> Technique:
-        verdict: Technique = getattr(import_module(module), function)(findings, **fixed)
-        return verdict
+    @cache
+    def imported() -> Callable[..., Technique]:
+        judging: Callable[..., Technique] = getattr(import_module(module), function)
+        return judging
 
-    return judge
+    return lambda findings: imported()(findings, **fixed)
 
 
 _PORTMAPS, _PUNCHING = "nattools.engine.analysis.portmap_verdicts", "nattools.engine.analysis.punching"

@@ -69,8 +69,9 @@ def notices(observations: Iterable[AnyObservation]) -> list[Statement]:
                 found.append(statement("nat64-not-named", prefix=each.prefix))
     if any(isinstance(each, Gap) and each.probe == "nat64" for each in seen):
         found.append(statement("nat64-unasked"))
-    known = prefixes(seen)
-    if any(as_ipv4(each, known) is not each for each in seen):
+    over_ipv6 = [each for each in seen if isinstance(each, (Binding, Connection)) and each.family == 6]
+    known = prefixes(over_ipv6)
+    if any(as_ipv4(each, known) is not each for each in over_ipv6):
         found.append(statement("through-nat64"))
     return found
 

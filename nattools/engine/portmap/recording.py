@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-import msgspec
+from msgspec.structs import replace
 
 from nattools.model.mappingseen import MapAttempt, MapEntry, MapOffer, MapTable
 from nattools.model.portmapping import MappingProtocol
-from nattools.probes.portmap import Granted, Listing, MappingRequest, Offer, Refused, TableEntry
+from nattools.probes.portmap import Granted, Listing, MappingRequest, Refused, TableEntry
 from nattools.probes.probe import Recorder
 
 Action = Literal["make", "renew", "delete", "read back"]
 
 
-def record_offer(recorder: Recorder, offer: Offer, began: float, replies: str | None) -> None:
-    """One way in which a router offers mappings, or does not; `replies` as in `MapOffer`."""
-    told = msgspec.structs.asdict(offer)
-    told["rtt_s"] = None if offer.rtt_s is None else round(offer.rtt_s, 6)
-    recorder.add(MapOffer(probe="map-discovery", replies=replies, **told), at=began)
+def record_offer(recorder: Recorder, offer: MapOffer, began: float, replies: str | None) -> None:
+    """One way in which a router offers mappings, or does not, with the interface by which replies leave."""
+    rtt_s = None if offer.rtt_s is None else round(offer.rtt_s, 6)
+    recorder.add(replace(offer, replies=replies, rtt_s=rtt_s), at=began)
 
 
 def record_attempt(

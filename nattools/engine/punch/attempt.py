@@ -267,7 +267,9 @@ class Attempt:
             self.timeline.note("plan", statement("plan-none"), *_obstacle(made), most)
         else:
             names = _named(f"{step.strategy} over {step.transport.upper()}" for step in direct)
-            self.timeline.note("plan", statement("plan-made", steps=names, odds=made.odds), most)
+            sure = made.odds is not None
+            told = statement("plan-made", steps=names, odds=made.odds) if sure else None
+            self.timeline.note("plan", told or statement("plan-made-beside", steps=names), most)
 
     def _most(self, steps: Iterable[PlannedStep]) -> Statement:
         """What is spent at most until the peer is found."""
@@ -345,6 +347,8 @@ async def prepare(
         nonce=chance().getrandbits(62),
         nat=without_evidence(own.nat),
         low_ports=own.low_ports,
+        low_ports_help=own.low_ports_help,
+        outside=() if relaying == "only" else tuple(sorted(own.nat.external()))[:MAX_CANDIDATES],
         asks_router=asks_router,
         resumes=resumes,
         udp=own.options.udp,

@@ -4,6 +4,7 @@ and removed when the connection is over."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,21 +16,26 @@ from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.run import CompletedRun, new_run, observe
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.nat import NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network
 from nattools.probes.portmap import Granted, MappingRequest
+from nattools.traversal.serverreflexive import server_reflexive
+from nattools.traversal.side import side_of
+from nattools.traversal.steps import LOWEST_PORT
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSide:
-    """What an attempt begins with: the measurement, its findings, and what this side is willing to do."""
+    """What an attempt begins with: the measurement, its findings, and what this side is willing to do.
+    `low_ports`: it may use ports below 1024, and `low_ports_help` its NAT, as far as known."""
 
     run: MeasurementRun
     nat: NatByTransport
     low_ports: bool
     options: PunchOptions
+    low_ports_help: bool = True
 
     def without(self, transport: Transport | None) -> LocalSide:
         """The same, not willing to use that transport."""
@@ -43,8 +49,9 @@ async def local_side(looked: CompletedRun, options: PunchOptions, timeline: Time
     low = options.low_ports
     if low is None:
         low = await may_bind_low_ports(looked.run.network)
+    helps = not low or await stay_low(looked.run, nat)
     timeline.note("behaviour", behaviour(nat))
-    return LocalSide(looked.run, nat, low, options)
+    return LocalSide(looked.run, nat, low and helps, options, helps)
 
 
 async def measure_again(own: LocalSide, timeline: Timeline) -> LocalSide:
@@ -65,17 +72,36 @@ def behaviour(nat: NatByTransport) -> Statement:
     return statement("network-behaviour", mapping=best.mapping, filtering=best.filtering)
 
 
-async def may_bind_low_ports(network: Network, family: Family = 4) -> bool:
+async def may_bind_low_ports(network: Network) -> bool:
     """May this process bind ports below 1024 (on Linux: CAP_NET_BIND_SERVICE, or
     net.ipv4.ip_unprivileged_port_start)? Tried on a few, since one may be taken."""
     for port in (1021, 977, 853):
         try:
-            socket = await network.open_udp(family=family, port=port)
+            socket = await network.open_udp(family=4, port=port)
         except CannotRun:
             continue
         socket.close()
         return True
     return False
+
+
+async def stay_low(run: MeasurementRun, nat: NatByTransport) -> bool:
+    """Are ports below 1024 below 1024 outside too, as behind Linux alone? Other NATs, also one of two, draw
+    for them from all ports. Asked where ports are drawn at random; True where nobody says otherwise."""
+    side = side_of(nat.udp4)
+    servers = [each for each in run.reached if (each.transport, each.family) == ("udp", 4)]
+    if side is None or side.moves != "at random" or not servers:
+        return True
+    server = min(servers, key=lambda each: each.rtt_s).endpoint
+    for port in (1019, 971, 849):
+        with contextlib.suppress(CannotRun):
+            socket = await run.network.open_udp(family=4, port=port, interface=run.options.interface)
+            try:
+                seen = await server_reflexive(socket, server)
+            finally:
+                socket.close()
+            return seen is None or seen.port < LOWEST_PORT
+    return True
 
 
 # --- a port on the router

@@ -11,6 +11,7 @@ from nattools.errors import ProtocolError
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import PlannedStep
 from nattools.model.statement import Statement, statement
+from nattools.net.addresses import is_public
 from nattools.protocols import ice
 from nattools.traversal.punchplan import RELAY, MeasuredEnd, plan
 from nattools.traversal.steps import Plan, Step
@@ -35,21 +36,9 @@ def planned(own: Introduction, peer: Introduction, *, leads: bool, aim: AttemptA
     if aim.renews:
         return _by_relay_alone(statement("relay-renewal"))
     udp, tcp = own.udp and peer.udp, own.tcp and peer.tcp
-    ends = [
-        MeasuredEnd(nat=each.nat.each(_presumed), low_ports=each.low_ports)
-        if udp
-        else MeasuredEnd(nat=_without_udp(each.nat.each(_presumed)))
-        for each in ((own, peer) if leads else (peer, own))
-    ]
+    ends = [_end(each, udp=udp) for each in ((own, peer) if leads else (peer, own))]
     made = plan(ends[0], ends[1], ("our", "its") if leads else ("its", "our"))
-    shared = _shared_outside(own, peer)
-    steps = tuple(
-        step
-        for step in made.steps
-        if step.relayed or ((udp if step.transport == "udp" else tcp) and not (shared and step.family == 4))
-    )
-    if shared and made.path == "direct" and all(step.relayed for step in steps):
-        return Plan(path="unknown", family=4, unknown=statement("plan-no-hairpinning", external=shared))
+    steps = tuple(step for step in made.steps if step.relayed or (udp if step.transport == "udp" else tcp))
     if aim.search:
         steps = tuple(step for step in steps if not step.relayed and (aim.search == 1 or not is_costly(step)))
     elif "never" in relaying and made.path == "direct":
@@ -75,22 +64,28 @@ def _by_relay(step: Step, uri: str) -> Step:
     return msgspec.structs.replace(step, reason=statement("relay-in-reserve-at", uri=uri))
 
 
-def _shared_outside(own: Introduction, peer: Introduction) -> str:
-    """The IPv4 address behind which both are, if its NAT is known not to send packets back in; else empty."""
-    if any(each.nat.udp4 is None or each.nat.udp4.hairpinning is not False for each in (own, peer)):
-        return ""
-    return next(iter(sorted(_outside(own) & _outside(peer))), "")
+def _end(each: Introduction, *, udp: bool) -> MeasuredEnd:
+    """What a side has told of itself."""
+    nat = each.nat.each(_presumed)
+    outside = frozenset(_outside(each))
+    if not udp:
+        return MeasuredEnd(nat=_without_udp(nat), outside=outside)
+    return MeasuredEnd(nat=nat, low_ports=each.low_ports, low_ports_help=each.low_ports_help, outside=outside)
 
 
 def _outside(each: Introduction) -> set[str]:
-    found = set()
+    """Where servers see it; of IPv6, its own addresses too, which most networks do not translate."""
+    found = {host for host in each.outside if is_public(host)}
     for text in each.candidates:
         try:
             candidate = ice.parse(text)
         except ProtocolError:
             continue
-        if candidate.kind == "srflx" and candidate.family == 4 and not candidate.mapped:
-            found.add(candidate.endpoint.host)
+        host = candidate.endpoint.host
+        if candidate.mapped or candidate.kind not in ("srflx", "host"):
+            continue
+        if candidate.kind == "srflx" or (candidate.family == 6 and is_public(host)):
+            found.add(host)
     return found
 
 

@@ -33,7 +33,9 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"
     map one more. `resumes`: the secure connection of the attempt before is
     there and only lacks a path. `udp` and `tcp`: what this side is willing to use. `second`: it knew the
     other introduction already, and sends its first packets now. `relaying`: when this side is willing to use
-    a relay, and `relay` the URI of one that it can use itself."""
+    a relay, and `relay` the URI of one that it can use itself. `low_ports`: it may bind ports below 1024, and
+    its NAT keeps them there; `low_ports_help`: that NAT would, as far as known. `outside`: where servers
+    see this side, over all transports."""
 
     version: int = VERSION
     program: Short = ""
@@ -41,6 +43,8 @@ class Introduction(msgspec.Struct, frozen=True, kw_only=True, tag="introduction"
     nonce: Annotated[int, Meta(ge=0, lt=2**62)]
     nat: NatByTransport
     low_ports: bool = False
+    low_ports_help: bool = True
+    outside: Annotated[tuple[Short, ...], Meta(max_length=MAX_CANDIDATES)] = ()
     udp: bool = True
     tcp: bool = True
     asks_router: bool = False
@@ -151,7 +155,7 @@ def without_evidence(nat: NatByTransport) -> NatByTransport:
 def _bare(nat: Nat) -> Nat:
     return msgspec.structs.replace(
         nat,
-        external=nat.external if nat.pooling == "arbitrary" else (),
+        external=nat.external if nat.pooling in ("arbitrary", "per-destination") else (),
         layers=(),
         unknowns={},
         unknown_reasons={},

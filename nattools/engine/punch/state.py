@@ -91,7 +91,7 @@ def _with_plan(found: Punch, attempt: Attempt) -> Punch:
     return msgspec.structs.replace(
         found,
         plan=tuple(as_told(step, leads=attempt.leads) for step in made.steps),
-        odds=round(made.odds, 4) if made.direct_steps else None,
+        odds=None if not made.direct_steps or made.odds is None else round(made.odds, 4),
     )
 
 

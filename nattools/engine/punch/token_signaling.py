@@ -196,8 +196,8 @@ def _nat(told: TokenBehaviour, hosts: tuple[str, ...]) -> Nat:
         port_step=told.step or None,
         port_range=block,
         port_block=True if block is not None else None,
-        pooling="arbitrary" if told.pooled else "unknown",
-        external=hosts if told.pooled else (),
+        pooling="arbitrary" if told.pooled else "per-destination" if len(hosts) > 1 else "unknown",
+        external=hosts if told.pooled or len(hosts) > 1 else (),
         rtt_ms=APART_MS if told.transport == "udp" else APART_TCP_MS,
     )
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import cycle, islice, repeat
 from typing import Final
 
 from nattools.chance import chance, random_bytes
-from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.signals import A_PATH, AttemptAim
-from nattools.engine.punch.timeline import NoPath, Timeline
+from nattools.engine.punch.timeline import NoPath
 from nattools.engine.pwnat.knockchecks import KnockChecks, reached_at
-from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
-from nattools.engine.pwnat.knocksession import ORIGINAL_SESSION, PLAN_TIMES, KnockSession, planned
-from nattools.engine.pwnat.knockside import KnockSide
+from nattools.engine.pwnat.knocksession import ORIGINAL_SESSION, PLAN_TIMES, planned
+from nattools.engine.pwnat.knockside import KnockContext, KnockSide
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.nat import Nat
 from nattools.model.statement import Statement, statement
@@ -22,7 +20,6 @@ from nattools.net.base import SendFailure, UdpSocket
 from nattools.protocols.pwnat import TARGETS, original, prepare, time_exceeded
 from nattools.protocols.pwnat.knock import SESSION_SIZE, CallerNat, Knock, encode_knock
 from nattools.protocols.pwnat.outside import ListenerPorts
-from nattools.protocols.pwnat.secret import keys_of
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
 from nattools.traversal.side import side_of
@@ -43,36 +40,20 @@ CHECKS: Final = 400
 
 
 class KnockCaller(KnockSide):
-    """`close` at the end. `wall`: seconds of UTC."""
+    """`close` at the end."""
 
-    def __init__(
-        self,
-        own: LocalSide,
-        options: PwnatOptions,
-        timeline: Timeline,
-        counts: PwnatCounts,
-        wall: Callable[[], float],
-    ) -> None:
-        super().__init__(own, options, timeline)
+    def __init__(self, context: KnockContext) -> None:
+        own, options = context.own, context.options
+        super().__init__(context, ORIGINAL_SESSION if options.compat else random_bytes(SESSION_SIZE))
         assert options.listener is not None
         prepare()
-        self._keys = keys_of(options.secret)
         self._listener = options.listener
-        name = ORIGINAL_SESSION if options.compat else random_bytes(SESSION_SIZE)
-        self._session = KnockSession(self._keys, name)
-        self._counts = counts
-        self._wall = wall
         self._nat = CallerNat.of(own.nat.udp4, low_ports=own.low_ports)
         self._moves = ListenerPorts() if options.outside is None else options.outside.ports
         self._steps = planned(self._nat, self._moves, own.nat.udp4 or Nat())
         self._numbers = iter(range(0x10000))
         self._tries = 0
         self._failure: str | None = None
-        self._checks: KnockChecks | None = None
-
-    @property
-    def signaling(self) -> KnockSession:
-        return self._session
 
     @property
     def leads(self) -> bool:

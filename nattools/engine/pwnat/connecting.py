@@ -22,6 +22,7 @@ from nattools.engine.punch.timeline import Timeline
 from nattools.engine.pwnat.caller import KnockCaller
 from nattools.engine.pwnat.knockchecks import reached_at
 from nattools.engine.pwnat.knockoptions import PwnatOptions
+from nattools.engine.pwnat.knockside import KnockContext
 from nattools.engine.pwnat.knockstate import PwnatState
 from nattools.engine.pwnat.listener import KnockListener
 from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
@@ -102,7 +103,7 @@ async def _listening(
     wall: Callable[[], float],
 ) -> None:
     own = await _own_side(state, run, options)
-    listener = state.side = KnockListener(own, options, state.timeline, state.counts, wall)
+    listener = state.side = KnockListener(KnockContext(own, options, state.timeline, state.counts, wall))
     try:
         socket = await listener.open()
         seen = await reached_at(own.run, socket)
@@ -154,7 +155,7 @@ async def _calling(
     state: PwnatState, run: MeasurementRun, options: PwnatOptions, use: Use, wall: Callable[[], float]
 ) -> None:
     own = await _own_side(state, run, options)
-    caller = state.side = KnockCaller(own, options, state.timeline, state.counts, wall)
+    caller = state.side = KnockCaller(KnockContext(own, options, state.timeline, state.counts, wall))
     try:
         await connect_and_use(state, caller, use)
     finally:

@@ -4,12 +4,16 @@ makes room for the next attempt."""
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.timeline import Timeline
-from nattools.engine.pwnat.knockoptions import PwnatOptions
+from nattools.engine.pwnat.knockchecks import KnockChecks
+from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
+from nattools.engine.pwnat.knocksession import KnockSession
+from nattools.protocols.pwnat.secret import keys_of
 
 LATER_S: Final = 30.0
 """How long one attempt takes when a connection was lost."""
@@ -18,14 +22,33 @@ PEER_S: Final = 5.0
 """So long a peer that has answered may take to secure the path: it may have ended, or begun anew."""
 
 
-class KnockSide(PathFinder):
-    """`settled`: there has been a connection."""
+class KnockContext(NamedTuple):
+    """What both are given. `wall`: seconds of UTC."""
 
-    def __init__(self, own: LocalSide, options: PwnatOptions, timeline: Timeline) -> None:
-        super().__init__(own, timeline)
+    own: LocalSide
+    options: PwnatOptions
+    timeline: Timeline
+    counts: PwnatCounts
+    wall: Callable[[], float]
+
+
+class KnockSide(PathFinder):
+    """`settled`: there has been a connection. `session`: its name, of the side that begins it."""
+
+    def __init__(self, context: KnockContext, session: bytes | None = None) -> None:
+        super().__init__(context.own, context.timeline)
         self.settled = False
-        self._options = options
+        self._options = context.options
+        self._counts = context.counts
+        self._wall = context.wall
+        self._keys = keys_of(context.options.secret)
+        self._session = KnockSession(self._keys, session)
+        self._checks: KnockChecks | None = None
         self._until: float | None = None
+
+    @property
+    def signaling(self) -> KnockSession:
+        return self._session
 
     @property
     def compat(self) -> bool:

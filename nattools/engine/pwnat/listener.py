@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Final
 
 from nattools.engine.punch.candidates import why_not_a_destination
-from nattools.engine.punch.local_side import LocalSide
 from nattools.engine.punch.signals import A_PATH, AttemptAim
-from nattools.engine.punch.timeline import NoPath, Timeline
+from nattools.engine.punch.timeline import NoPath
 from nattools.engine.pwnat.beacons import Beacons, interval_s
 from nattools.engine.pwnat.beaconsources import BeaconSource, EchoBeacons, UdpBeacons
 from nattools.engine.pwnat.knockchecks import KnockChecks
-from nattools.engine.pwnat.knockoptions import PwnatCounts, PwnatOptions
 from nattools.engine.pwnat.knockreceiver import KnockReceiver, ReceivedKnock
-from nattools.engine.pwnat.knocksession import PLAN_TIMES, KnockSession, planned
-from nattools.engine.pwnat.knockside import KnockSide
+from nattools.engine.pwnat.knocksession import PLAN_TIMES, planned
+from nattools.engine.pwnat.knockside import KnockContext, KnockSide
 from nattools.engine.pwnat.outsideports import OutsidePorts
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.base import UdpSocket
 from nattools.protocols.pwnat.knock import Knock
 from nattools.protocols.pwnat.outside import Outside
-from nattools.protocols.pwnat.secret import keys_of
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
 
@@ -35,37 +31,23 @@ CHECKS: Final = 400
 
 
 class KnockListener(KnockSide):
-    """`open` first, `close` at the end. `wall`: seconds of UTC. `replaced`: the caller is gone, and
+    """`open` first, `close` at the end. `replaced`: the caller is gone, and
     another one waits for its place."""
 
-    def __init__(
-        self,
-        own: LocalSide,
-        options: PwnatOptions,
-        timeline: Timeline,
-        counts: PwnatCounts,
-        wall: Callable[[], float],
-    ) -> None:
-        super().__init__(own, options, timeline)
-        keys = keys_of(options.secret)
-        self._session = KnockSession(keys)
-        self._receiver = KnockReceiver(keys, self._session, counts, wall, self._tell)
+    def __init__(self, context: KnockContext) -> None:
+        own, options = context.own, context.options
+        super().__init__(context)
+        self._receiver = KnockReceiver(self._keys, self._session, self._counts, self._wall, self._tell)
         nat = own.nat.udp4
-        self._beacons = Beacons(counts, interval_s(None if nat is None else nat.binding_lifetime_s))
+        self._beacons = Beacons(self._counts, interval_s(None if nat is None else nat.binding_lifetime_s))
         self._source: BeaconSource = (EchoBeacons if options.compat else UdpBeacons)(self._receiver)
         self._socket: UdpSocket | None = None
         self.outside = OutsidePorts(own.run.network, self._source.send)
         self._port = options.port
-        self._checks: KnockChecks | None = None
         self._done: set[int] = set()
-        self._counts = counts
         self._refusal: Statement | None = None
         self.replaced = False
         self._loop = asyncio.get_running_loop()
-
-    @property
-    def signaling(self) -> KnockSession:
-        return self._session
 
     @property
     def leads(self) -> bool:

@@ -197,7 +197,10 @@ class NatTables:
         _forget(self.ports, (binding.protocol, binding.outside, binding.outside_port), binding)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything. What is forgotten holds nothing: bindings, entries and flows know each other."""
+        for entry in self.entries.values():
+            entry.flows.clear()
+            entry.binding.entries.clear()
         for table in (self.bindings, self.ports, self.entries, self.flows):
             table.clear()
 

@@ -274,9 +274,11 @@ class NatEngine:
             target = self.forwards.target((protocol, packet.destination, packet.destination_port), now)
             if target is not None:
                 self._forward(packet, target, now)
-        entry_key = self._entry_key(
-            protocol, packet.destination, packet.destination_port, packet.source, packet.source_port
-        )
+        outside, port = packet.destination, packet.destination_port
+        # what `_entry_key` gives where it matters how soon, with the usual filter
+        entry_key: Key = (protocol, outside, port, packet.source, packet.source_port)
+        if self._filter_depth != 2:
+            entry_key = self._entry_key(protocol, outside, port, packet.source, packet.source_port)
         entry = self._entries.get(entry_key)
         if entry is None or entry.expires <= now:
             rest = self.forwards.everything

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable, Mapping
 
 from nattools.errors import CannotRun
+from nattools.lab.eventplayer import ChangeableLab
 from nattools.lab.layout import Layout
 from nattools.lab.netns import nft, nftchanges, processes
 from nattools.lab.netns.frameprocess import FrameProcess, RouterOrder
@@ -23,8 +24,8 @@ _FLUSH_CONNTRACK = (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE (
 _REQUEST_AND_ACKNOWLEDGE = 5
 
 
-class NetnsChanges:
-    """`lab.eventplayer.ChangeableLab` over network namespaces."""
+class NetnsChanges(ChangeableLab):
+    """Over network namespaces."""
 
     def __init__(
         self,
@@ -48,19 +49,7 @@ class NetnsChanges:
         self._mappers = mappers
         self._specs = routers(scenario)
 
-    def plug(self, node: str) -> None:
-        """Put all its cables in; of a router, the one to the outside."""
-        self._link(node, lambda router: True)
-
-    def unplug(self, node: str) -> None:
-        """Take them out."""
-        self._link(node, lambda router: False)
-
-    def move(self, host: str, router: str) -> None:
-        """Leave a host no cable but the one to that router."""
-        self._link(host, lambda name: name == router)
-
-    def _link(self, node: str, stays: Callable[[str], bool]) -> None:
+    def link(self, node: str, stays: Callable[[str], bool]) -> None:
         host = node in self._scenario.host
         behind = host_behind(self._scenario, node) if host else ()
         for number, port in enumerate(self._layout.ports_of(node)):

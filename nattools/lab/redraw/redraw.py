@@ -8,6 +8,7 @@ from typing import Any
 
 from nattools.lab.redraw.drawing import Drawing
 from nattools.lab.redraw.expectations import expected
+from nattools.lab.redraw.redrawnmappers import draw_standby
 from nattools.lab.redraw.redrawnoverlays import draw_machines, draw_peers, draw_tailnets
 from nattools.lab.redraw.redrawnrouters import HOST, RouterPlan, draw_uplink
 from nattools.lab.redraw.redrawnservers import draw_servers, shortest_trips
@@ -36,6 +37,7 @@ def redrawn(report: Report) -> Drawing:
         plans = [RouterPlan("home")]
     drawing.table("host", HOST).update(_host(drawing, report, uplinks, plans))
     _draw_neighbour(drawing, report, uplinks, plans)
+    draw_standby(drawing, report, HOST, plans[0].inner)
     servers = draw_servers(drawing, report)
     draw_machines(drawing, report, plans[0].inner)
     draw_peers(drawing, report, servers.at)

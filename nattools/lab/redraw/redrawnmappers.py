@@ -17,7 +17,9 @@ def draw_mapper(
 ) -> None:
     """Of the router at `place`, to which that interface leads; nothing where it offers nothing."""
     offers = [
-        seen for seen in report.observations if isinstance(seen, MapOffer) and seen.interface == interface
+        seen
+        for seen in report.observations
+        if isinstance(seen, MapOffer) and seen.interface == interface and not _stands_by(report, seen)
     ]
     spoken = [protocol for protocol in ("upnp-igd", "nat-pmp", "pcp") if _offered(offers, protocol)]
     if not spoken:
@@ -37,6 +39,27 @@ def draw_mapper(
         mapper["faults"] = faults
     table["mapper"] = mapper
     drawing.mark(place, "mapper", "its limits are not known: the ordinary ones")
+
+
+def draw_standby(drawing: Drawing, report: Report, host: str, behind: str | None) -> None:
+    """The router on the same link that a default route leads to and packets do not take, if it offers port
+    mappings: another machine `behind` the host's router."""
+    offers = [seen for seen in report.observations if isinstance(seen, MapOffer) and _stands_by(report, seen)]
+    spoken = [protocol for protocol in ("upnp-igd", "nat-pmp", "pcp") if _offered(offers, protocol)]
+    if not spoken or behind is None:
+        return
+    name = drawing.name("spare", "spare")
+    mapper: dict[str, Any] = {"protocols": spoken}
+    if any("IGD:1" in seen.version for seen in offers):
+        mapper["igd"] = 1
+    drawing.table("host", name).update(behind=behind, mapper=mapper)
+    drawing.table("host", host)["standby"] = name
+
+
+def _stands_by(report: Report, seen: MapOffer) -> bool:
+    """Does a default route lead to who offered it, that is not the one that packets take?"""
+    where = seen.server.rpartition("://")[2].partition("/")[0].rpartition(":")[0].strip("[]")
+    return seen.other and any(each.address == where for each in report.host.gateways)
 
 
 def _offered(offers: list[MapOffer], protocol: str) -> bool:

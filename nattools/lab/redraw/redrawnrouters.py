@@ -15,7 +15,7 @@ from nattools.model.nat import Nat
 from nattools.model.observation import Nat64, Portal, Resolution
 from nattools.model.observed import Observation
 from nattools.model.report import Report
-from nattools.net.addresses import is_public
+from nattools.net.addresses import is_public, is_squatted
 from nattools.protocols.pwnat.beacon import TARGETS
 
 Place = tuple[str, ...]
@@ -338,7 +338,11 @@ def _addresses(drawing: Drawing, report: Report, uplink: Uplink, names: list[str
         drawing.table("nat", names[0])["address"] = f"{own.rpartition('.')[0]}.0/24"
     elif own.startswith("100."):
         drawing.table("nat", names[0])["address"] = "100.64.0.0/10"
-    if nat.cgnat and not own.startswith("100."):
+    translating = [layer.address for layer in nat.layers if layer.role in ("nat", "carrier-nat")]
+    inside = next((each for each in reversed(translating) if each is not None and is_squatted(each)), None)
+    if inside is not None and len(names) > 1:
+        drawing.table("nat", names[-1])["address"] = f"{'.'.join(inside.split('.')[:2])}.0.0/16"
+    elif nat.cgnat and not own.startswith("100."):
         drawing.table("nat", names[-1])["address"] = "100.64.0.0/10"
 
 

@@ -11,6 +11,7 @@ from nattools.model.relay import Relay
 from nattools.model.report import Report, Server
 
 _USER = {"user": "password"}
+_OVERLOADED = "server-overloaded"
 _OUTVOTED = "external-address-outvoted"
 _LIARS = {
     "server-origin-differs": "fake-other",
@@ -98,6 +99,9 @@ def _server(
     own = [trips[host] for host in {_host_of(seen.asked) for seen in heard} if host in trips]
     if own and min(own) - min(trips.values()) >= 1:
         table["delay_ms"] = round((min(own) - min(trips.values())) / 2, 1)
+    lost = [each.values["lost"] for one in found for each in one.problems if each.code == _OVERLOADED]
+    if lost and isinstance(lost[0], float) and 0 < lost[0] < 1:
+        table["loss"] = round(1 - (1 - lost[0]) ** 0.5, 4)
     errors = [seen.error_code for seen in heard if seen.error_code and not seen.change_address]
     if kind == "refuses" and errors:
         table["error"] = errors[0]

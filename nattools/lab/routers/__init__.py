@@ -1,9 +1,5 @@
 """Routers that make port mappings, correctly or with the faults that real ones have.
 
-They run over any `net.base.Network`, the simulator's included.
+They run over any `net.base.Network`, the simulator's included. Who checks what a scenario says of one needs
+`routerbehaviour` alone, so nothing is imported with the package.
 """
-
-from nattools.lab.routers.fakerouter import FakeRouter, start_router
-from nattools.lab.routers.routerbehaviour import RouterBehaviour
-
-__all__ = ["FakeRouter", "RouterBehaviour", "start_router"]

@@ -12,6 +12,7 @@ from asyncio import events
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
+from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, TypeVar, TypeVarTuple
@@ -26,6 +27,9 @@ DAY_S = 86_400.0
 
 class Deadlock(RuntimeError):  # noqa: N818 -- it is one, and named as such everywhere
     """Nothing is scheduled any more and the work is not done: on a real machine it would hang for ever."""
+
+
+_NO_CONTEXT = Context()
 
 
 class _Handle(msgspec.Struct, eq=False):
@@ -56,10 +60,11 @@ class _Timer(_Handle, eq=False):
         return self.due
 
     def cancel(self) -> None:
-        """As asyncio's."""
+        """As asyncio's. Many timers are, long before they are due: what they hold is let go of at once."""
         if self.callback is not None:
             self.callback = None
             self.args = ()
+            self.context = _NO_CONTEXT
             if self.loop is not None:
                 self.loop.timer_cancelled()
 
@@ -75,6 +80,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def __init__(self, patience_s: float = 10 * DAY_S) -> None:
         self._running = False
         super().__init__()
+        self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
         self.now = 0.0
         self.patience_s = patience_s
         # a function and its argument, or None and a handle
@@ -88,6 +94,9 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """The virtual time."""
         return self.now
+
+    get_debug = staticmethod(bool)
+    """As asyncio's: False, always. It is asked for each future and task."""
 
     def soon(self, function: Callable[[Any], object], argument: Any) -> None:
         """Call `function(argument)` once the present call has returned, before time moves on."""

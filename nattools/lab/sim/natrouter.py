@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.nat.engine import Emitted, NatEngine, Side
-from nattools.lab.nat.ipv6 import Ipv6Engine, ipv6_engine
-from nattools.lab.nat.nat64translation import IPV6_HEADER_MORE, Translator
 from nattools.lab.nat.packetttl import ttl_beyond
 from nattools.lab.nat.portalpage import engine_of
 from nattools.lab.scenario import NatSpec, Passage, RouterSpec, outside_network6, routers
@@ -19,6 +17,8 @@ from nattools.protocols.nat64 import parse_prefix
 from nattools.protocols.packet import Packet
 
 if TYPE_CHECKING:
+    from nattools.lab.nat.ipv6 import Ipv6Engine
+    from nattools.lab.nat.nat64translation import Translator
     from nattools.lab.sim.simnet import SimNet
 
 # so much payload fits every link: RFC 1122 3.3.3
@@ -60,7 +60,11 @@ class NatRouter(Node):
         self._sides = inside.prefixes[4], outside.address(4) or "", inside.address(4) or ""
         self._take_on(spec)
         nat = spec if isinstance(spec, NatSpec) else NatSpec()
-        self._translator = None if nat.nat64 is None else Translator(parse_prefix(nat.nat64.prefix))
+        self._translator: Translator | None = None
+        if nat.nat64 is not None:
+            from nattools.lab.nat.nat64translation import Translator
+
+            self._translator = Translator(parse_prefix(nat.nat64.prefix))
         self._engine4 = self._engine(spec)
         topology = net.topology
         self._engine4.forwards.everything = topology.layout.dmz_address(topology.scenario, plan.name)
@@ -76,6 +80,8 @@ class NatRouter(Node):
         self._odd = nat.ttl != "lowered" or nat.portal is not None
 
     def _of_ipv6(self, spec: RouterSpec, forwards: Forwards | None) -> Ipv6Engine:
+        from nattools.lab.nat.ipv6 import ipv6_engine
+
         inside, outside = self.plan.ports[self._inside], self.plan.ports[self._outside]
         return ipv6_engine(
             spec,
@@ -92,6 +98,11 @@ class NatRouter(Node):
         self._engine4.forget()
         if self._engine6 is not None:
             self._engine6.forget()
+
+    def close(self) -> None:
+        """As a node's, and it forgets all."""
+        super().close()
+        self.forget()
 
     def _engine(self, spec: RouterSpec) -> NatEngine:
         inside, outside_address, inside_address = self._sides
@@ -177,6 +188,8 @@ class NatRouter(Node):
                 self._emit(side, out)
 
     def _through_nat64(self, packet: Packet, translator: Translator) -> None:
+        from nattools.lab.nat.nat64translation import IPV6_HEADER_MORE
+
         if packet.ttl <= 1:
             self._expired(packet, self._inside)
             return

@@ -45,6 +45,11 @@ class Node:
             self.input = self._stack.input
         return self._stack
 
+    def close(self) -> None:
+        """The simulation is over: its sockets let go of those who listened to them."""
+        if self._stack is not None:
+            self._stack.close()
+
     def entry(self, port: int) -> Entry:
         """What takes the packets that arrive on an interface."""
         return self._take

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from nattools.chance import drawn_from
 from nattools.errors import ProtocolError
 from nattools.lab.backend import Backend
-from nattools.lab.eventplayer import EventPlayer
+from nattools.lab.eventplayer import ChangeableLab, EventPlayer
 from nattools.lab.layout import Layout
 from nattools.lab.names import nat64_of
 from nattools.lab.nat.bindings import Forwards
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class SimLab:
+class SimLab(ChangeableLab):
     """A scenario brought up in memory: `nattools.lab.backend.Lab`.
 
     Making one takes microseconds once its scenario is known; several runs one after the other share its time
@@ -115,19 +115,7 @@ class SimLab:
         """Undo a cut. KeyError: no such node."""
         self.net.mend(node)
 
-    def plug(self, node: str) -> None:
-        """Put all its cables in; of a router, the one to the outside. KeyError: no such node."""
-        self._link(node, lambda router: True)
-
-    def unplug(self, node: str) -> None:
-        """Take them out. KeyError: no such node."""
-        self._link(node, lambda router: False)
-
-    def move(self, host: str, router: str) -> None:
-        """Leave a host no cable but the one to that router. KeyError: no such host."""
-        self._link(host, lambda name: name == router)
-
-    def _link(self, node: str, stays: Callable[[str], bool]) -> None:
+    def link(self, node: str, stays: Callable[[str], bool]) -> None:
         plan, host = self.net.node(node).plan, node in self.scenario.host
         behind = host_behind(self.scenario, node) if host else ()
         for number, wired in enumerate(plan.wired):
@@ -165,13 +153,6 @@ class SimLab:
         if isinstance(node, NatRouter):
             node.next_address()
 
-    async def restart_server(self, server: str, *, down_s: float = 0.0) -> None:
-        """A server ends, with all that it knows and all its connections, and begins anew. Only while `run`
-        runs. KeyError: it was not running."""
-        await self._servers.pop(server).close()
-        await asyncio.sleep(down_s)
-        await self._start_server(server)
-
     async def stop_router(self, router: str) -> None:
         """Switch off a router's port mapping service: it forgets all mappings. Only while `run` runs."""
         if self._mappers is not None:
@@ -205,6 +186,7 @@ class SimLab:
         if not self.loop.is_closed():
             self._cancel(asyncio.all_tasks(self.loop))
             self.loop.close()
+            self.net.close()
 
     def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks and let them clean up."""

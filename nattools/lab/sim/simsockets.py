@@ -77,6 +77,11 @@ class SimUdpSocket(SimSocket):
         self._six = ":" in local.host
         self._dont_fragment = dont_fragment
 
+    def close(self) -> None:
+        """Idempotent."""
+        super().close()
+        self.on_datagram = self.on_batch = self.on_icmp = None
+
     def send(self, data: bytes, to: Endpoint, *, ttl: int | None = None) -> SendFailure | None:
         """Send now; None when the datagram left. `ttl` is for this datagram alone."""
         host, port = to

@@ -223,6 +223,13 @@ class Stack:
 
     # --- closing
 
+    def close(self) -> None:
+        """Close what is open, without a word to others."""
+        for known in (self._udp, self._listeners, self._icmp):
+            for socket in list(known.values()):
+                socket.close()
+        self._streams.clear()
+
     def forget(self, socket: Any) -> None:
         """The socket is closed, or the connection over."""
         known, key = self._tables[type(socket)], socket.key

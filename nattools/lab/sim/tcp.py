@@ -90,7 +90,9 @@ class SimStream:
         wire = (routes.table.get(remote[0]) or routes.find(remote[0])).wire
         six = ":" in remote[0]
         self._mss = min((wire.mtu if wire else ETHERNET_MTU) - _HEADERS[six], _FIT_EVERYWHERE[six])
-        self._readers, self._writers = Waiters(), Waiters()
+        # made when first needed: many connections are never waited for
+        self._readers: Waiters | None = None
+        self._writers: Waiters | None = None
         self._closing = self._lasting = self._armed = self._ack_due = self._opened = False
         self._duplicates = self._recover = self._tries = 0
         self._trip, self._ttl = RtoEstimator(), ORDINARY_TTL
@@ -100,6 +102,8 @@ class SimStream:
 
     async def read(self, limit: int = 65536) -> bytes:
         while not self.received.ready and not self.received.ended and self._state == "connected":
+            if self._readers is None:
+                self._readers = Waiters()
             await self._readers.wait()
         data = bytes(self.received.ready[:limit])
         del self.received.ready[:limit]
@@ -112,6 +116,8 @@ class SimStream:
 
     async def drain(self) -> None:
         while len(self._send.data) > SHORT_QUEUE and self._state == "connected":
+            if self._writers is None:
+                self._writers = Waiters()
             await self._writers.wait()
 
     @property
@@ -234,7 +240,9 @@ class SimStream:
 
     def _in_connection(self, packet: Packet) -> None:
         received, flags = self.received, packet.flags
-        number = near(received.expected, packet.seq)
+        number = received.expected
+        if packet.seq != number & MASK:
+            number = near(number, packet.seq)
         if flags & RST:
             if received.expected <= number <= received.expected + WINDOW:
                 self._end()
@@ -250,7 +258,9 @@ class SimStream:
 
     def _acknowledged(self, packet: Packet) -> None:
         queue = self._send
-        number = near(queue.una, packet.ack)
+        number = queue.una
+        if packet.ack != number & MASK:
+            number = near(number, packet.ack)
         if queue.acknowledge(number):
             self._trip.acknowledged(number, self._stack.loop.now)
             self._tries = self._duplicates = 0
@@ -258,9 +268,9 @@ class SimStream:
                 self._emit_data(queue.first(self._mss))  # RFC 6582 3.2, a partial acknowledgment
             self._deadline = None
             self._push()
-            if len(queue.data) <= SHORT_QUEUE:
+            if self._writers is not None and len(queue.data) <= SHORT_QUEUE:
                 self._writers.wake()
-        elif number == queue.una and queue.in_flight and not packet.payload and not packet.flags & FIN:
+        elif number == queue.una != queue.highest and not packet.payload and not packet.flags & FIN:
             self._duplicates += 1
             if self._duplicates == DUPLICATES and queue.una >= self._recover:
                 self._recover = queue.highest
@@ -272,7 +282,8 @@ class SimStream:
             self.abort()  # nobody will ever read it: RFC 9293 3.6.1
             return
         if self.received.accept(number, payload, fin):
-            self._readers.wake()
+            if self._readers is not None:
+                self._readers.wake()
             # late enough for an answer to carry it: RFC 9293 3.8.6.3
             if not self._ack_due:
                 self._ack_due = True
@@ -282,12 +293,13 @@ class SimStream:
 
     def _push(self) -> None:
         """Send what the window lets."""
-        queue, before = self._send, self._send.highest
+        queue = self._send
+        before = queue.highest
         while (segment := queue.segment(self._mss, WINDOW)) is not None:
             if segment[0] >= before:
                 self._trip.sent(queue, self._stack.loop.now)
             self._emit_data(segment)
-        if queue.in_flight and self._deadline is None:
+        if self._deadline is None and queue.in_flight:
             self._arm(self._trip.rto_s)
 
     # --- the timer
@@ -365,8 +377,7 @@ class SimStream:
         # the side that closed first answers a late FIN for a while: RFC 9293 3.3.2
         self._state = "time-wait"
         self._stack.loop.post(self._stack.loop.now + TIME_WAIT_S, self._forget, None)
-        self._readers.wake()
-        self._writers.wake()
+        self._wake_all()
 
     def _fail(self, failure: TcpFailure) -> None:
         if self._state in ("syn-sent", "syn-received"):
@@ -377,8 +388,12 @@ class SimStream:
         self._state = "closed"
         self._deadline = None
         self._forget(None)
-        self._readers.wake()
-        self._writers.wake()
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for waiters in (self._readers, self._writers):
+            if waiters is not None:
+                waiters.wake()
 
     def _forget(self, _: None) -> None:
         self._stack.forget(self)

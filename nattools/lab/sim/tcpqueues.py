@@ -83,32 +83,35 @@ class ReceiveQueue:
         self.expected = expected
         self.ready = bytearray()
         self.ended = False
-        self._later: dict[int, bytes] = {}
+        self._later: dict[int, bytes] | None = None  # made when first needed: segments seldom overtake
         self._fin: int | None = None
 
     def accept(self, number: int, payload: bytes, fin: bool) -> bool:
         """Take a segment; True if the stream went on by it."""
-        before = self.expected, self.ended
+        before = self.expected
         if fin:
             self._fin = number + len(payload)
-        if number + len(payload) > self.expected:
+        if number + len(payload) > before:
             self._take(number, payload)
         if self._fin == self.expected and not self.ended:
             self.ended = True
             self.expected += 1
-        return (self.expected, self.ended) != before
+        return self.expected != before
 
     def _take(self, number: int, payload: bytes) -> None:
+        later = self._later
         if number > self.expected:
-            if len(payload) > len(self._later.get(number, b"")):
-                self._later[number] = payload
+            if later is None:
+                later = self._later = {}
+            if len(payload) > len(later.get(number, b"")):
+                later[number] = payload
             return
         self._append(number, payload)
-        while self._later:
-            earliest = min(self._later)
+        while later:
+            earliest = min(later)
             if earliest > self.expected:
                 return
-            self._append(earliest, self._later.pop(earliest))
+            self._append(earliest, later.pop(earliest))
 
     def _append(self, number: int, payload: bytes) -> None:
         fresh = payload[self.expected - number :]

@@ -26,6 +26,7 @@ SERVICES: Final = (
 )
 MOST_SOURCES: Final = 64
 MOST_SERVICES: Final = 400
+_MOST_UNRESOLVED: Final = 20
 _WANTED: Final = (mdns.PTR, mdns.SRV, mdns.A, mdns.AAAA)
 """A TXT record may be as long as a message, and says nothing that is asked here."""
 
@@ -51,7 +52,11 @@ class MdnsResponders:
             return
         known = self.records.setdefault(source.host, {})
         for record in message.records:
-            if record.kind in _WANTED and len(known) < MOST_SERVICES:
+            if record.kind not in _WANTED:
+                continue
+            if record.ttl_s == 0:  # it ends now (RFC 6762 10.1)
+                _forget(known, record)
+            elif len(known) < MOST_SERVICES:
                 known[record] = None
 
     def kinds(self) -> list[str]:
@@ -63,6 +68,27 @@ class MdnsResponders:
             if record.kind == mdns.PTR and record.name == mdns.ANY_SERVICE
         ]
         return list(dict.fromkeys(found))[:20]
+
+    def unresolved(self) -> list[mdns.DnsQuestion]:
+        """What leads from what was named to where it is, and was not said, or lost."""
+        wanted: dict[mdns.DnsQuestion, None] = {}
+        for records in self.records.values():
+            said = {(record.name, record.kind) for record in records}
+            for record in records:
+                if record.kind == mdns.PTR and _is_service(record.name):
+                    place = (record.value, mdns.SRV)
+                elif record.kind == mdns.SRV:
+                    place = (record.value.rpartition(":")[0], mdns.A)
+                else:
+                    continue
+                if place not in said:
+                    wanted[mdns.DnsQuestion(*place)] = None
+        return list(wanted)[:_MOST_UNRESOLVED]
+
+
+def _forget(known: dict[mdns.DnsRecord, None], ended: mdns.DnsRecord) -> None:
+    for record in [each for each in known if each._replace(ttl_s=0) == ended]:
+        del known[record]
 
 
 async def ask_mdns(context: LanContext, family: Family) -> None:
@@ -83,7 +109,8 @@ async def ask_mdns(context: LanContext, family: Family) -> None:
     try:
         for wait_s in _waits(context):
             names = dict.fromkeys((mdns.ANY_SERVICE, *SERVICES, *heard.kinds()))
-            questions = [mdns.DnsQuestion(name, mdns.PTR) for name in names if _is_name(name)]
+            wanted = [*(mdns.DnsQuestion(name, mdns.PTR) for name in names), *heard.unresolved()]
+            questions = [each for each in wanted if _is_name(each.name)]
             if socket.send(mdns.encode_query(questions), to, ttl=255) is None:
                 sent += 1
             await asyncio.sleep(wait_s)
@@ -117,15 +144,20 @@ def _is_name(name: str) -> bool:
     return name.endswith(".local")
 
 
+def _is_service(name: str) -> bool:
+    """A kind of service, `_http._tcp.local`; no pointer of another use, as from an address to a name, and no
+    subtype, of which the kind is announced too (RFC 6763 7.1)."""
+    labels = name.split(".")
+    return len(labels) == 3 and labels[1] in ("_tcp", "_udp") and labels[0].startswith("_")
+
+
 def services_of(heard: dict[str, dict[mdns.DnsRecord, None]]) -> list[ServiceSeen]:
     """What each of them offers: PTR leads to SRV, and that to addresses (RFC 6763 4)."""
     found: dict[ServiceSeen, None] = {}
     for source, records in heard.items():
         places = {each.name: each.value for each in records if each.kind == mdns.SRV}
         for each in records:
-            if each.kind != mdns.PTR:
-                continue
-            if each.name == mdns.ANY_SERVICE:
+            if each.kind != mdns.PTR or not _is_service(each.name):
                 continue
             host = places.get(each.value, "").rpartition(":")[0]
             addresses = [one.value for one in records if one.kind in (mdns.A, mdns.AAAA) and one.name == host]

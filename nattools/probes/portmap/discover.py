@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from nattools.model.endpoint import Endpoint
+from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import MappingProtocol
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdsearch import GatewaySearch, KnownDescriptions
-from nattools.probes.portmap.mapper import Mapper, Offer, new_offer
+from nattools.probes.portmap.mapper import Mapper, new_offer
 from nattools.probes.portmap.policy import preference
 from nattools.probes.portmap.udpmapper import (
     NatPmpMapper,
@@ -37,7 +38,7 @@ class Discovery:
     """What was found: all `offers`, those that came to nothing included, and the `mappers` that can be asked,
     in `policy`'s order."""
 
-    offers: list[Offer] = field(default_factory=list)
+    offers: list[MapOffer] = field(default_factory=list)
     mappers: list[Mapper] = field(default_factory=list)
     duration_s: float = 0.0
 
@@ -59,7 +60,7 @@ class _GatewayProbe:
         ]
         if gateway.family == 4:
             self.requests.append((NatPmpRequest(gateway), NatPmpMapper))
-        self.offers: list[Offer] = []
+        self.offers: list[MapOffer] = []
         self.mappers: list[Mapper] = []
         self.answered = asyncio.Event()
         self.searched = asyncio.Event()

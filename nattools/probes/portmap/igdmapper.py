@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from nattools.model.endpoint import parse_address
+from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import READ_BACK_WITHIN_S
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdattempt import IgdAttempt, ports_to_try
@@ -20,7 +21,6 @@ from nattools.probes.portmap.mapper import (
     Granted,
     Listing,
     MappingRequest,
-    Offer,
     Refused,
     RouterState,
     TableEntry,
@@ -45,7 +45,7 @@ class IgdMapper:
     def __init__(
         self,
         gateway: GatewayContext,
-        offer: Offer,
+        offer: MapOffer,
         service: igd.Service,
         uptime_s: int | None = None,
         others: tuple[igd.Service, ...] = (),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
+from nattools.model.mappingseen import MapOffer
 from nattools.net.base import IcmpError, UdpSocket
 from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap.gateway import GatewayContext
-from nattools.probes.portmap.mapper import Offer, new_offer
+from nattools.probes.portmap.mapper import new_offer
 from nattools.protocols import ssdp
 from nattools.protocols.routerurls import LanUrl
 
@@ -54,7 +55,7 @@ class GatewaySearch:
     def __init__(self, gateway: GatewayContext) -> None:
         self.gateway = gateway
         self.found: list[FoundGateway] = []
-        self.failed: list[Offer] = []
+        self.failed: list[MapOffer] = []
         self.sent = 0
         self.rtt_s: float | None = None
         self.problem = ""
@@ -153,7 +154,7 @@ class GatewaySearch:
             named, why = str(device.source), device.problem
             self.failed.append(new_offer(self.gateway, "upnp-igd", named, "malformed", detail=why))
 
-    def nothing(self) -> Offer:
+    def nothing(self) -> MapOffer:
         """Nobody answered."""
         asked = f"{ssdp.GROUPS[self.gateway.family][0]} port {ssdp.PORT}"
         return new_offer(self.gateway, "upnp-igd", asked, "timeout", sent=self.sent, detail=self.problem)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from nattools.errors import ProtocolError
+from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import Refusal
 from nattools.probes.portmap import httpclient
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdcall import call, is_broken
 from nattools.probes.portmap.igdmapper import IgdMapper
-from nattools.probes.portmap.mapper import Mapper, Offer, Refused, new_offer
+from nattools.probes.portmap.mapper import Mapper, Refused, new_offer
 from nattools.probes.portmap.pinholemapper import PinholeMapper
 from nattools.protocols import igd
 from nattools.protocols.igd import ErrorCode
@@ -32,7 +33,7 @@ class FoundGateway:
     """A gateway. `rank` 0: it is online with a public address, or lets pinholes be made; larger is worse: a
     private address, none, no answer that makes sense, as far as OFFLINE."""
 
-    offer: Offer
+    offer: MapOffer
     mapper: Mapper
     rank: int
     udn: str
@@ -47,12 +48,12 @@ class DescriptionSite:
     url: LanUrl
     quirks: tuple[str, ...] = ()
 
-    def nothing(self, outcome: httpclient.Outcome, detail: str) -> Offer:
+    def nothing(self, outcome: httpclient.Outcome, detail: str) -> MapOffer:
         """There is no gateway to be used, and why."""
         quirks = self.quirks
         return new_offer(self.gateway, "upnp-igd", str(self.url), outcome, quirks=quirks, detail=detail)
 
-    def offer(self, description: igd.Description, service: igd.Service, **known: Any) -> Offer:
+    def offer(self, description: igd.Description, service: igd.Service, **known: Any) -> MapOffer:
         """There is one."""
         legacy = " (DSL Forum)" if service.legacy else ""
         return new_offer(
@@ -68,8 +69,8 @@ class DescriptionSite:
         )
 
 
-async def examine(site: DescriptionSite) -> FoundGateway | Offer:
-    """Read the description there and ask for the status; an Offer that is not "answered" says why not."""
+async def examine(site: DescriptionSite) -> FoundGateway | MapOffer:
+    """Read the description there and ask for the status; an MapOffer that is not "answered" says why not."""
     response = await httpclient.get(site.gateway, site.url)
     if isinstance(response, httpclient.HttpFailure):
         return site.nothing(response.failure, response.detail)
@@ -84,7 +85,7 @@ async def examine(site: DescriptionSite) -> FoundGateway | Offer:
     return await _connections(site, description)
 
 
-async def _connections(site: DescriptionSite, description: igd.Description) -> FoundGateway | Offer:
+async def _connections(site: DescriptionSite, description: igd.Description) -> FoundGateway | MapOffer:
     """Which of its connections is up, with which address? The best one counts; some routers have many, of
     which the last one is up."""
     services = description.connections[:_MAX_CONNECTIONS]
@@ -181,7 +182,7 @@ def _rank(gateway: GatewayContext, connected: bool | None, external: str | None)
     return 0 if gateway.network.is_public(external) else 1
 
 
-async def _firewall(site: DescriptionSite, description: igd.Description) -> FoundGateway | Offer:
+async def _firewall(site: DescriptionSite, description: igd.Description) -> FoundGateway | MapOffer:
     service = description.firewall
     if service is None:
         return site.nothing("malformed", "it offers no IPv6 pinholes")

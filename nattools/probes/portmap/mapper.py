@@ -6,11 +6,11 @@ import copy
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
 from nattools.model.endpoint import Endpoint, Family, Transport
+from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import MAPPING_NAME, MappingProtocol, Refusal
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.protocols import pcp
@@ -186,49 +186,16 @@ def suggesting(wanted: MappingRequest, granted: Granted) -> MappingRequest:
     return msgspec.structs.replace(wanted, external_port=granted.external_port, exact=False)
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """One way in which a router offers mappings, or does not.
-
-    `outcome` is "answered" where the protocol is spoken and mappings may be asked for, whatever comes of it;
-    `refusal` then says what is in the way already. `external` is the address that the router claims, `server`
-    who was asked (an endpoint, or a description's URL), `version` what it speaks. `connected` is UPnP's
-    GetStatusInfo, None where nobody asked or answered. `other`: who answers is not the router that routes
-    lead to. `quirks` are what was odd, for people.
-    """
-
-    protocol: MappingProtocol
-    family: Family
-    interface: str | None
-    local: str
-    server: str
-    outcome: Literal["answered"] | FailureKind
-    version: str = ""
-    name: str = ""
-    external: str | None = None
-    connected: bool | None = None
-    epoch_s: int | None = None
-    rtt_s: float | None = None
-    sent: int = 1
-    refusal: Refusal | None = None
-    other: bool = False
-    quirks: tuple[str, ...] = ()
-    detail: str = ""
-
-    @property
-    def host(self) -> str | None:
-        """Who was asked by UPnP."""
-        return urlsplit(self.server).hostname
-
-
 def new_offer(
     gateway: GatewayContext,
     protocol: MappingProtocol,
     server: str,
     outcome: Literal["answered"] | FailureKind,
     **known: Any,
-) -> Offer:
+) -> MapOffer:
     """An offer of the router that `gateway` leads to; `known` are further fields."""
-    return Offer(
+    return MapOffer(
+        probe="map-discovery",
         protocol=protocol,
         family=gateway.family,
         interface=gateway.interface,
@@ -242,7 +209,7 @@ def new_offer(
 class Mapper(Protocol):
     """A router that makes mappings by one protocol. No method raises for a network failure."""
 
-    offer: Offer
+    offer: MapOffer
     gateway: GatewayContext
 
     async def make(

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from nattools.model.mappingseen import MapOffer
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdcall import call
 from nattools.probes.portmap.mapper import (
     Granted,
     Listing,
     MappingRequest,
-    Offer,
     Refused,
     RouterState,
     TableEntry,
@@ -26,7 +26,7 @@ class PinholeMapper:
     """`mapper.Mapper` by UPnP: IPv6 pinholes by WANIPv6FirewallControl. It must be asked over IPv6, or the
     router refuses (606)."""
 
-    def __init__(self, gateway: GatewayContext, offer: Offer, service: igd.Service) -> None:
+    def __init__(self, gateway: GatewayContext, offer: MapOffer, service: igd.Service) -> None:
         self.offer = offer
         self.service = service
         self.gateway = gateway

@@ -13,6 +13,7 @@ import msgspec
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Transport, family_of
+from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.net.exchange import Exchanges, attach
 from nattools.probes.portmap.gateway import GatewayContext
@@ -21,7 +22,6 @@ from nattools.probes.portmap.mapper import (
     Granted,
     Listing,
     MappingRequest,
-    Offer,
     Refused,
     RouterState,
     TableEntry,
@@ -108,7 +108,7 @@ class RouterRequest(ABC, Generic[R]):
             )
         return Refused(protocol=self.protocol, failure="timeout", detail=self.transaction.ignored)
 
-    async def offer(self) -> Offer:
+    async def offer(self) -> MapOffer:
         """Ask, and say whether the protocol is spoken."""
         answer = await self.ask()
         response = self.transaction.response
@@ -129,7 +129,7 @@ class RouterRequest(ABC, Generic[R]):
         return offer if response is None else self._detailed(offer, response)
 
     @abstractmethod
-    def _detailed(self, offer: Offer, response: R) -> Offer:
+    def _detailed(self, offer: MapOffer, response: R) -> MapOffer:
         """The offer with what else the response says."""
 
     def _refused(self, result: int, detail: str = "") -> Refused:
@@ -158,7 +158,7 @@ class UdpMapper(ABC, Generic[R]):
     not_exact: ClassVar[Refusal | None] = None
     """What it counts as if the router assigns another port than the only one wanted."""
 
-    def __init__(self, gateway: GatewayContext, offer: Offer, clock: EpochClock) -> None:
+    def __init__(self, gateway: GatewayContext, offer: MapOffer, clock: EpochClock) -> None:
         self.offer = offer
         self.gateway = gateway
         self._clock = clock
@@ -263,7 +263,7 @@ class NatPmpRequest(RouterRequest[natpmp.NatPmpResponse]):
         asked = request or natpmp.AddressRequest()
         super().__init__(gateway, natpmp.NatPmpTransaction(asked, server, patience_s=patience_s))
 
-    def _detailed(self, offer: Offer, response: natpmp.NatPmpResponse) -> Offer:
+    def _detailed(self, offer: MapOffer, response: natpmp.NatPmpResponse) -> MapOffer:
         external, quirks = None, offer.quirks
         if response.result == natpmp.SUCCESS:
             external = self.gateway.outside(response.external_address)
@@ -279,7 +279,7 @@ def _claims(address: str | None) -> str:
 class NatPmpMapper(UdpMapper[natpmp.NatPmpResponse]):
     """`mapper.Mapper` by NAT-PMP."""
 
-    def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
+    def __init__(self, gateway: GatewayContext, offer: MapOffer) -> None:
         super().__init__(gateway, offer, EpochClock())
         self._external = offer.external
 
@@ -333,7 +333,7 @@ class PcpRequest(RouterRequest[pcp.ResponseMessage]):
                 gateway, pcp.PcpTransaction(request, server, initial_s=pause_s, patience_s=PATIENCE_S)
             )
 
-    def _detailed(self, offer: Offer, response: pcp.ResponseMessage) -> Offer:
+    def _detailed(self, offer: MapOffer, response: pcp.ResponseMessage) -> MapOffer:
         """Who does not know ANNOUNCE may make mappings all the same, and so may who has none to end."""
         mute = response.opcode == pcp.MAP or response.result == ResultCode.UNSUPP_OPCODE
         refusal = None if mute else offer.refusal
@@ -345,7 +345,7 @@ class PcpMapper(UdpMapper[pcp.ResponseMessage]):
 
     not_exact = pcp_refusal(ResultCode.CANNOT_PROVIDE_EXTERNAL)
 
-    def __init__(self, gateway: GatewayContext, offer: Offer) -> None:
+    def __init__(self, gateway: GatewayContext, offer: MapOffer) -> None:
         super().__init__(gateway, offer, EpochClock(drift=1 / 16, both_ways=True))
 
     async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:

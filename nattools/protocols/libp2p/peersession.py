@@ -10,7 +10,7 @@ from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.multistream import Negotiation
 from nattools.protocols.libp2p.noisechannel import NOISE, NoiseChannel
 from nattools.protocols.libp2p.peerid import PeerId
-from nattools.protocols.libp2p.yamux import YAMUX, YamuxEvent, YamuxLimits, YamuxSession
+from nattools.protocols.libp2p.yamux import YAMUX, YamuxEvent, YamuxSession
 
 PeerStage = Literal["security", "handshake", "multiplexer", "ready"]
 """What is being agreed on, in this order."""
@@ -28,10 +28,9 @@ class PeerSession:
         *,
         initiates: bool,
         expected: PeerId | None = None,
-        limits: YamuxLimits | None = None,
     ) -> None:
         self.stage: PeerStage = "security"
-        self.streams = YamuxSession(initiates=initiates, limits=limits)
+        self.streams = YamuxSession(initiates=initiates)
         self._key = key
         self._initiates = initiates
         self._expected = expected

@@ -10,7 +10,6 @@ A conversation that lasts moves from the code's room into another, whose number 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -71,16 +70,14 @@ class MailboxClient:
     then it has confirmed this side, too, or has given up; so both know where to look.
     """
 
-    def __init__(
-        self, secret: bytes, nameplate: int | None = None, *, entropy: Callable[[int], bytes] = random_bytes
-    ) -> None:
+    def __init__(self, secret: bytes, nameplate: int | None = None) -> None:
         self.nameplate = nameplate
         self.failure: MailboxFailure | None = None
         self.confirmed = False
         self.over = False
         self.away = False
         self._secret = secret
-        self._member = entropy(m.MEMBER_SIZE)
+        self._member = random_bytes(m.MEMBER_SIZE)
         self._joined = False
         self._present = False
         self._kept: int | None = None

@@ -25,19 +25,10 @@ _ECHO_REQUEST: Final = 8
 _TIME_EXCEEDED: Final = 11
 
 
-def original_beacon(source: str) -> bytes:
-    """The listener's echo request, as a whole IPv4 packet."""
-    return ip.build(_beacon(source, 64))
-
-
 def original_error(source: str, listener: str) -> bytes:
     """The caller's Time Exceeded, as a whole IPv4 packet."""
-    error = Packet("icmp", source, 0, listener, 0, about=_beacon(listener, 1))
+    beacon = Packet("icmp", listener, IDENTIFIER, TARGET, IDENTIFIER, ttl=1)
+    beacon.icmp_type, beacon.icmp_rest = _ECHO_REQUEST, SEQUENCE
+    error = Packet("icmp", source, 0, listener, 0, about=beacon)
     error.icmp_type = _TIME_EXCEEDED
     return ip.build(error)
-
-
-def _beacon(source: str, ttl: int) -> Packet:
-    packet = Packet("icmp", source, IDENTIFIER, TARGET, IDENTIFIER, ttl=ttl)
-    packet.icmp_type, packet.icmp_rest = _ECHO_REQUEST, SEQUENCE
-    return packet

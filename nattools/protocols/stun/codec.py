@@ -3,6 +3,7 @@ MESSAGE-INTEGRITY (RFC 8489 14.5 to 14.7)."""
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from binascii import crc32
 from struct import Struct, error
@@ -145,8 +146,8 @@ def decode(data: bytes) -> Message:
     """Read one message, the whole of a datagram or a frame of `Framer`.
 
     ProtocolError: not STUN, cut short or too long, an attribute that overruns the message. Without the
-    magic cookie only RFC 3489's methods are read; old servers send unaligned values there, which is let
-    pass.
+    magic cookie only RFC 3489's methods are read. Values that are not padded, as some servers send them, are
+    let pass there and in answers.
     """
     size = len(data)
     if size < 24:
@@ -178,9 +179,23 @@ def _decode_unusual(data: bytes) -> Message:
         raise ProtocolError("the first two bits are not zero")
     if length + 20 != len(data):
         raise ProtocolError(f"a STUN message of {len(data)} bytes claims {length + 20}")
-    if cookie == c.MAGIC_COOKIE:
+    if cookie != c.MAGIC_COOKIE:
+        return _decode_legacy(data, number)
+    kind = KINDS[number & 0x110]
+    if kind in ("request", "indication"):
         raise ProtocolError(f"the length {length} is not a multiple of 4")
-    return _decode_legacy(data, number)
+    return Message(method_of(number), kind, data[8:20], _read_unaligned(data), data)
+
+
+def _read_unaligned(data: bytes) -> tuple[Attribute, ...]:
+    """The attributes of an answer whose server pads all but the last value, or none: there are such, with
+    names of any length in SOFTWARE."""
+    missing = -len(data) % 4
+    with contextlib.suppress(ProtocolError):
+        found = _read_attributes(data + bytes(missing), 3)
+        if -len(found[-1][1]) % 4 >= missing:  # else it is the value itself that is not all there
+            return found
+    return _read_attributes(data, 0)
 
 
 def _decode_legacy(data: bytes, number: int) -> Message:

@@ -12,7 +12,6 @@ HEADER_SIZE: Final = 20
 
 # Methods (RFC 8489 18.2; RFC 3489 had Shared Secret; RFC 8656 17; RFC 6062 6.1).
 BINDING: Final = 0x001
-SHARED_SECRET: Final = 0x002
 ALLOCATE: Final = 0x003
 REFRESH: Final = 0x004
 SEND: Final = 0x006

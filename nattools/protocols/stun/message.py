@@ -149,9 +149,15 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def mapped(self) -> Endpoint | None:
-        """XOR-MAPPED-ADDRESS (or its number in old drafts), else MAPPED-ADDRESS."""
+        """XOR-MAPPED-ADDRESS (or its number in old drafts), else MAPPED-ADDRESS.
+
+        Without the magic cookie MAPPED-ADDRESS counts (RFC 8489 11): with what a server masked the other,
+        nobody knows.
+        """
+        if self.legacy and (plain := self._address(c.MAPPED_ADDRESS)) is not None:
+            return plain
         for found, value in self.attributes:
-            if found == 0x0020:
+            if found == 0x0020 and not self.legacy:
                 return unpack_xor_address(value, self.transaction_id)
         old = self.get(c.OLD_XOR_MAPPED_ADDRESS)
         return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -63,7 +62,6 @@ class Transaction:
         reliable: bool = False,
         check_source: bool = False,
         authentication: Authentication | None = None,
-        new_id: Callable[[], bytes] = new_transaction_id,
     ) -> None:
         """`request` is a whole one; `authentication` adds what belongs to it. ProtocolError: it is none."""
         self._request = decode(request)
@@ -80,7 +78,6 @@ class Transaction:
         self._reliable = reliable
         self._check_source = check_source
         self._authentication = authentication
-        self._new_id = new_id
         self._challenged: set[int] = set()
         self._forged = False
         self._data = request if authentication is None else self._sign(authentication)
@@ -186,7 +183,7 @@ class Transaction:
             self.problem = refusal
             return
         self._challenged.add(code)
-        self._request = msgspec.structs.replace(self._request, transaction_id=self._new_id())
+        self._request = msgspec.structs.replace(self._request, transaction_id=new_transaction_id())
         self._data = self._sign(authentication)
         self._tries, self._due = 0, True
         self.state = _NEXT["challenge"]

@@ -40,10 +40,10 @@ class Grant(ABC):
     rests_s: ClassVar[float] = 0.0
     """So long after its end it is still known."""
 
-    def __init__(self, now: float, *, kept: bool = False) -> None:
+    def __init__(self, now: float) -> None:
         self.state: GrantState = "wanted"
         self.asked = False
-        self.kept = kept
+        self.kept = False
         self.used_at = now
         self.refusal: TurnRefusal | None = None
         self._ends = self._due = now
@@ -106,8 +106,8 @@ class Permission(Grant):
     kind = "permission"
     lifetime_s = PERMISSION_LIFETIME_S
 
-    def __init__(self, host: str, now: float, *, kept: bool = False) -> None:
-        super().__init__(now, kept=kept)
+    def __init__(self, host: str, now: float) -> None:
+        super().__init__(now)
         self.host = host
         self.waiting: list[tuple[bytes, Endpoint]] = []
 

@@ -21,8 +21,6 @@ LAST_OLD_CHANNEL: Final = 0x7FFF
 """RFC 5766 11 had more channels than RFC 8656 12, and clients from then choose among all of them."""
 CHANNEL_REUSE_S: Final = 300
 """So long after a channel has lapsed its number and its peer are not to be bound otherwise (RFC 8656 12)."""
-NONCE_LIFETIME_S: Final = 3600
-"""What a server should let a nonce live at most (RFC 8656 5)."""
 RESERVATION_LIFETIME_S: Final = 30
 """For how long the second port of a pair is held (RFC 8656 7.2)."""
 CONNECT_TIMEOUT_S: Final = 30

@@ -32,8 +32,8 @@ def pairs_of(mix: list[tuple[str, int]], reports: int) -> Pairs | None:
             if made.path == "direct":
                 key = _way(made)
                 weights[key] += weight
-                odds[key] += weight * made.odds
-                direct += weight * made.odds
+                odds[key] += weight * (made.odds or 0.0)
+                direct += weight * (made.odds or 0.0)
             elif made.path == "relay":
                 relay += weight
             else:

@@ -9,7 +9,6 @@ import msgspec
 from nattools.model.confidence import wilson
 from nattools.model.report import TechniqueId
 
-FLEET_SCHEMA = "nattools.fleet/1"
 Grouping = Literal["kind", "provider", "country"]
 
 

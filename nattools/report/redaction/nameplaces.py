@@ -12,6 +12,8 @@ _OWN_FOLDERS = re.compile(
     r"\W*?(?:/(?:home|users|media|mnt|volumes|run|root|tmp|var|opt|srv)/|~|[a-z]:[\\/]|\\\\)", re.IGNORECASE
 )
 """How a path begins in which people's folders stand; not those of the system's own files."""
+_LONGEST = 1000
+"""So far back a text is looked at, that a stranger's may be as long as it likes."""
 _OF_URLS = frozenset({"transport", "udp", "tcp", "localhost"})
 _FIGURE_BEFORE = re.compile(
     r"(?:\b(?:ports?|udp|tcp|quic|rfc|mtu|ttl|errno|below|above)[ (/:]*(?:\d{1,5}(?:,|-| to| and| or) ?)*"
@@ -41,8 +43,9 @@ def is_name_here(text: str, start: int, end: int) -> bool:
 
 
 def _chunk(text: str, start: int) -> int:
-    """Where what stands together with it begins."""
-    return max(text.rfind(space, 0, start) for space in " \t\n") + 1
+    """Where what stands together with it begins, if that is not too far back."""
+    least = max(start - _LONGEST, 0)
+    return max(least, *(text.rfind(space, least, start) + 1 for space in " \t\n"))
 
 
 def is_figure_here(text: str, start: int, end: int) -> bool:

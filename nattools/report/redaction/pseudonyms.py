@@ -14,7 +14,7 @@ from collections.abc import Callable, Container
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from nattools.chance import chance
-from nattools.net.addresses import FAR_AWAY, kind_of
+from nattools.net.addresses import FAR_AWAY, is_squatted, kind_of
 from nattools.protocols.nat64 import WELL_KNOWN, Nat64Prefix
 
 _KEPT_KINDS = ("loopback", "unspecified", "documentation")
@@ -29,6 +29,8 @@ _STANDARD = ("10.88.", "10.0.2.", "172.20.10.", "192.168.42.", "192.168.43.", "1
 them, and they stay."""
 _PUBLIC4, _PUBLIC6 = 11, 0x2A10
 """11.0.0.0/8 and 2a10::/16, as in the lab: software takes them for public."""
+_SQUATTED = 25
+"""25.0.0.0/8: somebody's, and used by carriers inside."""
 _RESERVED6 = 0x5F00
 """5f00::/16: of no use, as all of "reserved"."""
 _LOCAL_USE = "64:ff9b:1:"
@@ -106,7 +108,10 @@ class Pseudonyms:
     def _ipv4(self, address: IPv4Address, *, public: bool) -> str:
         first, second, third, last = address.packed
         text = str(address)
-        if public:
+        if is_squatted(text):
+            number = self._pick("squatted", f"{first}.{second}.{third}", 2**16, form=_third(_SQUATTED))
+            head = f"{_SQUATTED}.{number >> 8}.{number & 255}"
+        elif public:
             number = self._pick("net", f"{first}.{second}.{third}", 2**16, form=_third(_PUBLIC4))
             head = f"{_PUBLIC4}.{number >> 8}.{number & 255}"
         elif text.startswith(_STANDARD):

@@ -105,6 +105,8 @@ def _behaviour(nat: Nat) -> list[str]:
         return ["a NAT; how it gives ports is not known", _FILTERINGS[nat.filtering], _lifetime(nat)]
     how = " (from a block)" if nat.port_block else _ALLOCATIONS[nat.port_allocation]
     words = f"another port for each peer{how}"
+    if nat.shows_addresses:
+        words = "one port, at another address for each peer"
     if nat.filtering == "address-and-port-dependent":
         return [f"{words}, open to it alone", _lifetime(nat)]
     return [words, _FILTERINGS[nat.filtering], _lifetime(nat)]

@@ -203,7 +203,7 @@ def plan_section(
     measured = "to connect directly, if both networks are as measured."
     whole = "" if odds is None else f"{_capital(terms.chance(odds))} {measured}"
     whys = [f"- {_capital(terms.STRATEGIES[each.strategy])}: {safe(each.why)}" for each in shown if each.why]
-    proses = tuple(Prose(each) for each in (whole, *whys) if each)
+    proses = tuple(Prose(each) for each in dict.fromkeys((whole, *whys)) if each)
     return [Section("Plan", (table,)), *([Section("", proses)] if proses else [])]
 
 
@@ -229,7 +229,10 @@ def _step(step: PlannedStep) -> tuple[Cell, ...]:
 def _odds(step: PlannedStep) -> str:
     if step.strategy == "relay":
         return ""
-    return "in reserve" if step.odds is None else terms.chance(step.odds)
+    if step.odds is None:
+        beside = any(each.code == "step-one-router" for each in step.reason)
+        return "not known" if beside else "in reserve"
+    return terms.chance(step.odds)
 
 
 def _capital(text: str) -> str:

@@ -43,20 +43,18 @@ async def run_hook(
     punch: Punch,
     report_json: bytes,
     *,
-    limit_s: float | None = None,
     reads: bool = True,
     writes: bool = True,
-    waits: bool = True,
 ) -> int | None:
     """Run the command, with the report in a file that is there while it runs, for this user alone.
 
-    Its exit code, or None if it took longer than `limit_s`; see `net.usercommand.run_command`."""
+    Its exit code; see `net.shell.run_command`."""
     descriptor, path = tempfile.mkstemp(prefix="nattools-", suffix=".json")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(report_json)
         return await run_command(
-            command, environment_of(punch, path), limit_s=limit_s, reads=reads, writes=writes, waits=waits
+            command, environment_of(punch, path), limit_s=None, reads=reads, writes=writes
         )
     finally:
         with contextlib.suppress(OSError):

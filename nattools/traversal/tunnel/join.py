@@ -120,19 +120,16 @@ _MOST_KEPT: Final = 262_144
 
 class Flow:
     """`deliver` is given what comes; `send` takes what is to go. `run` ends when nothing has gone either way
-    for `idle_s`, or the stream is over; it returns why it failed, or None.
+    for `IDLE_S`, or the stream is over; it returns why it failed, or None.
 
     Datagrams go beside the stream, as the connection's own, as soon as the other side is known to have heard
     of the stream and if they fit; else within it, where they are framed (RFC 4571) and cannot be lost.
     """
 
-    def __init__(
-        self, tunnel: Tunnel, stream: TunnelStream, deliver: Callable[[bytes], object], idle_s: float = IDLE_S
-    ) -> None:
+    def __init__(self, tunnel: Tunnel, stream: TunnelStream, deliver: Callable[[bytes], object]) -> None:
         self.stream = stream
         self._tunnel = tunnel
         self._deliver = deliver
-        self._idle_s = idle_s
         self._loop = asyncio.get_running_loop()
         self._used_at = self._loop.time()
         self._heard = False
@@ -154,7 +151,7 @@ class Flow:
     async def run(self) -> str | None:
         """See the class."""
         deframer = DatagramDeframer()
-        while (left_s := self._used_at + self._idle_s - self._loop.time()) > 0:
+        while (left_s := self._used_at + IDLE_S - self._loop.time()) > 0:
             async with TimeLimit(left_s) as limit:
                 data = await self.stream.read()
             if limit.expired():

@@ -255,21 +255,21 @@ ECHOES: Final = 10
 WAIT_S: Final = 2.0
 
 
-async def echoes(tunnel: Tunnel, count: int = ECHOES, *, wait_s: float = WAIT_S) -> Echoes:
-    """One after the other; each is waited for `wait_s` at most, and so is a link if there is none."""
+async def echoes(tunnel: Tunnel, count: int = ECHOES) -> Echoes:
+    """One after the other; each is waited for `WAIT_S` at most, and so is a link if there is none."""
     sent, rtts_ms = 0, []
     while sent < count and tunnel.ended is None:
         sent += 1
-        rtt_s = await _one(tunnel, wait_s)
+        rtt_s = await _one(tunnel)
         if rtt_s is not None:
             rtts_ms.append(rtt_s * 1000)
     return Echoes(sent=sent, received=len(rtts_ms), rtt_ms=_three(rtts_ms))
 
 
-async def _one(tunnel: Tunnel, wait_s: float) -> float | None:
-    async with TimeLimit(wait_s) as limit:
+async def _one(tunnel: Tunnel) -> float | None:
+    async with TimeLimit(WAIT_S) as limit:
         await tunnel.present.wait()
-    return None if limit.expired() else await tunnel.echo(wait_s)
+    return None if limit.expired() else await tunnel.echo(WAIT_S)
 
 
 def _three(values_ms: list[float]) -> tuple[float, float, float] | None:

@@ -181,7 +181,8 @@ TOPICS = (
         "port-per-peer",
         "A different external port for each peer (symmetric NAT)",
         (
-            "port-per-peer", "port-kept", "port-counted", "port-from-block", "port-random",
+            "port-per-peer", "address-per-peer", "address-chosen", "port-kept", "port-counted",
+            "port-from-block", "port-random",
             "port-unpredictable", "prediction-may-miss", "next-port-missed*", "mapping-varies",
             "port-moved", "see-birthday", "own-moves", "both-move", "ts-hard", "ts-varies-after-all",
         ),

@@ -19,7 +19,7 @@ from nattools.wording.explanations import (
 )
 from nattools.wording.explanations.aboutways import WAYS
 from nattools.wording.explanations.topic import Topic
-from nattools.wording.sentences import TABLES
+from nattools.wording.sentences import tables
 from nattools.wording.terms import TECHNIQUES
 
 TOPICS: tuple[Topic, ...] = (
@@ -72,13 +72,13 @@ def topic_of(code: str) -> Topic:
     for topic in TOPICS:
         if any(fnmatchcase(code, pattern) for pattern in topic.codes):
             return topic
-    table = next((name for name, sentences in TABLES.items() if code in sentences), "")
+    table = next((name for name, sentences in tables().items() if code in sentences), "")
     return _by_name()[_OF_TABLES.get(table, OTHERS)]
 
 
 @cache
 def _sentences() -> dict[str, str]:
-    return {code: template for table in TABLES.values() for code, template in table.items()}
+    return {code: template for table in tables().values() for code, template in table.items()}
 
 
 @cache

@@ -18,10 +18,11 @@ RUN = (
 NAT = {
     "nattools.engine": """analyse serverlookup measurement measureoptions plan registry run""",
     "nattools.engine.analysis": """diagnosisadvice allocation areas connectivity direct_ipv6 directupgrade
-        endings evidence externals filtering findings mapping obstacles overlayremedies peer_kinds
-        portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings relay_verdicts
-        requirements servers tailscaleadvice tailscalepaths techniques translation inbounddrops""",
-    "nattools.net": """addresses base eventloop exchange mappedaddress resolve translated""",
+        endings evidence externals filtering findings mapping obstacles overlayremedies pathloss
+        peer_kinds portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings
+        relay_verdicts requirements servers tailscaleadvice tailscalepaths techniques translation
+        inbounddrops""",
+    "nattools.net": """addresses base eventloop exchange mappedaddress resolve translated wrappednetwork""",
     "nattools.probes": """dialbacks estimate filtering hairpin layers mapping nat64prefix ownaddress probe
         question reach roundtrip target tcpquestion""",
     "nattools.protocols": """dialback errortrial icmp ip nat64 packet provenrequest""",
@@ -57,3 +58,37 @@ def test_nat_imports_what_it_runs() -> None:
     assert "nattools.probes.mapping" in judged
     assert judged - allowed == set()
     assert found & LIBRARIES == set()
+
+
+LIGHT = {"asyncio", "msgspec", "nattools.engine", "nattools.lab", "nattools.model", "nattools.net"}
+
+
+def test_help_imports_no_more_than_the_command_line() -> None:
+    found = imported("--help")
+    assert "nattools.cli.help" in found
+    assert found & (LIGHT | LIBRARIES) == set()
+
+
+def test_the_list_of_scenarios_imports_nothing_that_runs_them() -> None:
+    found = imported("lab", "list")
+    assert "nattools.lab.scenario" in found
+    assert not {
+        name for name in found if name.startswith(("nattools.lab.sim", "nattools.server", "nattools.probes"))
+    }
+    assert found & {"nattools.lab.routers.fakerouter", "urllib.request", "xml.etree.ElementTree"} == set()
+
+
+def test_an_explanation_imports_neither_engine_nor_lab() -> None:
+    found = imported("explain", "server-silent")
+    assert "nattools.wording.explanations" in found
+    assert not {
+        name
+        for name in found
+        if name.startswith(("nattools.engine.analysis", "nattools.lab", "nattools.net"))
+    }
+
+
+def test_sentences_are_read_in_when_a_report_needs_them() -> None:
+    found = imported("map", "probe", "--lab", "mapping-pcp", "--json")
+    assert "nattools.wording.verdicts" in found
+    assert found & {f"nattools.wording.{area}" for area in ("differences", "ipv6", "watching")} == set()

@@ -59,6 +59,13 @@ def test_the_ablest_server_is_asked_first_and_equals_keep_the_users_order() -> N
     assert ranked([PLAIN, ONE_ADDRESS, second, COTURN, OWN]) == [OWN, COTURN, ONE_ADDRESS, PLAIN, second]
 
 
+def test_among_equals_those_that_seem_overloaded_or_far_come_last() -> None:
+    far, lossy = msgspec.structs.replace(OWN, rtt_s=0.2), msgspec.structs.replace(OWN, lost=1)
+    near = msgspec.structs.replace(OWN, rtt_s=0.13)
+    assert ranked([far, lossy, near, OWN, PLAIN]) == [near, OWN, far, lossy, PLAIN]
+    assert ranked([PLAIN, far]) == [far, PLAIN]
+
+
 @pytest.mark.parametrize(
     ("target", "expected"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nattools.net.addresses import is_public, is_shared, kind_of
+from nattools.net.addresses import is_public, is_shared, is_squatted, kind_of
 
 PUBLIC = [
     "8.8.8.8",
@@ -81,3 +81,16 @@ KINDS = [
 def test_kinds(address: str, kind: str | None) -> None:
     assert kind_of(address) == kind
     assert is_shared(address) == (kind == "shared")
+
+
+@pytest.mark.parametrize(
+    ("address", "squatted"),
+    [("25.60.0.1", True), ("215.0.0.9", True), ("11.1.0.2", False), ("10.0.0.1", False), ("8.8.8.8", False)],
+)
+def test_what_somebody_else_holds_and_nobody_routes(address: str, squatted: bool) -> None:
+    assert is_squatted(address) is squatted
+
+
+@pytest.mark.parametrize("text", ["", "25", "25.", "25.0.0.0.1", "2500::1", "25::1", "x.0.0.1"])
+def test_what_is_no_ipv4_address_is_not_squatted(text: str) -> None:
+    assert is_squatted(text) is False

@@ -11,10 +11,11 @@ from simulated import pass_time, run
 from nattools.lab.scenario import HostSpec, Scenario
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
-from nattools.net.base import TcpFailure
+from nattools.net.base import Network, TcpFailure
 from nattools.net.libp2p.directupgrades import DirectUpgrades
 from nattools.net.libp2p.peerconnection import Libp2pConnection, StreamMessages
 from nattools.net.libp2p.peerhost import PeerHost
+from nattools.net.wrappednetwork import WrappedNetwork
 from nattools.protocols.libp2p import dcutr
 from nattools.protocols.libp2p.dcutr import HolePunchMessage
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at
@@ -26,20 +27,17 @@ SCENARIO = Scenario(
 )
 
 
-class NotingNetwork:
+class NotingNetwork(WrappedNetwork):
     """A network that keeps how connections were asked for."""
 
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
+    def __init__(self, inner: Network) -> None:
+        super().__init__(inner)
         self.asked: list[dict[str, Any]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
     async def connect_tcp(self, remote: Endpoint, **options: Any) -> Any:
         """As the network does."""
         self.asked.append({"remote": remote, **options})
-        return await self._inner.connect_tcp(remote, **options)
+        return await self.inner.connect_tcp(remote, **options)
 
 
 Meeting = Callable[[DirectUpgrades, NotingNetwork, Libp2pConnection], Awaitable[None]]

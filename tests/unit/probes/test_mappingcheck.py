@@ -60,7 +60,7 @@ def test_what_came_to_the_interface_was_stopped_here() -> None:
     report = measured(HostSpec(behind="home", firewall="drop"), NatSpec(mapper=MAPPER))
     assert stopped(report) == {"udp": "host", "tcp": "host"}
     verdict = next(each for each in report.techniques if each.id == "pcp")
-    assert "whose own firewall stops it" in verdict.summary
+    assert "whose own firewall drops them" in verdict.summary
     assert report.advice is not None
     assert [each.code for each in report.advice.actions] == ["allow-in-own-firewall"]
 

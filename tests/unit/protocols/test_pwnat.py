@@ -192,9 +192,8 @@ def without_identification(packet: bytes) -> list[bytes]:
 
 
 def test_the_originals_packets() -> None:
-    beacon, error = original.original_beacon("10.0.1.2"), original.original_error("11.101.0.2", "11.1.0.2")
-    assert (len(beacon), len(error)) == (28, 56)
-    assert without_identification(beacon) == without_identification(ECHO_REQUEST)
+    error = original.original_error("11.101.0.2", "11.1.0.2")
+    assert len(error) == 56
     assert without_identification(error) == without_identification(TIME_EXCEEDED)
 
 

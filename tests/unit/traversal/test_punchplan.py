@@ -60,7 +60,8 @@ def test_low_ports_make_the_impossible_possible_and_the_rest_cheaper() -> None:
     assert "our program" in sentence(hard.privilege)
     assert plan(end(RANDOM, low_ports=True), end(SEQUENTIAL)).path == "direct"
     cheap = plan(end(RANDOM, low_ports=True), end(HOME)).steps
-    assert [step.schedules[0].sources for step in cheap if step.schedules] == [(512, 1023), None]
+    low = (512, 1023)
+    assert [step.schedules[0].sources for step in cheap if step.schedules] == [low, None, low]
 
 
 def test_two_random_sides_need_it_on_both() -> None:
@@ -123,6 +124,8 @@ ENDS = st.builds(
     MeasuredEnd,
     nat=st.builds(NatByTransport, udp4=st.one_of(st.none(), NATS), tcp4=st.one_of(st.none(), NATS)),
     low_ports=st.booleans(),
+    low_ports_help=st.booleans(),
+    outside=st.sampled_from([frozenset(), frozenset({"11.1.0.2"}), frozenset({"11.1.0.2", "2a10::7"})]),
 )
 
 
@@ -130,7 +133,7 @@ ENDS = st.builds(
 @given(ENDS, ENDS)
 def test_any_two_reports_give_a_bounded_plan(first: MeasuredEnd, second: MeasuredEnd) -> None:
     made = plan(first, second)
-    assert 0.0 <= made.odds <= 1.0
+    assert made.odds is None or 0.0 <= made.odds <= 1.0
     assert made.steps or made.unknown
     for step in made.steps:
         assert is_known(step.reason)
@@ -140,3 +143,80 @@ def test_any_two_reports_give_a_bounded_plan(first: MeasuredEnd, second: Measure
             assert schedule.packets <= 4096
             assert schedule.seconds < 30
             assert schedule.ttl is None or 1 <= schedule.ttl <= 33
+
+
+def beside(udp4: Nat, *outside: str) -> MeasuredEnd:
+    return MeasuredEnd(nat=NatByTransport(udp4=udp4), outside=frozenset(outside))
+
+
+@pytest.mark.parametrize(
+    ("hairpinning", "path", "odds"),
+    [(None, "direct", None), (False, "unknown", 0.0), (True, "direct", 1.0)],
+)
+def test_behind_one_router_it_depends_on_hairpinning(
+    hairpinning: bool | None, path: str, odds: float | None
+) -> None:
+    ends = [beside(nat(hairpinning=hairpinning), "11.1.0.2", "11.1.0.3") for _ in range(2)]
+    made = plan(*ends)
+    assert (made.path, made.odds) == (path, odds)
+    apart = plan(ends[0], beside(nat(hairpinning=hairpinning), "11.2.0.2"))
+    assert (apart.path, apart.odds) == ("direct", 1.0)
+
+
+def test_ipv6_addresses_of_one_network_are_behind_one_router() -> None:
+    def over_ipv6(host: str) -> MeasuredEnd:
+        firewall = nat("none", present=False, distance_hops=None)
+        return MeasuredEnd(nat=NatByTransport(udp6=firewall), outside=frozenset({host}))
+
+    assert plan(over_ipv6("2a10:1:0:1::2"), over_ipv6("2a10:1:0:1::3")).odds is None
+    assert plan(over_ipv6("2a10:1:0:1::2"), over_ipv6("2a10:1:0:2::2")).odds == 1.0
+
+
+def test_no_way_leads_over_udp_where_it_gets_out_to_services_alone() -> None:
+    office = nat(open_ports=(3478,), blocked_ports=(3479,))
+    for ends in ((end(office), end(HOME)), (end(HOME), end(office))):
+        made = plan(*(MeasuredEnd(nat=NatByTransport(udp4=each.nat.udp4, tcp4=nat())) for each in ends))
+        assert {step.transport for step in made.steps} == {"tcp"}
+    neither = plan(
+        end(office, tcp4=nat(APDM, allocation="random")), end(HOME, tcp4=nat(APDM, allocation="random"))
+    )
+    assert (neither.path, neither.steps[0].reason.code) == ("relay", "relay-udp-ports")
+
+
+def test_low_ports_that_do_not_stay_low_are_advised_to_nobody() -> None:
+    stuck = MeasuredEnd(nat=NatByTransport(udp4=RANDOM), low_ports_help=False)
+    assert plan(stuck, end(SEQUENTIAL)).privilege is None
+    assert plan(stuck, end(RANDOM)).privilege is None
+    assert plan(end(RANDOM), end(SEQUENTIAL)).privilege is not None
+
+
+@pytest.mark.parametrize(
+    ("allocation", "peer", "odds"),
+    [
+        ("preserving", HOME, 0.9),
+        ("sequential", HOME, 0.45),
+        ("sequential", nat(filtering="endpoint-independent"), 0.9),
+        ("preserving", nat(ADM, pooling="per-destination", external=("11.2.0.2", "11.2.0.3")), 0.7087),
+        ("sequential", nat(ADM, allocation="sequential"), 0.45),
+    ],
+)
+def test_a_side_that_shows_each_peer_another_address_has_honest_odds(
+    allocation: str, peer: Nat, odds: float
+) -> None:
+    """ICE checks all addresses; what is predicted besides is looked for at one."""
+    uplinks = nat(ADM, allocation=allocation, pooling="per-destination", external=("11.1.0.2", "11.1.0.3"))
+    assert plan(end(uplinks), end(peer)).steps[0].odds == odds
+    assert plan(end(peer), end(uplinks)).steps[0].odds == odds
+
+
+def test_the_last_of_birthday_probes_expire_nowhere() -> None:
+    """Some NATs forget a port at an ICMP error; without openers that expire there would be none."""
+    block = nat(APDM, allocation="random", port_block=True, port_range=(40000, 40511))
+    first, last = plan(end(block), end(HOME)).direct_steps
+    assert (first.odds, last.odds, last.reason.code) == (1.0, None, "step-without-ttl")
+    assert first.schedules is not None
+    assert last.schedules is not None
+    assert first.schedules[0].ttl == 2
+    assert {each.ttl for each in last.schedules} == {None}
+    hidden = plan(end(nat(APDM, allocation="random", distance_hops=None)), end(HOME)).direct_steps
+    assert [step.reason.code for step in hidden] == ["step-birthday"]

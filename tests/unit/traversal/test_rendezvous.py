@@ -96,7 +96,7 @@ def test_a_wrong_code_is_named_on_both_sides() -> None:
             for each in (await alice.confirmed(), await bob.confirmed()):
                 assert each is not None
                 assert each.reason == "wrong-code"
-                assert "take a new one" in sentence(each.statement)
+                assert "make a new one" in sentence(each.statement)
             assert not alice.send(b"x")
             assert await alice.receive() == alice.failure
         await running.close()

@@ -9,10 +9,10 @@ import pytest
 from nattools.model.report import TECHNIQUE_IDS, TechniqueId
 from nattools.wording.explanations import TOPICS, all_codes, explain, near_codes, topic_of
 from nattools.wording.explanations.lookup import OTHERS
-from nattools.wording.sentences import TABLES
+from nattools.wording.sentences import tables
 from nattools.wording.terms import TECHNIQUES
 
-CODES = [code for table in TABLES.values() for code in table]
+CODES = [code for table in tables().values() for code in table]
 
 
 def test_every_code_is_explained() -> None:

@@ -68,7 +68,13 @@ WHOLE_BLOCK = {"pool": (20480, 20991), "wanted": 32, "sockets": 32, "planned": 5
         ([trial("silent", entered=0)], RANDOM, "fails", 0.9, "24 ports that were open to it, and nothing"),
         ([trial("silent", entered=0, open=1)], RANDOM, "works", 0.6, "seems to keep only a few"),
         ([trial("silent", entered=0)], RANDOM | {"loss": 0.9}, "works", 0.6, "bad luck are up to"),
-        ([trial("silent", open=0)], RANDOM, "works", 0.8, "none of our ports was known to be open"),
+        (
+            [trial("silent", open=0)],
+            RANDOM,
+            "works",
+            0.8,
+            "none of this machine's ports was known to be open",
+        ),
         (
             [trial("silent", entered=24, **WHOLE_BLOCK)],
             BLOCK,

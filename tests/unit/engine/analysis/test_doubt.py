@@ -347,7 +347,7 @@ def test_a_server_that_alone_sees_another_address_is_neither_believed_nor_accuse
     assert (found.mapping, found.pooling) == ("unknown", "unknown")
     assert found.external == ("11.1.0.2",)
     warnings = " ".join(diagnosed(world).warnings)
-    assert "several ways lead out" in warnings
+    assert "several uplinks" in warnings
     assert "not believed" not in warnings
 
 

@@ -138,6 +138,49 @@ def test_what_a_reflector_passes_on_is_on_another_network() -> None:
     ]
 
 
+TV = ServiceSeen(
+    source="10.0.1.7", service="_airplay._tcp", instance="tv", host="tv.local", addresses=("10.0.1.7",)
+)
+
+
+def services(*seen: ServiceSeen) -> MdnsTrial:
+    return replace(ASKED, responders=tuple(dict.fromkeys(each.source for each in seen)), services=seen)
+
+
+def test_a_reflector_that_repeats_what_is_said_here_is_named_and_is_no_television() -> None:
+    again = replace(TV, source="10.0.1.4")
+    found = lan(ROUTER, services(TV, again))
+    rows = {each.address: (each.name, each.services, each.elsewhere) for each in found.neighbours}
+    assert rows["10.0.1.7"] == ("tv.local", ("_airplay._tcp",), False)
+    assert rows["10.0.1.4"] == ("", (), False)
+    told = {each.code: each.values for each in found.reason}
+    assert told["lan-repeated"] == {"by": "10.0.1.4", "address": "10.0.1.7"}
+    assert "lan-reflect-elsewhere" in [each.code for each in found.actions]
+
+
+def test_a_sleep_proxy_answers_for_a_machine_that_does_not() -> None:
+    found = lan(ROUTER, services(replace(TV, source="10.0.1.4")))
+    rows = {each.address: (each.services, each.elsewhere) for each in found.neighbours}
+    assert rows["10.0.1.7"] == (("_airplay._tcp",), False)
+    assert "lan-repeated" not in [each.code for each in found.reason]
+
+
+def test_a_machine_with_a_container_bridge_is_no_reflector() -> None:
+    found = lan(ROUTER, services(replace(TV, addresses=("172.17.0.1", "10.0.1.7"))))
+    assert [each.address for each in found.neighbours] == ["10.0.1.1", "10.0.1.7"]
+    assert not any(each.elsewhere for each in found.neighbours)
+
+
+def test_what_a_reflector_says_by_halves_is_nobodys() -> None:
+    far = replace(TV, source="10.0.1.4", addresses=("10.0.2.7",))
+    half = ServiceSeen(source="10.0.1.4", service="_ipp._tcp", instance="printer")
+    found = lan(ROUTER, services(far, half))
+    rows = {each.address: each.services for each in found.neighbours}
+    assert (rows["10.0.1.4"], rows["10.0.2.7"]) == ((), ("_airplay._tcp",))
+    alone = lan(ROUTER, services(half))
+    assert {each.address: each.services for each in alone.neighbours}["10.0.1.4"] == ("_ipp._tcp",)
+
+
 def test_yggdrasil_needs_ipv6_or_is_heard() -> None:
     assert lan(YggdrasilHeard(sources=("fe80::9",), listened_s=2.5)).yggdrasil.ready is True
     four = replace(LINK, addresses=("10.0.1.2",))

@@ -103,8 +103,8 @@ def test_over_udp(
     [
         ([trial("tcp", "punched")], {}, "works", "both connecting at once"),
         ([trial("tcp", "punched")], COUNTING, "works", "can be predicted"),
-        ([trial("tcp", "silent")] * 20, {}, "fails", "20 times while we did"),
-        ([trial("tcp", "refused")] * 20, {}, "fails", "20 times while we did"),
+        ([trial("tcp", "silent")] * 20, {}, "fails", "20 times while this machine did"),
+        ([trial("tcp", "refused")] * 20, {}, "fails", "20 times while this machine did"),
         ([trial("tcp", "silent")] * 3, {}, "unknown", "bad luck"),
         ([trial("tcp", "silent")] * 20, {"loss": 0.2}, "unknown", "bad luck"),
         ([trial("tcp", "silent", sure=False)] * 20, {}, "unknown", "bad luck"),

@@ -78,7 +78,7 @@ def test_direct_without_any_proof_is_unknown_or_fails() -> None:
         (
             {"mapping": APDM, "allocation": "random"},
             "works",
-            "random port for each peer: only",
+            "random port for each peer: it works only",
         ),
         ({"mapping": APDM, "allocation": "sequential", "step": 2}, "works", "steps of 2"),
         ({"mapping": APDM, "allocation": "block"}, "works", "block of 512"),

@@ -10,8 +10,8 @@ from routerkinds import MINE, OddHome, behind, made
 
 from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
-from nattools.lab.routers import RouterBehaviour
 from nattools.lab.routers.igddevice import PORT
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 
 TWO = ("WANIPConnection:2", "WANIPConnection:1")
 NATPMP_5000 = MapOptions(ports=(5000,), transports=("udp",), protocol="nat-pmp")

@@ -10,7 +10,8 @@ from routerkinds import UDP_5000, made
 
 from nattools.engine.portmap import commands
 from nattools.lab.nat.bindings import Forwards
-from nattools.lab.routers import RouterBehaviour, start_router
+from nattools.lab.routers.fakerouter import start_router
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.lab.scenario import NatSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint

@@ -9,7 +9,8 @@ from routerkinds import UDP_5000, OddHome, behind, made
 
 from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
-from nattools.lab.routers import FakeRouter, RouterBehaviour, start_router
+from nattools.lab.routers.fakerouter import FakeRouter, start_router
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Gap
 from nattools.model.report import Report
@@ -46,7 +47,7 @@ class TestNamesOfTheRoutersOwn:
 
     def test_keeping_it_does_not_go_from_port_to_port(self, names: str) -> None:
         async def main(home: OddHome) -> None:
-            _, changes = await home.keep(20_000)
+            _, changes = await home.keep(9000)
             assert [each.happening for each in changes] == ["made"]
             assert home.ports == []
 
@@ -93,7 +94,7 @@ class TestAnotherPortThanTheOneAskedFor:
     @pytest.mark.parametrize("one_per_inside", [True, False])
     def test_it_is_kept_without_leaving_others_behind(self, reserved: str, one_per_inside: bool) -> None:
         async def main(home: OddHome) -> None:
-            _, changes = await home.keep(30_000)
+            _, changes = await home.keep(12_000)
             assert len(changes) <= 3
             assert all(each.verified for each in changes)
             assert home.ports == []

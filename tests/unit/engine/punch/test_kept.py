@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 from punching import MATRIX_KINDS, pair
+from simulated import restart_server
 
 from nattools.cli.punchoptions import PunchRequest
 from nattools.cli.punchsession import PunchSession
@@ -177,7 +178,7 @@ def test_a_server_that_is_away_for_two_hours_while_the_path_breaks(kinds: tuple[
     async def trouble(lab: SimLab, tunnel: Tunnel) -> None:
         await asyncio.sleep(60.0)
         async with asyncio.TaskGroup() as group:
-            group.create_task(lab.restart_server("stun", down_s=2 * HOUR_S))
+            group.create_task(restart_server(lab, "stun", down_s=2 * HOUR_S))
             lab.restart("a")
             lab.restart("b")
         await asyncio.sleep(90.0)
@@ -210,7 +211,7 @@ def test_a_server_that_cannot_be_reached_closes_the_room_meanwhile() -> None:
 
 def test_a_mailbox_that_is_away_while_all_is_well_does_not_matter() -> None:
     async def trouble(lab: SimLab, tunnel: Tunnel) -> None:
-        await lab.restart_server("stun", down_s=HOUR_S)
+        await restart_server(lab, "stun", down_s=HOUR_S)
         await asyncio.sleep(60.0)
         lab.restart("a")
         lab.restart("b")
@@ -261,7 +262,7 @@ def test_somebody_takes_all_short_numbers_as_soon_as_the_server_has_restarted() 
         for router in ("a", "b"):
             lab.cut(router)
             lab.restart(router)
-        await lab.restart_server("stun")
+        await restart_server(lab, "stun")
         async with asyncio.TaskGroup() as group:
             for number in range(1, 10):
                 group.create_task(squat(lab, number))

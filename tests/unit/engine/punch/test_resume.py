@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from piped import Side, Trouble, pipe_through
+from simulated import restart_server
 
 from nattools.errors import CannotRun
 from nattools.lab.sim.simlab import SimLab
@@ -53,7 +54,7 @@ def in_turn(*troubles: Trouble, pause_s: float = 0.5) -> Trouble:
 
 
 async def mailbox_restart(lab: SimLab) -> None:
-    await lab.restart_server("stun", down_s=1.0)
+    await restart_server(lab, "stun", down_s=1.0)
 
 
 def whole(sides: tuple[Side, Side], *, within_s: float = MINUTE_S) -> None:
@@ -138,7 +139,7 @@ def test_tcp_anew_whoever_leads(seed: int) -> None:
 
 
 async def mailbox_away_for_long(lab: SimLab) -> None:
-    await lab.restart_server("stun", down_s=100.0)
+    await restart_server(lab, "stun", down_s=100.0)
 
 
 def test_the_mailbox_is_away_for_long_when_the_path_is_lost() -> None:

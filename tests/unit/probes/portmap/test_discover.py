@@ -6,10 +6,11 @@ import msgspec
 import pytest
 from portmapped import ALICE, OUTSIDE, ROUTER, ROUTER6, Home, at_home
 
-from nattools.lab.routers import RouterBehaviour, start_router
+from nattools.lab.routers.fakerouter import start_router
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.lab.scenario import NatSpec
+from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import MappingProtocol
-from nattools.probes.portmap import Offer
 from nattools.probes.portmap.discover import Discovery
 from nattools.protocols import ssdp
 
@@ -25,7 +26,7 @@ def find(
     return at_home(main, nat=nat)
 
 
-def offer(found: Discovery, protocol: MappingProtocol) -> Offer:
+def offer(found: Discovery, protocol: MappingProtocol) -> MapOffer:
     (only,) = (each for each in found.offers if each.protocol == protocol)
     return only
 

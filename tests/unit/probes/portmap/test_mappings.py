@@ -9,8 +9,7 @@ import pytest
 from portmapped import ALICE, ALICE6, OUTSIDE, Home, at_home, granted, refused, wanted
 from simulated import pass_time
 
-from nattools.lab.routers import RouterBehaviour
-from nattools.lab.routers.routerbehaviour import Rows
+from nattools.lab.routers.routerbehaviour import RouterBehaviour, Rows
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import (

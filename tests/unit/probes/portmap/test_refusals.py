@@ -6,7 +6,7 @@ import pytest
 from portmapped import Home, at_home, granted, refused, wanted
 from simulated import pass_time
 
-from nattools.lab.routers import RouterBehaviour
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, Mapper, Refused
 

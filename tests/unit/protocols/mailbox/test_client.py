@@ -469,7 +469,7 @@ def test_a_code_that_is_over_is_still_over() -> None:
     alice.receive(m.encode(m.Closed("expired")), 3600)
     assert alice.over
     assert alice.failure is not None
-    assert "take a new one" in sentence(alice.failure.statement)
+    assert "make a new one" in sentence(alice.failure.statement)
 
 
 def test_a_room_that_the_other_has_left_for_good_is_named() -> None:

@@ -51,7 +51,9 @@ def test_the_rfcs_type_of_binding(kind: stun.Kind) -> None:
         (raw(bytes(8), length=4), "claims 24"),
         (raw(b"", number=0x8001), "first two bits"),
         (raw(bytes(4), number=0x4001), "first two bits"),
-        (raw(b"\x80\x22\0\1x"), "not a multiple of 4"),
+        (raw(b"\x80\x22\0\1x", number=0x0001), "not a multiple of 4"),
+        (raw(b"\x80\x22\0\1x", number=0x0011), "not a multiple of 4"),
+        (raw(b"\x80\x22\0\4x"), "overruns"),
         (raw(b"\x80\x22\0\5xxxx"), "overruns"),
         (raw(b"\x80\x22\xff\xffxxxx"), "overruns"),
         (raw(b"\x80\x22\0\4xxxx\x80\x22\0\1"), "overruns"),
@@ -208,8 +210,28 @@ def test_malformed_values(number: int, value: bytes, name: str) -> None:
         getattr(message, name)
 
 
+@pytest.mark.parametrize("last", [b"", b"\x80\x22\0\5hello", b"\x80\x22\0\5hello\x80\x22\0\1x"])
+def test_answers_may_have_values_that_are_not_padded(last: bytes) -> None:
+    mapped = Endpoint("192.0.2.1", 7)
+    identity = bytes(range(12))
+    body = b"\0\x20\0\x08" + stun.pack_xor_address(mapped, identity) + last
+    answer = stun.decode(raw(body, cookie=b"\x21\x12\xa4\x42"))
+    assert answer.mapped == mapped
+    assert answer.software == ("hello" if last else None)
+    assert not stun.verify_integrity(answer, b"key")
+    assert not stun.verify_fingerprint(answer)
+
+
 class TestRfc3489:
     """Messages without the magic cookie."""
+
+    def test_what_a_server_masked_with_something_is_not_read(self) -> None:
+        mapped, other = Endpoint("192.0.2.1", 7), Endpoint("192.0.2.9", 9)
+        masked = b"\0\x20\0\x08" + stun.pack_address(other)
+        plain = b"\0\1\0\x08" + stun.pack_address(mapped)
+        for body, seen in ((masked, None), (masked + plain, mapped)):
+            answer = stun.decode(b"\1\1" + len(body).to_bytes(2, "big") + LEGACY_ID + body)
+            assert answer.mapped == seen
 
     def test_round_trip(self) -> None:
         mapped = Endpoint("192.0.2.1", 40000)
