@@ -142,6 +142,10 @@ def _truth(drawing: Drawing, layers: list[Layer]) -> None:
         "double_nat": {len(nats) > 1},
         "hairpinning": {nats[0]["hairpinning"]},
     }
+    if any(layer.get("ttl") == "kept" for layer in nats[:-1]):
+        truth["double_nat"].add(
+            False
+        )  # a second NAT that is no hop, and lets openers pass, is seen by nobody
     if len(nats) > 1 and nats[0]["address"] == CARRIERS[0]:
         truth["cgnat"] = {True}
     elif len(nats) == 1 and not str(nats[0]["address"]).startswith("100.64."):

@@ -34,6 +34,7 @@ PROGRAMS = {
     "zerotier": "ZeroTier",
     "webrtc": "WebRTC",
     "kubo": "kubo",
+    "libp2p": "libp2p",
 }
 
 Controls = Annotated[

@@ -54,6 +54,7 @@ class MeasurementRun(msgspec.Struct):
     emit: Emit
     recorder: Recorder
     translation_known: bool = False
+    spread: tuple[str, ...] = ()
     addresses: dict[Family, list[ServerAddress]] = msgspec.field(default_factory=dict)
     rtt_hints: dict[tuple[str, Family], RttHint] = msgspec.field(default_factory=dict)
     reached: list[Target] = msgspec.field(default_factory=list)
@@ -296,7 +297,11 @@ def _has_answered(run: MeasurementRun, endpoint: Endpoint) -> bool:
 
 
 def describe_host(
-    network: Network, options: MeasureOptions, families: tuple[Family, ...], reached: list[Target]
+    network: Network,
+    options: MeasureOptions,
+    families: tuple[Family, ...],
+    reached: list[Target],
+    spread: tuple[str, ...] = (),
 ) -> Host:
     """This machine, and the interface that the measurement went through."""
     towards = reached[0].endpoint.host if reached else FAR_AWAY[families[0] if families else 6]
@@ -313,6 +318,7 @@ def describe_host(
         measured_interface=options.interface or (route[0] if route else None),
         ways=tuple(way for way in ways if way is not None),
         runs_in=network.runs_in(),
+        spread=spread,
         ipv6=network.ipv6_setup(),
     )
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nattools.engine import plan
 from nattools.engine.analyse import analyse
 from nattools.engine.analysis.endings import ending
@@ -27,6 +29,7 @@ from nattools.engine.measurement import (
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.plan import PlannedProbe
 from nattools.engine.serverlookup import routed_families
+from nattools.engine.spreadroutes import spread_over
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
 from nattools.model.observation import FORBIDDEN_HERE, Binding
@@ -68,7 +71,7 @@ class CompletedRun:
     def report(self, *, ended: bool = False) -> Report:
         """What the observations mean, with those that came later. `ended`: nothing outside answered."""
         run, options = self.run, self.run.options
-        host = describe_host(run.network, options, self.families or options.families, run.reached)
+        host = describe_host(run.network, options, self.families or options.families, run.reached, run.spread)
         servers = describe_servers(run) if self.tells_servers else ()
         seen = tuple(run.recorder.observations)
         measurement = Measurement(
@@ -114,9 +117,15 @@ async def measure(
 
 
 def new_run(network: Network, options: MeasureOptions, emit: Emit) -> MeasurementRun:
-    """A measurement that is about to begin."""
+    """A measurement that is about to begin. Where this machine spreads what it sends over several interfaces,
+    it goes through one of them."""
     translated = network if isinstance(network, TranslatedNetwork) else TranslatedNetwork(network)
-    return MeasurementRun(translated, options, emit, Recorder(asyncio.get_running_loop().time()))
+    spread = spread_over(network) if options.interface is None and 4 in options.families else ()
+    if spread:
+        options = msgspec.structs.replace(options, interface=spread[0])
+    run = MeasurementRun(translated, options, emit, Recorder(asyncio.get_running_loop().time()))
+    run.spread = spread
+    return run
 
 
 async def observe(run: MeasurementRun, journal: Journal | None = None) -> CompletedRun:

@@ -99,7 +99,9 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The machine that measured: `measured_interface` is the one that the kernel chose for the servers,
     `ways` the route of each family that was measured (reports of earlier versions have none). `runs_in`: what
-    the system says that it runs in, which may have a NAT or a firewall of its own. `ipv6` None: not asked."""
+    the system says that it runs in, which may have a NAT or a firewall of its own. `spread`: the interfaces
+    over which it spreads what it sends over IPv4, each destination by one of them; it was measured through
+    one. `ipv6` None: not asked."""
 
     os: str
     python: str = ""
@@ -108,6 +110,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     measured_interface: str | None = None
     ways: tuple[Way, ...] = ()
     runs_in: Environment | None = None
+    spread: tuple[str, ...] = ()
     ipv6: Ipv6Setup | None = None
 
     def kind(self, interface: str | None) -> InterfaceKind:

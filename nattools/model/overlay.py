@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-OverlayProgram = Literal["tailscale", "netbird", "zerotier", "webrtc", "kubo"]
+OverlayProgram = Literal["tailscale", "netbird", "zerotier", "webrtc", "kubo", "libp2p"]
 OverlayPath = Literal["direct", "relay", "peer-relay", "none", "trying", "failed", "unknown"]
 
 
@@ -19,7 +19,7 @@ class OverlayPeer(msgspec.Struct, frozen=True, kw_only=True):
     peer can be met. `endpoints`: where the peer says that it can be reached. `routes`: networks behind it
     that it passes packets on to. `reachable`: what the program itself says of an address, where that is what
     it lists. `handshake`: were keys agreed on with it; None: not told. `relayed_alone`: only relayed
-    addresses are offered to it.
+    addresses are offered to it. `announced`: an address that a node gives to others as its own.
     """
 
     name: str
@@ -36,6 +36,7 @@ class OverlayPeer(msgspec.Struct, frozen=True, kw_only=True):
     reachable: bool | None = None
     handshake: bool | None = None
     relayed_alone: bool = False
+    announced: bool = False
 
 
 class OverlayStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -172,6 +172,10 @@ SENTENCES = {
         "The router that makes port mappings is not on the path: this machine's traffic leaves by "
         "{interface}."
     ),
+    "default-routes-spread": (
+        "This machine spreads what it sends over {interfaces:list}, each destination by one of them; "
+        "{measured:or one of them} alone was measured. Choose another with --interface."
+    ),
     "several-default-routes": (
         "There are several default routes ({interfaces:list}); {measured:or one of them} was measured. Choose"
         " another with --interface."

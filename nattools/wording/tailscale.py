@@ -245,6 +245,29 @@ SENTENCES = {
         "peer that tried was one of them. Strangers may not get in."
     ),
     "address-unreachable": "Nobody who tried it got in; the filtering here is {filtering}.",
+    # addresses that a node announces
+    "announced-name": "A name: who looks it up is led to what it stands for.",
+    "announced-here": "It serves programs on this machine alone.",
+    "announced-inside": "It serves peers on this network alone.",
+    "announced-unchecked": "Whether it is this network's was not seen: no server answered over that family.",
+    "announced-own": "It is under this address that others see you.",
+    "try-announced": "nattools libp2p tries whether they can connect.",
+    "announced-elsewhere": (
+        "It is none of those under which others see you ({outside:list}): who calls it finds nobody, or "
+        "somebody else."
+    ),
+    "announce-no-more": (
+        "Take it out of the node's settings, or write today's address there (kubo: Addresses.Announce, "
+        "AppendAnnounce; js-libp2p: addresses.announce, appendAnnounce)."
+    ),
+    "announces-nothing-outside": (
+        "The node announces no address outside this network and none through a relay: only peers here find "
+        "it."
+    ),
+    "announce-outside": (
+        "Forward its ports over TCP and UDP, and announce them (kubo: Addresses.AppendAnnounce; js-libp2p: "
+        "addresses.appendAnnounce), or reserve a place at a relay."
+    ),
     # several tailnets
     "clash-addresses": "Both have machines with the same address: {address}, {count} in all.",
     "clash-range": (

@@ -67,8 +67,10 @@ def measurement_notices(measurement: Measurement) -> list[Statement]:
             found.append(statement("vpn-passed-by", interface=tunnels[4], other=by_family[6]))
     for family in (4, 6):
         routed = tuple(dict.fromkeys(each.interface for each in host.gateways if each.family == family))
-        if len(routed) > 1:
-            measured = by_family.get(family) or by_family.get(None)
+        measured = by_family.get(family) or by_family.get(None)
+        if host.spread and family == 4:
+            found.append(statement("default-routes-spread", interfaces=host.spread, measured=measured))
+        elif len(routed) > 1:
             found.append(statement("several-default-routes", interfaces=routed, measured=measured))
     return list(unique(found))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
+from nattools.engine.analysis.announcements import announced_address
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.overlayremedies import helps_with
 from nattools.engine.analysis.overlaystates import is_down
@@ -32,6 +33,8 @@ def explained(
     findings: Findings, ways: Mapping[str, TailscaleWay], own: OverlayStatus, peer: OverlayPeer
 ) -> TailnetPeer:
     """One peer, with what its way is and why it is that one."""
+    if peer.announced:
+        return announced_address(findings, peer)
     if own.program == "kubo":
         return _address(findings, peer)
     reason, remedy = _why(findings, ways, own, peer)

@@ -8,7 +8,12 @@ from typing import Final
 from nattools.model.overlay import OverlayProgram
 from nattools.model.statement import Reason, statement
 
-_PORTS: Final[Mapping[OverlayProgram, int]] = {"netbird": 51820, "zerotier": 9993, "kubo": 4001}
+_PORTS: Final[Mapping[OverlayProgram, int]] = {
+    "netbird": 51820,
+    "zerotier": 9993,
+    "kubo": 4001,
+    "libp2p": 4001,
+}
 """Where they listen unless told otherwise."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nattools.engine.analysis import netchecks
+from nattools.engine.analysis.announcements import announces
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.overlaypeers import explained
 from nattools.engine.analysis.overlaystates import is_down, own_state
@@ -83,8 +84,8 @@ def _tailnet(findings: Findings, ways: dict[str, TailscaleWay], asked: TailnetAs
     rows = netchecks.region_rows(findings, asked.number, asked.regions)
     relay = _home_relay(findings, asked, 0 if check is None else check.PreferredDERP)
     control_said = _control(control)
-    state_said = ((), ()) if status is None else own_state(status)
-    reason, remedy = [*state_said[0], *control_said[0]], [*state_said[1], *control_said[1]]
+    said = [control_said] if status is None else [own_state(status), announces(status), control_said]
+    reason, remedy = [each for one, _ in said for each in one], [each for _, one in said for each in one]
     if asked.problem:
         reason.append(statement("ts-map-missing", map=asked.map, detail=asked.problem))
         remedy.append(statement("ts-name-map"))

@@ -53,7 +53,7 @@ def kubo_text(text: str) -> OverlayStatus:
 
 def _status(state: str, found: dict[bool | None, Iterable[str]]) -> OverlayStatus:
     """An entry for each address, with its own name."""
-    peers = [_address(text, reachable) for reachable, texts in found.items() for text in texts]
+    peers = [address_of_node(text, reachable) for reachable, texts in found.items() for text in texts]
     return OverlayStatus(
         program="kubo",
         state=state.lower(),
@@ -62,7 +62,8 @@ def _status(state: str, found: dict[bool | None, Iterable[str]]) -> OverlayStatu
     )
 
 
-def _address(text: str, reachable: bool | None) -> OverlayPeer:
+def address_of_node(text: str, reachable: bool | None) -> OverlayPeer:
+    """An entry for an address of a node's, as libp2p writes it."""
     at = _ADDRESS.match(text)
     endpoint = ""
     if at is not None:

@@ -11,6 +11,7 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.overlay import OverlayStatus
+from nattools.protocols.overlays.announcedaddresses import announced_addresses, is_announcement
 from nattools.protocols.overlays.kuboaddresses import is_kubo, is_kubo_text, kubo_addresses, kubo_text
 from nattools.protocols.overlays.netbirdstatus import is_netbird, netbird_status
 from nattools.protocols.overlays.tailscalestatus import is_tailscale, tailscale_status
@@ -25,10 +26,11 @@ _PROGRAMS: Final[tuple[tuple[Callable[[Any], bool], Callable[[Any], OverlayStatu
     (is_zerotier, zerotier_peers),
     (is_webrtc, webrtc_stats),
     (is_kubo, kubo_addresses),
+    (is_announcement, announced_addresses),
 )
 _KNOWN: Final = (
     "tailscale status --json, netbird status --json, zerotier-cli peers -j, a dump of "
-    "chrome://webrtc-internals, ipfs swarm addrs autonat"
+    "chrome://webrtc-internals, ipfs swarm addrs autonat, ipfs id"
 )
 _GZIP: Final = b"\x1f\x8b"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")

@@ -24,6 +24,8 @@ WAYS: dict[TailscaleWay, Mood] = {"direct": "good", "relay": "bad", "unknown": "
 PEER_MOODS: dict[PeerState, Mood] = {"direct": "good", "relayed": "bad", "failed": "bad"}
 PEER_WAYS: dict[bool | None, PeerState] = {True: "direct", False: "relayed", None: "unknown"}
 
+OF_LIBP2P = ("kubo", "libp2p")
+"""Programs that list addresses of their own, and no peers."""
 ADDRESS_WAYS: dict[bool | None, tuple[str, Mood]] = {
     True: ("reached", "good"),
     False: ("not reached", "bad"),
@@ -50,6 +52,8 @@ def headline(report: Report) -> str:
         return f"Tailscale does not work here. {verdict.summary}"
     if of_others(report):
         peers = [peer for each in found.tailnets for peer in each.peers]
+        if peers and all(peer.direct is None for peer in peers):
+            return found.why
         direct = sum(peer.direct is True for peer in peers)
         return f"{direct} of {len(peers)} are reached directly now. {found.why}"
     return found.why
@@ -199,8 +203,9 @@ def peers(report: Report, view: View) -> list[Section]:
             continue
         rows = tuple(_peers(shown[:most], each.program))
         direct = sum(peer.direct is True for peer in each.peers)
-        note = f"{direct} of {len(each.peers)} direct"
-        what = "address" if each.program == "kubo" else "peer"
+        known = each.program not in OF_LIBP2P or any(peer.direct is not None for peer in each.peers)
+        note = f"{direct} of {len(each.peers)} direct" if known else ""
+        what = "address" if each.program in OF_LIBP2P else "peer"
         blocks = (Table((what, "now", "why"), rows, (0, 0, 1)),) if rows else (Prose(_none_shown(each)),)
         more = (Prose(f"and {len(shown) - most} more: -v shows 200."),) if len(shown) > most else ()
         made.append(Section(f"Peers in {safe(each.name, 40)}", (*own, *blocks, *more), note))
@@ -215,7 +220,7 @@ def _peers(peers: Iterable[TailnetPeer], program: str) -> Iterator[tuple[Cell, .
     """What to do stands once."""
     told = set[str]()
     for peer in peers:
-        words, mood = ADDRESS_WAYS[peer.direct] if program == "kubo" else _now(peer)
+        words, mood = ADDRESS_WAYS[peer.direct] if program in OF_LIBP2P else _now(peer)
         advice = "" if peer.advice in told else peer.advice
         told.add(peer.advice)
         yield Cell(safe(peer.name, 40)), Cell(words, mood), Cell(safe(f"{peer.why} {advice}".strip()))

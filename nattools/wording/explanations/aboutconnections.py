@@ -94,7 +94,7 @@ TOPICS = (
             "ping-peer", "peer-way-unknown", "peer-by-peer-relay", "peer-relayed*", "own-network-unknown",
             "peer-moves", "only-blocked-left", "one-of-these-left", "peer-client-down",
             "peer-without-handshake", "look-at-handshake", "peer-direct-within", "peer-trying",
-            "peer-unreached", "client-*", "webrtc-*",
+            "peer-unreached", "client-*", "webrtc-*", "announce*", "try-announced",
         ),
         "What was found about the network, in the words of that program (Tailscale and its like): which "
         "peers it reaches directly, and why others go through a relay.",

@@ -45,7 +45,8 @@ TOPICS = (
         "vpn",
         "A VPN or another way out was measured",
         (
-            "ask-vpn", "vpn-*", "several-default-routes", "router-off-path", "default-route-of",
+            "ask-vpn", "vpn-*", "several-default-routes", "default-routes-spread",
+            "router-off-path", "default-route-of",
             "one-exit-node", "clash-exit-nodes",
         ),
         "What is said about the network is about the path that packets took: a VPN's other end, or one of "

@@ -227,6 +227,23 @@ def test_an_address_by_a_relay_is_none_of_ones_own() -> None:
     assert (peer.path, peer.relay, peer.endpoint) == ("relay", "11.9.0.2:4001", "")
 
 
+ANNOUNCED = ["/ip4/127.0.0.1/tcp/4001", "/ip4/11.1.0.2/udp/24001/quic-v1", "/dns4/a.example/tcp/443/wss"]
+
+
+@pytest.mark.parametrize("agent", ["kubo/0.39.0/", "go-ipfs/0.20.0/", "js-libp2p/3.3", None])
+def test_a_node_tells_what_it_announces(agent: str | None) -> None:
+    whole = {"ID": "12D3KooWQ", "PublicKey": "x", "Addresses": ANNOUNCED, "AgentVersion": agent}
+    status = parse_status(msgspec.json.encode(ANNOUNCED if agent is None else whole))
+    assert status.program == ("kubo" if agent is not None and "js" not in agent else "libp2p")
+    assert [each.endpoint for each in status.peers] == ["127.0.0.1:4001", "11.1.0.2:24001", ""]
+    assert all(each.announced and each.reachable is None for each in status.peers)
+
+
+def test_a_node_may_announce_nothing() -> None:
+    said = {"ID": "12D3KooWQ", "Addresses": None, "AgentVersion": "kubo/0.39.0/"}
+    assert parse_status(msgspec.json.encode(said)).peers == ()
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [

@@ -9,13 +9,14 @@ from msgspec.structs import replace
 from statements import check_statements
 from tailnets import findings_of, report_of
 
+from nattools.engine.analysis.announcements import announces
 from nattools.engine.analysis.overlaypeers import explained
 from nattools.engine.analysis.overlaystates import own_state
 from nattools.engine.analysis.tailnetclashes import JoinedTailnet, conflicts, overlaps
 from nattools.engine.analysis.tailscalepaths import ways_with_kinds
 from nattools.model.host import Host, Interface, Way
 from nattools.model.nat import NAT_KINDS, Nat
-from nattools.model.overlay import OverlayPeer, OverlayProgram, OverlayStatus
+from nattools.model.overlay import OverlayPath, OverlayPeer, OverlayProgram, OverlayStatus
 from nattools.model.tailnetseen import (
     ChallengeTrial,
     ControlStep,
@@ -172,6 +173,48 @@ def test_autonat_is_not_believed_where_the_nat_lets_in_addresses_that_were_writt
     assert codes(OPEN, address, kubo) == ["address-reachable"]
     assert codes(EASY, replace(address, reachable=False), kubo) == ["address-unreachable"]
     assert codes(EASY, replace(address, reachable=None), kubo) == ["address-untested"]
+
+
+SEEN = replace(EASY, external=("11.1.0.2",))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path", "code"),
+    [
+        ("127.0.0.1:4001", "unknown", "announced-here"),
+        ("192.168.1.5:4001", "unknown", "announced-inside"),
+        ("11.1.0.2:24001", "unknown", "announced-own"),
+        ("11.9.0.2:4001", "unknown", "announced-elsewhere"),
+        ("[2a10:9::2]:4001", "unknown", "announced-unchecked"),
+        ("", "unknown", "announced-name"),
+        ("", "relay", "address-of-relay"),
+    ],
+)
+def test_what_a_node_announces_is_held_against_what_others_see(
+    endpoint: str, path: OverlayPath, code: str
+) -> None:
+    address = OverlayPeer(name="/x", endpoint=endpoint, path=path, announced=True)
+    for program in ("kubo", "libp2p"):
+        assert codes(SEEN, address, OverlayStatus(program=program)) == [code]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "path", "said"),
+    [
+        (("127.0.0.1:1", "10.0.0.5:1"), "unknown", True),
+        (("10.0.0.5:1", "11.1.0.2:1"), "unknown", False),
+        (("10.0.0.5:1",), "relay", False),
+        (("10.0.0.5:1", ""), "unknown", False),
+        ((), "unknown", False),
+    ],
+)
+def test_a_node_that_tells_nobody_outside_where_it_is_is_named(
+    endpoints: tuple[str, ...], path: OverlayPath, said: bool
+) -> None:
+    told = tuple(OverlayPeer(name="/x", endpoint=each, path=path, announced=True) for each in endpoints)
+    reason, remedy = announces(OverlayStatus(program="libp2p", peers=told))
+    assert [each.code for each in reason] == ["announces-nothing-outside"] * said
+    assert [each.code for each in remedy] == ["announce-outside"] * said
 
 
 def joined(name: str, **more: object) -> JoinedTailnet:
