@@ -82,8 +82,9 @@ IsPublic = Callable[[str], bool]
 FAMILIES: tuple[Family, ...] = (4, 6)
 TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
 _PACED = ("mapping", "control", "allocation")
-"""Purposes whose copies are paced by the measured round trip, so that each unanswered one was lost. Of other
-questions, earlier copies may still have been under way when one was answered: they count as one lost copy."""
+"""Purposes whose copies are paced by the measured round trip, so that each was lost that is neither answered
+nor pending. Of other questions, earlier copies may still have been under way when one was answered: they
+count as one lost copy."""
 
 
 class BindingAnswer(msgspec.Struct, frozen=True):
@@ -284,7 +285,7 @@ def _losses(path: PathEvidence) -> list[CopiesLost]:
         host = host_of(binding.asked) or ""
         if binding.change_address or binding.change_port or binding.sent <= 0:
             continue
-        lost = 0 if binding.received >= binding.sent else binding.sent - max(0, binding.received)
+        lost = max(0, binding.sent - max(0, binding.received) - max(0, binding.pending))
         if binding.purpose in _PACED and read_endpoint(binding.asked) in alive:
             found.append(CopiesLost(host, binding.sent, lost))
         elif binding.outcome == "answered" and (_first_answered(binding) or _in_old_words(binding)):
