@@ -15,7 +15,7 @@ _seeded: ContextVar[random.Random | None] = ContextVar("seeded", default=None)
 def random_bytes(count: int) -> bytes:
     """Bytes that nobody outside of this process can guess."""
     seeded = _seeded.get()
-    return os.urandom(count) if seeded is None else seeded.randbytes(count)
+    return os.urandom(count) if seeded is None else seeded.getrandbits(8 * count).to_bytes(count, "little")
 
 
 def chance() -> random.Random:

@@ -92,6 +92,7 @@ def _unmasked(answer: stun.Message | None, mapped: Endpoint | None) -> Endpoint 
     return said if alone or said != mapped else None
 
 
+@lru_cache(maxsize=512)
 def text_of(endpoint: Endpoint | None) -> str | None:
     """An endpoint as observations hold it."""
     return None if endpoint is None else str(endpoint)

@@ -117,7 +117,13 @@ class NatFlow:
             return
         self.seen = seen
         lasting = established_s if seen & _ESTABLISHED and seen & _BOTH_FIN != _BOTH_FIN else TCP_TRANSITORY_S
-        self._last(now + lasting, now)
+        expires, entry = now + lasting, self.entry
+        if expires < self.expires:
+            self._last(expires, now)
+            return
+        self.expires = expires
+        if expires > entry.expires:
+            entry.prolong(expires)
 
     def _end(self, seen: int, flags: int, outbound: bool, now: float, established_s: float) -> None:
         """A refused attempt leaves nothing behind, a broken connection lingers: both as Linux has it."""

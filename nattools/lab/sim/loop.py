@@ -126,7 +126,12 @@ class SimLoop(asyncio.BaseEventLoop):
         self, delay: float, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio's, in virtual seconds."""
-        return self.call_at(self.now + delay, callback, *args, context=context)
+        if self._shut:
+            self._refuse()
+        when = self.now + delay
+        handle = _Timer(callback, args, copy_context() if context is None else context, when, self)
+        heappush(self.heap, (when, self.number(), _due, handle))
+        return handle  # type: ignore[return-value]  # it has all of the interface
 
     def call_at(
         self, when: float, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None

@@ -141,11 +141,12 @@ class Stack:
         interface: str | None = None,
     ) -> SimStream | TcpFailure:
         """A stream that has sent its first SYN."""
-        place = self.place(remote.family, host, interface)
+        family = remote.family
+        place = self.place(family, host, interface)
         hop = place.routes.find(remote.host)
         if hop.fate == "no-route":
             return TcpFailure("unreachable", f"no route to {remote.host}")
-        source = hop.source if place.host == ANY[remote.family] else place.host
+        source = hop.source if place.host == ANY[family] else place.host
         local = Endpoint(source, port or self._free_port())
         if (*local, *remote) in self._streams:
             return TcpFailure(

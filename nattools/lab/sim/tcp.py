@@ -364,7 +364,12 @@ class SimStream:
             ack = self.received.expected & MASK
             self._ack_due = False
         packet = Packet("tcp", *self.key, payload, self._ttl, True, flags, number & MASK, ack, 65535, options)
-        self._stack.send_by(self._routes, packet)
+        routes = self._routes
+        hop = routes.table.get(packet.destination) or routes.find(packet.destination)
+        if hop.wire is None:
+            self._stack.send_without_wire(packet, hop)
+        else:
+            self._stack.depart(hop, packet)
 
     # --- the end
 
