@@ -26,7 +26,7 @@ part() {
 
 computing() {
   part "$@"
-  renice -n 5 "${parts[-1]}" >/dev/null
+  renice -n 3 "${parts[-1]}" >/dev/null
 }
 
 all_parts() {

@@ -385,6 +385,8 @@ class Life:
             return ""  # nothing but a look from outside could tell
         if claim.protocol != "upnp-igd" and self.router.restarts > (self.behaviour.epoch == "true"):
             return ""  # neither a count that is none shows a restart, nor any one soon after another
+        if claim.protocol != "upnp-igd" and self.behaviour.renewal_moves and self.behaviour.delay_s:
+            return ""  # moved by the repetition of the question, after the answer
         false_lifetime = claim.protocol != "upnp-igd" and self.behaviour.told_lifetime_s is not None
         if row is None:
             # whether it is over nobody can know whom the router has told a longer lifetime

@@ -13,6 +13,7 @@ from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial, SourceTrial
 from nattools.model.lanseen import LanObservation
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer, MapTable
+from nattools.model.networkleft import NetworkLeft
 from nattools.model.observed import Observation
 from nattools.model.packetform import FormTrial
 from nattools.model.peertrial import (
@@ -50,7 +51,8 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
     """A STUN Binding question to one server, sent `sent` times in all, from one local port.
 
     `asked` is the destination, `source` where the first valid answer truly came from, `mapped` what it said
-    of us. `change_*` are CHANGE-REQUEST's flags (RFC 5780 7.2). `received` counts the valid answers.
+    of us. `change_*` are CHANGE-REQUEST's flags (RFC 5780 7.2). `received` counts the valid answers,
+    `pending` the copies behind the first one answered whose answers might still have come.
     `unmasked`: what MAPPED-ADDRESS said, where no XOR-MAPPED-ADDRESS was there or it said otherwise (gateways
     rewrite the former, RFC 8489 14.2). `offender`: who sent the ICMP error that came instead of an answer.
     """
@@ -65,6 +67,7 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
     outcome: Outcome
     sent: int = 1
     received: int = 0
+    pending: int = 0
     waited_s: float = 0.0
     rtt_s: float | None = None
     source: str | None = None
@@ -329,4 +332,5 @@ AnyObservation = (
     | UpgradeTried
     | TailnetObservation
     | LanObservation
+    | NetworkLeft
 )

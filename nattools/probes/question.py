@@ -270,9 +270,22 @@ class StunClient:
             return 0
         if question.answer.legacy and question.purpose == "reach":
             return 0  # an old server did not understand the copies before
-        overdue = self._loop.time() - 2 * question.rtt_s - 0.05
+        overdue = self._overdue(question.rtt_s)
         first = min(question.answered_copies)
         return sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue)
+
+    def _overdue(self, rtt_s: float) -> float:
+        """When a copy was sent that ought to have been answered by now."""
+        return self._loop.time() - 2 * rtt_s - 0.05
+
+    def _pending(self, question: Question) -> int:
+        """Its copies that may still be answered: a machine that is busy for a moment asks everything again,
+        and then has all answers at once."""
+        if question.rtt_s is None or not question.answered_copies:
+            return 0
+        overdue, first = self._overdue(question.rtt_s), min(question.answered_copies)
+        behind = enumerate(question.sent_at[first:], start=first)
+        return sum(at >= overdue and copy not in question.answered_copies for copy, at in behind)
 
     def record(self, question: Question) -> None:
         """Put the question with all that came of it on record."""
@@ -285,6 +298,7 @@ class StunClient:
             change_port=question.change_port,
             sent=len(question.sent_at),
             received=question.received,
+            pending=self._pending(question),
             source=text_of(question.source),
         )
         self.context.recorder.add(observed, at=first)
