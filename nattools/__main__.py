@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 
-from nattools.cli.standardstreams import prepare, settle_output
-from nattools.defects import DEFECT, DEFECTS, install, watch_tasks
+try:
+    import gc
+
+    from nattools.cli.standardstreams import prepare, settle_output
+    from nattools.defects import DEFECT, DEFECTS, install, watch_tasks
+except KeyboardInterrupt:  # within the first moments, before `main` can see to it
+    sys.exit(130)
 
 _GARBAGE_AFTER = 100_000
 """Imports and measurements make many objects and little garbage, for which Python looks after 700 of them.

@@ -46,6 +46,7 @@ _CHANGING = (
     (re.compile(r"\d+(\.\d+)?\s(h|min|s|ms)\b(\s\d+(\.\d+)?\s(min|s)\b)?"), "<duration>"),
     (re.compile(r"Linux \S+ Python [\d.]+"), "<system>"),
     (re.compile(r"(?<=[\d\]]):\d{4,5}\b"), ":<port>"),
+    (re.compile(r"ICMP errors for pwnat test: .*"), "ICMP errors for pwnat test: <as the privilege is>"),
     (re.compile(r"\s+"), " "),
 )
 

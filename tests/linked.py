@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from random import Random
 from typing import TypeVar
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
+from nattools.net.turnsocket import RelayedSocket
 from nattools.protocols.demultiplex import protocol_of
 from nattools.traversal.link import DatagramPath, Link, Receive
 from nattools.traversal.quiclink import QuicLink
@@ -182,6 +184,20 @@ async def quic_links(
     assert isinstance(ours, QuicLink), ours
     assert isinstance(theirs, QuicLink), theirs
     return ours, theirs
+
+
+async def quic_carries(one: RelayedSocket, other: RelayedSocket, size: int) -> None:
+    """A link over two relayed sockets carries so many bytes as they are; then both are closed."""
+    ours, theirs = await quic_links(
+        WatchedPath(SocketPath(one, other.local)), WatchedPath(SocketPath(other, one.local))
+    )
+    data = Random(1).randbytes(size)
+    ours.write(data)
+    assert await read_exactly(theirs, len(data)) == data
+    await ours.close()
+    await theirs.close()
+    one.close()
+    other.close()
 
 
 async def tls_links(one: TcpStream, other: TcpStream) -> tuple[TlsLink, TlsLink]:

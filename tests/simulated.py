@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Family
-from nattools.net.base import IcmpError, Network, SendFailure, UdpSocket
+from nattools.net.base import IcmpError, Network, SendFailure, TcpStream, UdpSocket
 
 T = TypeVar("T")
 
@@ -114,3 +114,14 @@ async def restart_server(lab: SimLab, server: str, *, down_s: float = 0.0) -> No
     await lab.stop_server(server)
     await asyncio.sleep(down_s)
     await lab.start_server(server)
+
+
+async def ends_within(stream: TcpStream, seconds: float) -> bool:
+    """Does the server end this connection by then?"""
+    try:
+        async with asyncio.timeout(seconds):
+            while await stream.read():
+                pass
+    except TimeoutError:
+        return False
+    return True

@@ -36,7 +36,9 @@ def command(request: Request, mtu: Mtu = True) -> int:
         report = running.run(Invocation(request, work, asks_routers=True, without_journal=True))
     except NothingAnswered as nothing:
         running.deliver(nothing.report, request)
-        if nothing.report.ipv6 is not None and nothing.report.ipv6.capable is False:
+        found, ended = nothing.report.ipv6, nothing.report.ended
+        in_network = ended is None or ended.step != "link"
+        if found is not None and found.capable is False and in_network:
             return 0  # that this machine has no IPv6 is an answer
         raise
     running.deliver(report, request)

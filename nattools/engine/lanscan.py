@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from nattools.engine.laninterface import found_on_lan, lan_context, lan_interface, note_link
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
+from nattools.engine.networkwatch import NetworkWatch
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
 from nattools.errors import CannotRun
 from nattools.model.report import Report
@@ -31,7 +32,8 @@ async def measure_lan(network: Network, options: MeasureOptions, emit: Emit) -> 
     context = lan_context(run, interface, run.options.listen_s)
     if not context.own:
         raise CannotRun(f"the interface {interface.name} has no address of the family asked for")
-    timed_out = await within_time_limit(run, _look(run, context))
+    watch = NetworkWatch(run, addresses=context.own.values())
+    timed_out = await within_time_limit(run, watch.during(_look(run, context)))
     return CompletedRun(run, context.families, started, timed_out, tells_servers=False).report()
 
 

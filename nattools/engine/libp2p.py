@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from nattools.engine.measurement import MeasurementRun, learn_translation
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
+from nattools.engine.networkwatch import NetworkWatch
 from nattools.engine.peersearch import MOST_PEERS, PeerSearch
 from nattools.engine.run import CompletedRun, new_run, put_questions, within_time_limit
 from nattools.engine.serverlookup import routed_families
@@ -37,7 +38,7 @@ async def measure_libp2p(network: Network, options: MeasureOptions, emit: Emit) 
     run = new_run(network, options, emit)
     await learn_translation(run)
     families = await routed_families(run.network, options)
-    timed_out = await within_time_limit(run, _all(run, families))
+    timed_out = await within_time_limit(run, NetworkWatch(run, families).during(_all(run, families)))
     return CompletedRun(run, families, started, timed_out).report()
 
 

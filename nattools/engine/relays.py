@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
+from nattools.engine.networkwatch import NetworkWatch
 from nattools.engine.relaysearch import RelaySearch, time_limited_user
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
 from nattools.engine.serverlookup import routed_families
@@ -46,7 +47,8 @@ async def measure_relays(network: Network, options: MeasureOptions, emit: Emit) 
     run = new_run(network, options, emit)
     families = await routed_families(network, options)
     search = options.relays or RelaySearch()
-    timed_out = await within_time_limit(run, _all(run, search, families))
+    watch = NetworkWatch(run, families)
+    timed_out = await within_time_limit(run, watch.during(_all(run, search, families)))
     return CompletedRun(run, families, started, timed_out, tells_servers=False).report()
 
 

@@ -27,6 +27,7 @@ from nattools.engine.measurement import (
     resolve_servers,
 )
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
+from nattools.engine.networkwatch import NetworkWatch
 from nattools.engine.plan import PlannedProbe
 from nattools.engine.serverlookup import routed_families
 from nattools.engine.spreadroutes import spread_over
@@ -135,7 +136,8 @@ async def observe(run: MeasurementRun, journal: Journal | None = None) -> Comple
     started = datetime.now(UTC)
     await learn_translation(run)
     families = await routed_families(run.network, run.options)
-    timed_out = await within_time_limit(run, put_questions(run, families, journal))
+    watch = NetworkWatch(run, families)
+    timed_out = await within_time_limit(run, watch.during(put_questions(run, families, journal)))
     return CompletedRun(run, families, started, timed_out)
 
 

@@ -17,6 +17,7 @@ from nattools.probes.probe import Recorder
 from nattools.probes.reach import resolve
 from nattools.probes.target import Lane
 
+CONNECT_IT = "Connect it to a network (is the cable in, is Wi-Fi on?), or look at `ip route`."
 _BY_ADDRESS = "name a server by its address: --server 192.0.2.1"
 
 
@@ -60,10 +61,17 @@ async def routed_families(network: Network, options: MeasureOptions) -> tuple[Fa
         if found:
             return found
     wanted = " or ".join(f"IPv{family}" for family in options.families)
-    way_out = "Connect it to a network (is the cable in, is Wi-Fi on?), or look at `ip route`."
+    way_out = CONNECT_IT
     if other := next((each for each in FAR_AWAY if network.route(FAR_AWAY[each])), None):
         way_out = f"It has one of IPv{other}: leave out -{10 - other}."
     raise CannotRun(f"this machine has no {wanted} route to the internet", way_out)
+
+
+def check_route(network: Network, to: str, options: MeasureOptions) -> None:
+    """CannotRun: this machine has no route to that address, and is not told to use some interface."""
+    if options.interface is None and network.route(to) is None:
+        where = "the internet" if network.is_public(to) else to
+        raise CannotRun(f"this machine has no IPv{family_of(to)} route to {where}", CONNECT_IT)
 
 
 async def look_up_servers(

@@ -13,6 +13,7 @@ from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial, SourceTrial
 from nattools.model.lanseen import LanObservation
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer, MapTable
+from nattools.model.networkleft import NetworkLeft
 from nattools.model.observed import Observation
 from nattools.model.packetform import FormTrial
 from nattools.model.peertrial import (
@@ -331,4 +332,5 @@ AnyObservation = (
     | UpgradeTried
     | TailnetObservation
     | LanObservation
+    | NetworkLeft
 )

@@ -232,6 +232,16 @@ class ListenOptions(LocalEnd, total=False):
     on_stream: Required[StreamHandler]
 
 
+class IcmpOptions(TypedDict, total=False):
+    """`host`: as of `LocalEnd`. `identifier`: of the echo requests, where the system must not choose it. With
+    `raw` it is a raw socket, which hears every error that reaches the machine."""
+
+    family: Required[Family]
+    host: str | None
+    identifier: int | None
+    raw: bool
+
+
 class Network(Protocol):
     """A machine's view of its network."""
 
@@ -281,14 +291,7 @@ class Network(Protocol):
     async def listen_tcp(self, **options: Unpack[ListenOptions]) -> TcpListener:
         """Listen. CannotRun as in `open_udp`, or because another socket listens there."""
 
-    async def open_icmp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        identifier: int | None = None,
-        raw: bool = False,
-    ) -> IcmpSocket:
+    async def open_icmp(self, **options: Unpack[IcmpOptions]) -> IcmpSocket:
         """A socket for echo requests, without privileges where the system has that (ping sockets). With an
         `identifier` of the caller's choice, or `raw`, it takes the privilege for raw sockets.
 

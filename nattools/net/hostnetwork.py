@@ -28,6 +28,7 @@ from nattools.net import interfaces as system
 from nattools.net.base import (
     ArrivalWatch,
     Capability,
+    IcmpOptions,
     IcmpSocket,
     LocalEnd,
     LowTtlSyn,
@@ -178,17 +179,16 @@ class HostNetwork:
         with entered(self._netns):
             return bound_socket(socket.SOCK_STREAM, self._zones, family=family, shared=True, **end)
 
-    async def open_icmp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        identifier: int | None = None,
-        raw: bool = False,
-    ) -> IcmpSocket:
+    async def open_icmp(self, **options: Unpack[IcmpOptions]) -> IcmpSocket:
         """A ping socket if this system gives one to this process, else a raw one; see `Network.open_icmp`."""
+        identifier = options.get("identifier")
         with entered(self._netns):
-            sock, local = hosticmp.open_socket(self._zones, family, host, raw=raw or identifier is not None)
+            sock, local = hosticmp.open_socket(
+                self._zones,
+                options["family"],
+                options.get("host"),
+                raw=options.get("raw", False) or identifier is not None,
+            )
         return hosticmp.HostIcmpSocket(sock, local, self._zones, identifier)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:

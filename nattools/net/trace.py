@@ -17,6 +17,7 @@ from nattools.net.base import (
     EchoReply,
     IcmpError,
     IcmpHandler,
+    IcmpOptions,
     IcmpSocket,
     LocalEnd,
     MachineSocket,
@@ -305,16 +306,8 @@ class TracedNetwork(WrappedNetwork):
 
         return await self.inner.listen_tcp(family=family, on_stream=accepted, **end)
 
-    async def open_icmp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        identifier: int | None = None,
-        raw: bool = False,
-    ) -> IcmpSocket:
-        inner = await self.inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
-        return TracedIcmpSocket(inner, self.trace)
+    async def open_icmp(self, **options: Unpack[IcmpOptions]) -> IcmpSocket:
+        return TracedIcmpSocket(await self.inner.open_icmp(**options), self.trace)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         failure = self.inner.send_packet(packet)

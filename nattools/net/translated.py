@@ -21,6 +21,7 @@ from nattools.net.base import (
     EchoReply,
     IcmpError,
     IcmpHandler,
+    IcmpOptions,
     IcmpSocket,
     LocalEnd,
     MachineSocket,
@@ -135,18 +136,12 @@ class TranslatedNetwork(WrappedNetwork):
         six: LocalEnd = {**end, "host": self._own6(prefix, end.get("interface"))}
         return _ListenerThrough(await self.inner.listen_tcp(family=6, on_stream=accepted, **six))
 
-    async def open_icmp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        identifier: int | None = None,
-        raw: bool = False,
-    ) -> IcmpSocket:
-        prefix = None if raw else self._for(family, host)
+    async def open_icmp(self, **options: Unpack[IcmpOptions]) -> IcmpSocket:
+        prefix = None if options.get("raw") else self._for(options["family"], options.get("host"))
         if prefix is None:
-            return await self.inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
-        return _IcmpThrough(await self.inner.open_icmp(family=6, identifier=identifier), prefix)
+            return await self.inner.open_icmp(**options)
+        six: IcmpOptions = {"family": 6, "identifier": options.get("identifier")}
+        return _IcmpThrough(await self.inner.open_icmp(**six), prefix)
 
 
 class _Through:

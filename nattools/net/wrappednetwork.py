@@ -11,6 +11,7 @@ from nattools.net.base import (
     ArrivalWatch,
     Capability,
     ConnectOptions,
+    IcmpOptions,
     IcmpSocket,
     ListenOptions,
     MachineSocket,
@@ -63,15 +64,8 @@ class WrappedNetwork:
     async def listen_tcp(self, **options: Unpack[ListenOptions]) -> TcpListener:
         return await self.inner.listen_tcp(**options)
 
-    async def open_icmp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        identifier: int | None = None,
-        raw: bool = False,
-    ) -> IcmpSocket:
-        return await self.inner.open_icmp(family=family, host=host, identifier=identifier, raw=raw)
+    async def open_icmp(self, **options: Unpack[IcmpOptions]) -> IcmpSocket:
+        return await self.inner.open_icmp(**options)
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         return self.inner.send_packet(packet)

@@ -239,7 +239,10 @@ def _error(request: stun.Message, code: int, unknown: tuple[int, ...] = ()) -> b
     two bytes here took four there."""
     attributes: list[Attribute] = [(c.ERROR_CODE, stun.pack_error_code(code, ""))]
     if unknown:
-        attributes.append((c.UNKNOWN_ATTRIBUTES, stun.pack_types(unknown[:_MAX_UNKNOWN])))
+        named = unknown[:_MAX_UNKNOWN]
+        if request.legacy and len(named) % 2:
+            named = (*named, named[-1])  # RFC 3489 11.2.10 pads with a type again, not with zeros
+        attributes.append((c.UNKNOWN_ATTRIBUTES, stun.pack_types(named)))
     message = stun.Message(c.BINDING, "error", request.transaction_id, tuple(attributes))
     return stun.encode(message, fingerprint=_has_fingerprint(request))
 

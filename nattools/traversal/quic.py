@@ -16,6 +16,7 @@ from typing import Final
 from qh3 import QuicConnection, QuicConnectionError
 from qh3.quic.events import (
     ConnectionIdIssued,
+    ConnectionIdRetired,
     ConnectionTerminated,
     DatagramFrameReceived,
     HandshakeCompleted,
@@ -66,6 +67,7 @@ class PeerConnection:
         self.is_client = quic.configuration.is_client
         self.owner = owner
         self.on_id: Callable[[bytes], None] | None = None
+        self.on_id_gone: Callable[[bytes], None] | None = None
         self.ready = False
         self.closed = False
         self.pings_answered = 0
@@ -244,6 +246,9 @@ class PeerConnection:
         elif isinstance(event, ConnectionIdIssued):
             if self.on_id is not None:
                 self.on_id(event.connection_id)
+        elif isinstance(event, ConnectionIdRetired):
+            if self.on_id_gone is not None:
+                self.on_id_gone(event.connection_id)
         elif isinstance(event, StreamReset | StopSendingReceived):
             self.close(BROKEN_OFF, "the peer broke it off")
         elif isinstance(event, ConnectionTerminated):
@@ -373,7 +378,10 @@ class PeerConnections:
         def issued(connection_id: bytes) -> None:
             self._by_id[connection_id] = connection
 
-        connection.on_id = issued
+        def retired(connection_id: bytes) -> None:
+            self._by_id.pop(connection_id, None)
+
+        connection.on_id, connection.on_id_gone = issued, retired
         return connection
 
 

@@ -29,7 +29,7 @@ from nattools.traversal.quicreceive import (
     WINDOW,
     ReceivingEnd,
 )
-from nattools.traversal.stripes import StripeRounds
+from nattools.traversal.stripes import MOST, StripeRounds
 
 if TYPE_CHECKING:
     from nattools.traversal.quic import PeerConnection, PeerConnections
@@ -46,6 +46,9 @@ STALLED_PINGS: Final = 3
 STALLED_S: Final = 2.0
 """So many pings answered, and for so long, while no data is acknowledged: larger packets are lost (RFC 8899
 4.3). Both, since on a short path many pings are answered between two acknowledgments."""
+MOST_OF_PEER: Final = 2 * MOST
+"""Connections that the peer has opened: as many as it sends over, and as many that were replaced and of whose
+end nothing has come."""
 KEEP_ALIVE_S: Final = 15.0
 IDLE_S: Final = 300.0
 
@@ -180,7 +183,7 @@ class QuicLink(ReceivingEnd):
         if received > self._sent:
             self._break_off("the peer acknowledged what was not sent")
             return
-        self._limit = max(self._limit, limit)
+        self._limit = max(self._limit, min(limit, received + WINDOW))  # what it grants, this side has to keep
         if received > self._acknowledged:
             self._acknowledged = received
             self._note_progress()
@@ -237,6 +240,7 @@ class QuicLink(ReceivingEnd):
         """The first one proves the peer; others are for what one of the two sends."""
         self.connections.proven(connection)
         self._live.append(connection)
+        self._close_surplus()
         if connection is self._opening:
             self._opening = None
             if self._sending == [self.first] and not self._leads:
@@ -246,6 +250,12 @@ class QuicLink(ReceivingEnd):
         if self.first is None:
             self._begin(connection)
         self._pump()
+
+    def _close_surplus(self) -> None:
+        """Of the peer's connections: it uses no more than a few, and others were replaced."""
+        theirs = [each for each in self._live if not each.is_client]
+        if len(theirs) > MOST_OF_PEER:
+            min(theirs, key=lambda each: each.heard_at).close(REPLACED, "")
 
     def _begin(self, connection: PeerConnection) -> None:
         self.first, self._sending = connection, [connection]

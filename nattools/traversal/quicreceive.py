@@ -5,10 +5,10 @@ Within the streams there are frames with a header of 13 bytes: kind, length, off
 from __future__ import annotations
 
 import asyncio
-import heapq
 from struct import Struct
 from typing import TYPE_CHECKING, Final, Protocol
 
+from nattools.traversal.earlypieces import EarlyPieces
 from nattools.traversal.link import Ends, LinkEnd
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ DATA, ACK, END, BROKEN_OFF_FRAME = range(4)
 HEAD: Final = Struct("!BIQ")
 GOODBYE, BROKEN_OFF, REPLACED = 0, 1, 2
 """QUIC's error codes of our own (RFC 9000 20.2). Replaced: the link goes on over other connections."""
+TORN: Final = "the peer sent in more pieces than anybody does"
 GONE: Final = "the peer sent more than it was granted"
 
 
@@ -55,7 +56,7 @@ class ReceivingEnd(LinkEnd):
         self._loop = asyncio.get_running_loop()
         self._expected = self._consumed = self._reported = 0
         self._granted = WINDOW
-        self._early: list[tuple[int, bytes]] = []
+        self._early = EarlyPieces(WINDOW)
         self._end: int | None = None
         self._report_due: asyncio.TimerHandle | None = None
 
@@ -117,11 +118,12 @@ class ReceivingEnd(LinkEnd):
             self._break_off(GONE)
             return
         if offset > self._expected:
-            heapq.heappush(self._early, (offset, data))
+            if not self._early.add(offset, data):
+                self._break_off(TORN)
             return
         self._deliver(offset, data)
-        while self._early and self._early[0][0] <= self._expected:
-            self._deliver(*heapq.heappop(self._early))
+        for piece in self._early.due(self._expected):
+            self._deliver(*piece)
         self._finish_if_all()
 
     def _deliver(self, offset: int, data: bytes) -> None:

@@ -155,6 +155,10 @@ SENTENCES = {
         "everybody."
     ),
     "portal-names": "Names resolve to {asked} here, where a web page answers: probably a captive portal.",
+    "network-left": (
+        "This machine left the network while it was measured ({address} was gone, or the route from it): "
+        "what was silent then is not counted. Run it again."
+    ),
     "time-over": "The time given was over before all questions were answered; what is missing is unknown.",
     "vpn-measured": (
         "The measurement went through {interface}, which is a VPN: everything said here is about the VPN. "

@@ -44,7 +44,7 @@ SENTENCES = {
     ),
     "lan-repeated": (
         "{by} repeats here what {address} announces itself: services appear twice, and machines that hear "
-        "their own name from another one rename themselves (NAME-2, NAME-3)."
+        "their own name from another one append a number to it (-2, -3)."
     ),
     "lan-reflect-elsewhere": (
         "Have the reflector pass multicast DNS on between different networks alone: it has two interfaces on "

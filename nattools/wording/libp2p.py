@@ -9,6 +9,10 @@ SENTENCES = {
         "Its name leads to this machine itself ({address}): a name server here blocks it, as ad blockers do, "
         "or the hosts file does."
     ),
+    "peer-id-alone": (
+        "This is the id of a peer without an address: ipfs id on its machine tells where it listens, or ipfs "
+        "routing findpeer."
+    ),
     "peer-unsupported": (
         "Addresses of this kind ({detail:or none that is known}) are not supported: only TCP is. Name its "
         "TCP address to have it asked."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nattools.wording import verdicts
+
 SENTENCES = {
     "text": "{text}",
     # meeting in a mailbox
@@ -101,13 +103,11 @@ SENTENCES = {
     "direct-search-failed": "No direct path was found; the relay stays in use.",
     "path-changed-direct": "A direct path works, from {local} to {remote}; the relay is no longer used.",
     "relay-in-reserve": "A relay that both sides reach carries everything, more slowly.",
-    "relay-both-change": (
-        "Both external ports change, one of them at random among all: it would take minutes and many packets."
-    ),
+    "relay-both-change": verdicts.SENTENCES["peer-both-random"],
     "relay-tcp-restricted": "UDP does not pass on one side, and {whose} TCP reaches certain ports at most.",
     "relay-tcp-ports": "TCP leaves {whose} network only to certain ports ({ports}); a relay there works.",
     "relay-udp-ports": "UDP leaves {whose} network only to certain ports ({ports}); a relay there works.",
-    "relay-udp-blocked": "UDP does not pass on one side; a relay over TCP or TLS does.",
+    "relay-udp-blocked": verdicts.SENTENCES["peer-udp-blocked"],
     "nothing-in-common": "There is no strategy that both sides allow.",
     "relay-would-help": (
         "A relay that both sides reach would connect them: nattools serve --relay at a public address is one."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nattools.wording import verdicts
+
 SENTENCES = {
     # in a sentence
     "ts-direct-count": "Tailscale connects directly with {direct} of {kinds} kinds of networks.",
@@ -171,7 +173,7 @@ SENTENCES = {
     ),
     "look-at-lan": "nattools lan on both machines tells; otherwise let UDP port 41641 in on both.",
     "own-network-unknown": "The reason is not known: this network was not measured.",
-    "own-udp-blocked": "UDP does not get out of this network.",
+    "own-udp-blocked": verdicts.SENTENCES["udp-blocked"],
     "both-move": (
         "This NAT uses a different port for each peer, and so does the peer's ({ports} ports of one address "
         "were seen): two hard NATs."

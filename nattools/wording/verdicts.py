@@ -78,6 +78,9 @@ SENTENCES = {
     "router-not-asked": "The router was not asked: nattools map probe asks it.",
     "no-ipv4-to-map": "It maps only IPv4 ports, and this network has no IPv4.",
     "router-silent": "Nothing answered.",
+    "router-silent-meanwhile": (
+        "Nothing answered, but this machine left the network meanwhile. Run it again to settle it."
+    ),
     "router-closed": "The router rejects the protocol's packets.",
     "router-refuses": "{name}: {meaning}",
     "router-answers-oddly": "Something answered, but not in valid {protocol:protocol}: {detail}.",

@@ -5,47 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import pytest
 from conftest import tool
+from served import Served, serving
 
 pytestmark = pytest.mark.interop
 
 _TWO = ("127.0.0.1", "127.0.0.2")
 
 
-class Served(NamedTuple):
-    """A server process that said it was ready: the port it said, and the one after it."""
-
-    port: int
-    process: subprocess.Popen[str]
-
-
-def _serve(*options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "nattools", "serve", *options]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-
-
-def _ready_port(process: subprocess.Popen[str]) -> int:
-    """The first port of "IPv4  127.0.0.1 and 127.0.0.2, ports 3478 and 3479", the second line."""
-    assert process.stderr is not None
-    assert "is ready" in process.stderr.readline()
-    return int(process.stderr.readline().partition("port")[2].split()[1])
-
-
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    listen = [part for address in _TWO for part in ("--listen", address)]
-    process = _serve(*listen, "--port", "0")
-    try:
-        yield Served(_ready_port(process), process)
-    finally:
-        process.terminate()
-        assert process.stderr is not None
-        rest = process.stderr.read()
-        process.stderr.close()
-        assert process.wait(10) == 0, rest
+    with serving(*(part for address in _TWO for part in ("--listen", address))) as server:
+        yield server
 
 
 def _run(program: str, *arguments: str) -> str:

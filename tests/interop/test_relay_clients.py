@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from aioice import turn
 from certificates import certificate
 from conftest import tool
+from served import serving
 
 pytestmark = pytest.mark.interop
 
@@ -24,20 +24,10 @@ SECRET = "shared with whoever hands out credentials"
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     cert, key = certificate(tmp_path_factory.mktemp("tls"))
     options = ["--relay", "--turn-user", "user:pass", "--turn-secret", SECRET]
-    command = [sys.executable, "-m", "nattools", "serve", "--listen", HOST, "--listen", "::1", "--port", "0"]
-    process = subprocess.Popen(
-        [*command, *options, "--tls-cert", cert, "--tls-key", key], stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stderr is not None
-        assert "is ready" in process.stderr.readline()
-        yield int(process.stderr.readline().partition("port")[2].split()[1])
-    finally:
-        process.terminate()
-        assert process.stderr is not None
-        rest = process.stderr.read()
-        process.stderr.close()
-        assert process.wait(10) == 0, rest
+    with serving(
+        "--listen", HOST, "--listen", "::1", *options, "--tls-cert", cert, "--tls-key", key
+    ) as server:
+        yield server.port
 
 
 def uclient(port: int, *options: str) -> str:

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 from coturn import HOST, SECRET, Coturn, coturn
-from linked import SocketPath, WatchedPath, quic_links, read_exactly
+from linked import quic_carries
 from relayed import ALICE, UNCHECKED, Inbox, relay, try_relay
 from simulated import pass_time
 
@@ -91,16 +91,7 @@ def test_quic_over_them(server: Coturn, transport: str) -> None:
         one, other = [await relay(network, server.uris[transport]) for _ in range(2)]
         await one.permit(other.local)
         await other.permit(one.local)
-        ours, theirs = await quic_links(
-            WatchedPath(SocketPath(one, other.local)), WatchedPath(SocketPath(other, one.local))
-        )
-        data = Random(1).randbytes(1_000_000)
-        ours.write(data)
-        assert await read_exactly(theirs, len(data)) == data
-        await ours.close()
-        await theirs.close()
-        one.close()
-        other.close()
+        await quic_carries(one, other, 1_000_000)
 
     run(main)
 

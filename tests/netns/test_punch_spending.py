@@ -53,7 +53,9 @@ def count(lab: NetnsLab) -> None:
 def counted(lab: NetnsLab) -> dict[str, int]:
     """Packets by victim."""
     listing = lab.popen(
-        INTERNET, ["nft", "-j", "list", "set", "ip", "counted", "victims"], stdout=subprocess.PIPE
+        INTERNET,
+        [find("nft", "nftables"), "-j", "list", "set", "ip", "counted", "victims"],
+        stdout=subprocess.PIPE,
     )
     told = json.loads(listing.communicate()[0])["nftables"]
     elements = next(each["set"].get("elem", []) for each in told if "set" in each)

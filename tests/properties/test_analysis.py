@@ -178,6 +178,12 @@ def test_two_ports_that_changed_places_hide_no_counter(start: int, steps: list[i
     assert mostly_ordered_step(ports[::-1]) == -common
 
 
+def test_ports_of_tests_side_by_side_are_in_order_each_by_itself() -> None:
+    first, second = [100 + 5 * place for place in range(8)], [60 + 7 * place for place in range(8)]
+    assert mostly_ordered_step(second, first) == 1
+    assert mostly_ordered_step([*first, *second]) is None
+
+
 @given(st.integers(0, 512), st.integers(0, 600), st.integers(1, 2000))
 def test_odds_are_a_probability(sockets: int, probes: int, ports: int) -> None:
     assert 0.0 <= odds(min(sockets, ports), probes, ports) <= 1.0

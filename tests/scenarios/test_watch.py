@@ -89,7 +89,7 @@ def test_a_week_in_which_things_happen() -> None:
 
 
 def test_mappings_that_die_under_traffic_are_told_with_their_age() -> None:
-    events = watched(load("loses-mappings"), DAY_S)
+    events = watched(load("loses-mappings"), DAY_S - HOUR_S)
     assert Counter(event.says.code for event in events) == {"watch-began": 1, "watch-flow-moved": 5}
     for event in about(events, "watch-flow-moved"):
         assert event.says.values["seconds"] == pytest.approx(4 * HOUR_S, abs=60)

@@ -158,3 +158,28 @@ def test_a_library_that_finds_no_room_is_not_installed_again() -> None:
     refused = refusal(ImportError("/x/_rust.abi3.so: failed to map segment from shared object"))
     assert refused is not None
     assert "more memory" in refused.remedy
+
+
+INTERRUPTED = """
+import runpy, sys
+
+class Interrupts:
+    module = sys.argv[1]
+
+    def find_spec(self, name, path=None, target=None):
+        if name == self.module:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupts())
+sys.argv[:] = ["nattools", "--version"]
+runpy.run_module("nattools", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["nattools.cli", "nattools.defects", "nattools.errors"])
+def test_ctrl_c_while_it_is_imported_is_no_traceback(module: str) -> None:
+    """In the first moments, before anything is set up: also then it says nothing, and 130."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, module], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (130, "")

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from guard import Guard, Refused
 
-from nattools.lab.netns.netnslab import NetnsLab
-from nattools.lab.scenario import HostSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.net.hostnetwork import HostNetwork
 
@@ -78,18 +76,4 @@ def test_loopback_is_free(refused: list[str]) -> None:
     with socket_of(socket.SOCK_DGRAM) as one, socket_of(socket.SOCK_DGRAM) as other:
         other.sendto(b"?", socket.getaddrinfo("localhost", one.getsockname()[1], socket.AF_INET)[0][4])
         assert one.recv(9) == b"?"
-    assert refused == []
-
-
-@pytest.mark.netns
-def test_a_labs_namespaces_are_free(refused: list[str]) -> None:
-    scenario = Scenario(title="one host", host={"alice": HostSpec()})
-
-    async def main() -> None:
-        alice = await lab.network("alice").open_udp(family=4)
-        assert alice.send(b"?", Endpoint("11.201.0.2", 3478)) is None
-        alice.close()
-
-    with NetnsLab(scenario) as lab:
-        lab.run(main)
     assert refused == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import reduce
-from itertools import combinations, pairwise
+from itertools import accumulate, combinations, pairwise
 from math import ceil, factorial, gcd
 
 from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
@@ -30,6 +30,8 @@ MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
 LOOKS = 10
 """The last of several looks at the same ports has to see so many times more."""
+MOST_INVERSIONS = 4
+"""More pairs out of order than so many for each port are no order."""
 FEWEST = 5
 """Fewer external ports than this are no pattern."""
 KEPT_SHARE = 0.75
@@ -115,7 +117,11 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
         )
         step = next((each for each in steps if each is not None), None)
     if step is None:
+        tests: dict[str, list[int]] = {}
+        for sample in samples:
+            tests.setdefault(sample.purpose, []).append(sample.mapped.port)
         step = mostly_ordered_step([s.mapped.port for s in samples], keeps_parity=parity)
+        step = step or mostly_ordered_step(*tests.values(), keeps_parity=parity)
     return None if step is None else AllocationFinding("sequential", ids, step=step)
 
 
@@ -158,38 +164,38 @@ def step_but_for_one(ports: list[int], *, keeps_parity: bool) -> int | None:
     return max((step for step in steps if step is not None), key=abs, default=None)
 
 
-def mostly_ordered_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
-    """The step of ports of which so few pairs are out of order that random ones hardly ever are: those whose
-    first copy was lost take their port a little later."""
-    distinct = len(set(ports)) == len(ports)
-    if len(ports) < FEWEST or not distinct:
+def mostly_ordered_step(*groups: list[int], keeps_parity: bool = True) -> int | None:
+    """The step of ports of which so few pairs are out of order, each group by itself, that random ones hardly
+    ever are: those whose first copy was lost take their port a little later, and tests run side by side."""
+    ports = [port for group in groups for port in group]
+    if len(ports) < FEWEST or len(set(ports)) < len(ports):
         return None
-    pairs = list(combinations(ports, 2))
+    pairs = [pair for group in groups for pair in combinations(group, 2)]
     falling = sum(before > after for before, after in pairs)
     few, sign = min((falling, 1), (len(pairs) - falling, -1))
-    if few > len(ports):
+    if few > MOST_INVERSIONS * len(ports):
         return None
-    ordered = sorted(ports)
-    common, span = reduce(gcd, _gaps(ordered)), ordered[-1] - ordered[0]
+    common = reduce(gcd, _gaps(sorted(ports)))
     even = _chance_of_evenness(common, len(ports), keeps_parity=keeps_parity)
-    chance = 2 * _chance_of_inversions(len(ports), few) * _chance_of_nearness(len(ports), span, _room(ports))
-    return sign * common if chance * even * LOOKS < CERTAIN_ERROR else None
+    chance = 2 * _chance_of_inversions([len(group) for group in groups], few) * even
+    return sign * common if chance * LOOKS < CERTAIN_ERROR else None
 
 
-def _chance_of_inversions(count: int, most: int) -> float:
-    """The probability that of `count` numbers in any order at most so many pairs are out of order (the
-    Mahonian numbers, each new one taking any of the places)."""
+def _chance_of_inversions(counts: list[int], most: int) -> float:
+    """The probability that of so many numbers in any order, in each of some groups, at most so many pairs are
+    out of order in all (the Mahonian numbers: each number more may take any place)."""
     ways = [1.0] + [0.0] * most
-    for size in range(2, count + 1):
-        ways = [sum(ways[max(0, place - size + 1) : place + 1]) / size for place in range(most + 1)]
+    for count in counts:
+        for size in range(2, count + 1):
+            up_to = [0.0, *accumulate(ways)]
+            ways = [(up_to[at + 1] - up_to[max(0, at - size + 1)]) / size for at in range(most + 1)]
     return sum(ways)
 
 
 def _room(ports: list[int]) -> int:
-    """The size of the smallest aligned block that all ports fit into: within it, a jump back proves as
-    little as any other order."""
-    fitting = [size for size in BLOCKS if min(ports) // size == max(ports) // size]
-    return fitting[0] if fitting else PORTS
+    """The size of the smallest usual block that all ports fit into, wherever it begins: within it, a jump
+    back proves as little as any other order."""
+    return next((size for size in BLOCKS if max(ports) - min(ports) < size), PORTS)
 
 
 def _chance_of_order(count: int, span: int, room: int) -> float:
@@ -216,7 +222,8 @@ def dense_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
     if len(ordered) < FEWEST or len(ordered) < len(ports) or not _dense(ordered):
         return None
     common, span = reduce(gcd, _gaps(ordered)), ordered[-1] - ordered[0]
-    even = _chance_of_evenness(common, len(ordered), keeps_parity=keeps_parity)
+    uneven = common // (common & -common)  # bits that ports have in common may be those of a port set
+    even = _chance_of_evenness(uneven, len(ordered), keeps_parity=keeps_parity)
     chance = _chance_of_nearness(len(ordered), span, _room(ordered)) * even
     return common if chance < CERTAIN_ERROR else None
 

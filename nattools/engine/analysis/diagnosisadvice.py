@@ -13,6 +13,7 @@ from nattools.engine.analysis.obstacles import (
 )
 from nattools.model.endpoint import Family, host_of
 from nattools.model.nat import Nat, PeerKind
+from nattools.model.networkleft import NetworkLeft
 from nattools.model.observation import Binding, Portal
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import TIME_OVER, Advice, Measurement, Reachable, Technique
@@ -46,6 +47,8 @@ _REFUSED = {
 def measurement_notices(measurement: Measurement) -> list[Statement]:
     """Warnings about time, interfaces and routes."""
     found = [statement(TIME_OVER)] if measurement.timed_out else []
+    left = [each for each in measurement.observations if isinstance(each, NetworkLeft)]
+    found += [statement("network-left", address=each.address) for each in left]
     found += translation.notices(measurement.observations)
     for met in (each for each in measurement.observations if isinstance(each, Portal)):
         nobody = host_of(met.asked) in NOBODY.values()

@@ -14,6 +14,7 @@ from nattools.engine.analysis.pathloss import CopiesLost, Loss, overloaded, tota
 from nattools.model.endpoint import Endpoint, Family, Transport, host_of, read_endpoint
 from nattools.model.host import Gateway, Interface
 from nattools.model.mappingseen import MapCheck
+from nattools.model.networkleft import NetworkLeft
 from nattools.model.observation import (
     AnyObservation,
     Binding,
@@ -129,6 +130,7 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     quotes: list[QuotedChecksum] = msgspec.field(default_factory=list)
     mapped: list[MapCheck] = msgspec.field(default_factory=list)
     losses: list[CopiesLost] = msgspec.field(default_factory=list)
+    left: list[NetworkLeft] = msgspec.field(default_factory=list)
 
     @cached_property
     def judged(self) -> list[JudgedAnswer]:
@@ -154,12 +156,12 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def loss(self) -> Loss:
         """On the ways to all servers, in both directions together."""
-        return total(self.losses)
+        return self._total(self.losses)
 
     @cached_property
     def own_loss(self) -> Loss:
         """The same without what `overloaded` servers lose, which is no loss of this network's."""
-        return total(each for each in self.losses if self.groups.of(each.host) not in self.overloaded)
+        return self._total(each for each in self.losses if self.groups.of(each.host) not in self.overloaded)
 
     def loss_to(self, host: str) -> Loss:
         """What a server's silence is to be held against: its own loss where it is overloaded; of an unknown
@@ -167,12 +169,15 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
         server = self.groups.of(host)
         if host and server not in self.overloaded:
             return self.own_loss
-        return total(each for each in self.losses if not host or self.groups.of(each.host) == server)
+        return self._total(each for each in self.losses if not host or self.groups.of(each.host) == server)
 
     @cached_property
     def overloaded(self) -> frozenset[str]:
         """The servers, by their groups' names, whose losses are their own."""
         return overloaded((self.groups.of(each.host), each) for each in self.losses if each.host)
+
+    def _total(self, losses: Iterable[CopiesLost]) -> Loss:
+        return total(losses, left=bool(self.left))
 
     @cached_property
     def nattools(self) -> frozenset[str]:
@@ -320,6 +325,9 @@ def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObser
             paths[seen.transport, seen.family].punches.append(seen)
         case BirthdayTrial():
             paths["udp", seen.family].birthdays.append(seen)
+        case NetworkLeft():
+            for transport in TRANSPORTS:
+                paths[transport, seen.family].left.append(seen)
         case QuotedChecksum():
             paths["udp", seen.family].quotes.append(seen)
         case MapCheck():

@@ -22,6 +22,7 @@ from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way
 from nattools.model.nat import Classic, Nat, NatByTransport, QuotedChecksumKind
+from nattools.model.networkleft import NetworkLeft
 from nattools.model.observation import Binding, Connection, DialBack, Portal, Resolution
 from nattools.model.observed import Observation
 from nattools.model.relay import Relay
@@ -299,6 +300,11 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
     def answered(self) -> bool:
         """Did anything at all come back? What a captive portal says in others' names is nothing."""
         return self.portal is None and any(found.nat.reachable for found in self.by_path.values())
+
+    @cached_property
+    def left(self) -> bool:
+        """Did this machine leave the network meanwhile? Then nobody knows which silence was the network's."""
+        return bool(self.seen(NetworkLeft))
 
     @cached_property
     def portal(self) -> Portal | None:

@@ -18,6 +18,7 @@ from nattools.model.lanseen import (
     MdnsTrial,
     YggdrasilHeard,
 )
+from nattools.model.networkleft import NetworkLeft
 from nattools.model.observed import Observation
 from nattools.model.statement import Reason, Statement, statement
 
@@ -44,6 +45,8 @@ class _Evidence:
         self.mdns = self.of(MdnsTrial)
         self.sent = next(iter(self.of(BeaconsSent)), BeaconsSent())
         self.yggdrasil = self.of(YggdrasilHeard)
+        self.left = bool(self.of(NetworkLeft))
+        """Then nobody knows which silence is the network's."""
         self.gateways = () if self.link is None else self.link.gateways
         services = (each for one in self.mdns for each in one.services)
         own = {each.source for each in services if any(at in self.gateways for at in each.addresses)}
@@ -74,6 +77,8 @@ class _Evidence:
     @property
     def gone(self) -> list[str]:
         """Those that the user says are there, and from which nothing came in any way."""
+        if self.left:
+            return []
         heard = {*self.routers, *self.multicasters(), *(peer.address for peer in self.peers)}
         named = [one for one in self.echoes if one.role == "named" and one.sent and not one.beyond]
         silent = [one.address for one in named if not one.received and not one.refused]
@@ -90,7 +95,7 @@ class _Evidence:
         if any(way in (*peer.came, *peer.arrived) for peer in self.peers):
             return True
         able = way == "unicast" or any(way in peer.sends for peer in self.peers)
-        if self.peers and able and self.sent.sent.get(way, 0) >= ENOUGH:
+        if self.peers and able and not self.left and self.sent.sent.get(way, 0) >= ENOUGH:
             return False
         return None
 
@@ -105,7 +110,7 @@ class _Evidence:
             if not times or max(others, default=0.0) < self.sent.listened_s - _FRESH_S:
                 continue
             if max(times) < self.sent.listened_s - _STALE_S:
-                return False
+                return None if self.left else False
             found = True if self.sent.listened_s >= LONG_S else None
         return found
 

@@ -129,6 +129,8 @@ def _why_not(visit: PeerVisit) -> Statement:
         return statement("peer-name-blocked", address=host)
     if visit.outcome == "unsupported" and visit.detail in ("ws", "wss") and visit.remote is not None:
         return statement("peer-web-socket-port", remote=visit.remote)
+    if visit.outcome == "unsupported" and visit.detail == "p2p":
+        return statement("peer-id-alone")
     code = _VISITS.get(visit.outcome, "peer-says-nothing")
     return statement(code, remote=visit.remote, detail=visit.detail)
 

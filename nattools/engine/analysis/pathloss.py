@@ -32,10 +32,12 @@ class CopiesLost(NamedTuple):
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """How many copies of questions that were bound to be answered were sent, and how many were lost."""
+    """How many copies of questions that were bound to be answered were sent, and how many were lost. `left`:
+    this machine left the network meanwhile, and nobody knows which silence was that."""
 
     sent: int
     lost: int
+    left: bool = False
 
     @property
     def share(self) -> float | None:
@@ -53,13 +55,13 @@ class Loss(msgspec.Struct, frozen=True):
 
     def chance(self, copies: int) -> float:
         """That so many copies were all lost."""
-        return chance_of_silence(min(copies, 100_000), self.bound)
+        return 1.0 if self.left else chance_of_silence(min(copies, 100_000), self.bound)
 
 
-def total(counted: Iterable[CopiesLost]) -> Loss:
+def total(counted: Iterable[CopiesLost], *, left: bool = False) -> Loss:
     """Of all of them together."""
     pairs = list(counted)
-    return Loss(sum([each.sent for each in pairs]), sum([each.lost for each in pairs]))
+    return Loss(sum([each.sent for each in pairs]), sum([each.lost for each in pairs]), left)
 
 
 def overloaded(counted: Iterable[tuple[str, CopiesLost]]) -> frozenset[str]:

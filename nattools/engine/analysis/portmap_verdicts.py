@@ -123,6 +123,8 @@ def _silent(findings: Findings, protocol: MappingProtocol, seen: list[MapOffer])
         return technique(protocol, "fails", 0.8, why, remedy=remedy, evidence=ids)
     if all(offer.outcome in ("unreachable", "refused") for offer in seen):
         return technique(protocol, "fails", 0.95, statement("router-closed"), remedy=remedy, evidence=ids)
+    if findings.left:
+        return technique(protocol, "unknown", 0.0, statement("router-silent-meanwhile"), evidence=ids)
     return technique(protocol, "fails", 0.9, statement("router-silent"), remedy=remedy, evidence=ids)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_servers
 from nattools.engine.measureoptions import Emit, Event, MapOptions, MeasureOptions
+from nattools.engine.networkwatch import NetworkWatch
 from nattools.engine.portmap import journaled
 from nattools.engine.portmap.journal import Journal, JournalEntry, shares_inside
 from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
@@ -254,7 +255,10 @@ async def run_map_command(
     run = new_run(network, options, emit)
     families = await routed_families(network, options)
     session = PortmapSession(run, journal, map_options.host, map_options.gateway)
-    timed_out = await within_time_limit(run, _run(session, do, families if from_outside else ()))
+    work = _run(session, do, families if from_outside else ())
+    if action == "probe":
+        work = NetworkWatch(run, families).during(work)
+    timed_out = await within_time_limit(run, work)
     return CompletedRun(run, families, started, timed_out, action, from_outside).report()
 
 

@@ -26,7 +26,7 @@ from uuid import uuid4
 
 import msgspec
 
-from nattools.engine.portmap.privatefiles import acquire_lock, locked, open_own
+from nattools.engine.portmap.privatefiles import acquire_lock, locked, make_folder, open_own
 from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
 from nattools.probes.portmap import Granted, MappingRequest, TableEntry
@@ -127,7 +127,7 @@ class Journal:
 
     def __enter__(self) -> Self:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
             with self._locked():
                 owner = f"owner-{uuid4().hex}.lock"
                 self._hold = acquire_lock(self._folder / owner)

@@ -9,6 +9,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 if sys.platform == "win32":
     import msvcrt
@@ -25,14 +26,69 @@ else:
 
 def open_own(path: Path, flags: int) -> int:
     """Open a file that only this user may read or write. OSError: also if it is a link. Whoever may write the
-    folder (with `sudo -E` it is a user's, and this is root) must not choose which file is written."""
-    more = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")  # of them a system has those that it needs
-    descriptor = os.open(path, flags | sum(getattr(os, name, 0) for name in more), 0o600)
+    folder (with `sudo -E` it is a user's, and this is root) must not choose which file is written. A new one
+    is the folder's owner's, who could not use it otherwise."""
+    flags |= sum(getattr(os, name, 0) for name in _MORE)
+    descriptor = _new_file(path, flags) if flags & os.O_CREAT else None
+    if descriptor is None:
+        descriptor = os.open(path, flags & ~os.O_CREAT, 0o600)
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
         return descriptor
     os.close(descriptor)
     raise OSError(errno.ELOOP, "it is no file of its own, but a link or a device", str(path))
+
+
+_MORE: Final = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+"""Of them a system has those that it needs."""
+
+
+def _new_file(path: Path, flags: int) -> int | None:
+    """None: there is one already, and that is not forbidden."""
+    try:
+        descriptor = os.open(path, flags | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if flags & os.O_EXCL:
+            raise
+        return None
+    _give_away(descriptor, path.parent)
+    return descriptor
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone. What root makes in a user's
+    folder is that user's: else the user's own programs could not write there ever after. OSError: it cannot
+    be made."""
+    for each in (*reversed(path.parents), path):
+        try:
+            each.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        except OSError:
+            if each.is_dir():
+                continue
+            raise
+        if _is_root():
+            descriptor = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if not os.listdir(descriptor):  # or another one was put in its place
+                    _give_away(descriptor, each.parent)
+            finally:
+                os.close(descriptor)
+    if not path.is_dir():
+        raise FileExistsError(errno.EEXIST, "it is no folder", str(path))
+
+
+def _is_root() -> bool:
+    return sys.platform != "win32" and os.geteuid() == 0
+
+
+def _give_away(descriptor: int, folder: Path) -> None:
+    """To whom the folder belongs that it was made in, if this is root."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        owner = folder.stat()
+        if owner.st_uid != 0 and os.fstat(descriptor).st_uid == 0:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def acquire_lock(path: Path, *, wait: bool = True, create: bool = True) -> int | None:

@@ -15,6 +15,7 @@ from nattools.engine.punch.planning import keeps_ports
 from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.signals import MAX_CANDIDATES, Introduction
 from nattools.engine.punch.timeline import Timeline
+from nattools.engine.serverlookup import CONNECT_IT
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint, Family, Transport, family_of, parse_address
 from nattools.model.nat import Nat, NatByTransport
@@ -132,7 +133,7 @@ async def _open_all(
         closing.callback(socket.close)
         opened.append(socket)
     if not opened:
-        raise failure or CannotRun("this machine has no address that a peer could write to")
+        raise failure or CannotRun("this machine has no address that a peer could write to", CONNECT_IT)
     return opened
 
 

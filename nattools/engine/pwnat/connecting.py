@@ -26,11 +26,13 @@ from nattools.engine.pwnat.knockside import KnockContext
 from nattools.engine.pwnat.knockstate import PwnatState
 from nattools.engine.pwnat.listener import KnockListener
 from nattools.engine.run import CompletedRun, new_run, observe, within_time_limit
+from nattools.engine.serverlookup import check_route
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.net.base import Network
+from nattools.protocols.pwnat import TARGETS, original
 from nattools.protocols.pwnat.outside import Outside, parse_outside
 from nattools.traversal.side import moving
 
@@ -52,10 +54,11 @@ async def listen(
     an address and port, or ":" and the port where nobody knows the address; behind a space, what was read of
     its outside ports, if it was (`protocols.pwnat.Outside`). It is told again when that has changed.
 
-    CannotRun: this system does not report ICMP errors, or the port is taken."""
+    CannotRun: this system does not report ICMP errors, is in no network, or the port is taken."""
     missing = network.missing("icmp-errors")
     if missing is not None:
         raise CannotRun(missing, "A listener needs Linux; the caller may be the other machine.")
+    check_route(network, original.TARGET if options.compat else TARGETS[0].host, options.measuring)
     state = PwnatState(Timeline(watcher.stage), role="listener")
     run = new_run(network, _as_for_punch(options), watcher.emit)
     await _within(state, run, _listening(state, run, options, watcher, use or echoing(options.echoes), wall))
@@ -72,12 +75,14 @@ async def connect(
 ) -> Report:
     """Knock at `options.listener`, use the connection, and report.
 
-    CannotRun: no privilege for crafted packets. UsageError: there is no listener to knock at."""
+    CannotRun: no privilege for crafted packets, or no way to the listener. UsageError: there is no listener
+    to knock at."""
     if options.listener is None:
         raise UsageError("the listener's address is needed")
     missing = network.missing("raw-packets")
     if missing is not None:
         raise CannotRun(missing, RAW_ADVICE)
+    check_route(network, options.listener.host, options.measuring)
     state = PwnatState(Timeline(watcher.stage), role="caller")
     run = new_run(network, _as_for_punch(options), watcher.emit)
     await _within(state, run, _calling(state, run, options, use or echoing(options.echoes), wall))

@@ -16,7 +16,7 @@ from nattools.engine.pwnat.knockreceiver import KnockReceiver, ReceivedKnock
 from nattools.engine.pwnat.knocksession import PLAN_TIMES, planned
 from nattools.engine.pwnat.knockside import KnockContext, KnockSide
 from nattools.engine.pwnat.outsideports import OutsidePorts
-from nattools.model.endpoint import Endpoint, Transport
+from nattools.model.endpoint import Endpoint, Transport, family_of
 from nattools.model.statement import Statement, statement
 from nattools.net.base import UdpSocket
 from nattools.protocols.pwnat.knock import Knock
@@ -241,6 +241,8 @@ class KnockListener(KnockSide):
             return None
         network = self.own.run.network
         refused = why_not_a_destination(network, place, None)
+        if family_of(place.host) == 6:
+            refused = statement("peer-address-refused", endpoint=str(place), reason="no IPv4 address")
         if refused is None and not network.is_public(place.host) and not self._is_near(place):
             refused = statement("pwnat-private-caller", place=str(place))
         if refused is not None:

@@ -8,10 +8,12 @@ holds it ends, in whatever way, the kernel takes the namespace away with all tha
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
@@ -116,6 +118,11 @@ def _become_root_of_own() -> None:
         _write("/proc/self/gid_map", f"0 {group} 1")
         _raise_loopback()
     except OSError as error:
+        if error.errno == errno.EINVAL and threading.active_count() > 1:
+            raise CannotRun(
+                "a process that has threads cannot get network namespaces of its own (unshare(2))",
+                f"Build the lab before it starts any, or run it as root. {_ELSEWHERE}",
+            ) from error
         raise CannotRun(
             f"user {user} may not create network namespaces on this system: {error.strerror}",
             "Run it as root, or allow unprivileged user namespaces (sysctl"

@@ -37,6 +37,7 @@ from nattools.model.report import Substrate
 from nattools.net import addresses, resolve
 from nattools.net.base import (
     Capability,
+    IcmpOptions,
     ListenOptions,
     LocalEnd,
     LowTtlSyn,
@@ -314,15 +315,10 @@ class SimNetwork:
     async def listen_tcp(self, **options: Unpack[ListenOptions]) -> SimListener:
         return self._stack.listen(**options)
 
-    async def open_icmp(
-        self,
-        *,
-        family: Family,
-        host: str | None = None,
-        identifier: int | None = None,
-        raw: bool = False,
-    ) -> SimIcmpSocket:
-        return self._stack.open_icmp(family, host, identifier, raw=raw)
+    async def open_icmp(self, **options: Unpack[IcmpOptions]) -> SimIcmpSocket:
+        return self._stack.open_icmp(
+            options["family"], options.get("host"), options.get("identifier"), raw=options.get("raw", False)
+        )
 
     def send_packet(self, packet: bytes) -> SendFailure | None:
         """Send one whole IP packet as it is; what the simulator cannot read (fragments, other protocols) is

@@ -84,7 +84,8 @@ async def locate(context: PeerContext, address: Multiaddr) -> PeerPlace | None:
     endpoints: tuple[Endpoint, ...] = ()
     kind, port = address.parts[0][0], address.port
     if address.over not in ("tcp", *WEB_SOCKETS) or port is None or address.host is None:
-        problem = ("unsupported", address.over)
+        placed = address.host is not None or address.over == "relay"
+        problem = ("unsupported", address.over if placed else kind)
     else:
         family: Family | None = {"dns4": 4, "dns6": 6}.get(kind)  # type: ignore[assignment]
         found = await context.network.resolve(address.host, family)

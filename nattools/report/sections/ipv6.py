@@ -109,6 +109,11 @@ def answer(report: Report, view: View) -> list[Section]:
     found = report.ipv6
     if found is None:
         return summary.summary(report, [Prose("IPv6 was not looked at.", mood="strong")])
+    if report.ended is not None and report.ended.step == "link":  # nor has it IPv4: it is no matter of IPv6
+        why = Prose(safe(report.ended.why), "Why")
+        to_do = summary.to_do([sentence(statement("connect-network"))])
+        told = Prose(sentence(statement("ended-without-link")), mood="strong")
+        return summary.summary(report, [told, why, *to_do])
     advice = [each.advice for each in found.problems if each.advice]
     lines = [Prose(sentence(headline(found)), mood="strong"), *summary.to_do(advice[:10])]
     if found.code:
@@ -119,7 +124,7 @@ def answer(report: Report, view: View) -> list[Section]:
 def explained(report: Report, view: View) -> list[Section]:
     """The answers one by one, and what is wrong."""
     found = report.ipv6
-    if found is None:
+    if found is None or (report.ended is not None and report.ended.step == "link"):
         return []
     return [each for each in (_answers(found), _problems(found), _unknown(found)) if each is not None]
 

@@ -9,6 +9,7 @@ from nattools.model import mappingseen
 from nattools.model import observation as seen
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.ipv6trial import InboundCheck, MtuTrial, SourceTrial
+from nattools.model.networkleft import NetworkLeft
 from nattools.model.packetform import FormTrial
 from nattools.model.portmapping import Refusal
 from nattools.model.quotedchecksumseen import QuotedAs, QuotedChecksum
@@ -293,6 +294,10 @@ def _quoted_checksum(o: QuotedChecksum) -> str:
     return f"checksums quoted, {where}: {told}, by {o.source}"
 
 
+def _network_left(o: NetworkLeft) -> str:
+    return f"network: {o.address} is gone, or the route from it"
+
+
 _QUOTED: dict[QuotedAs, str] = {
     "as-sent": "as sent",
     "as-mapped": "as outside",
@@ -316,6 +321,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     seen.BirthdayTrial: _birthday_trial,
     ErrorTrial: _error_trial,
     QuotedChecksum: _quoted_checksum,
+    NetworkLeft: _network_left,
     seen.Connection: _connection,
     seen.Resolution: _resolution,
     seen.Nat64: _nat64,

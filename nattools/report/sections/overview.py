@@ -21,13 +21,13 @@ _PORT_PROTOCOLS = ("upnp-igd", "nat-pmp", "pcp")
 _FILTERINGS = {
     "endpoint-independent": "anybody gets in",
     "address-dependent": "addresses that you sent to get in",
-    "address-and-port-dependent": "only whom you sent to gets in",
+    "address-and-port-dependent": "only peers you sent to get in",
     "unknown": "who gets in is not known",
 }
 _FIREWALLS = {
     "endpoint-independent": "no NAT, and nothing keeps packets out",
     "address-dependent": "no NAT; a firewall lets in addresses that you sent to",
-    "address-and-port-dependent": "no NAT; a firewall lets in only whom you sent to",
+    "address-and-port-dependent": "no NAT; a firewall lets in only peers you sent to",
     "unknown": "no NAT; whether a firewall filters is not known",
 }
 _ALLOCATIONS = {

@@ -42,7 +42,7 @@ def _dial(o: DialAsked) -> str:
     if o.outcome != "answered":
         return f"{text}{paid}: {o.outcome}"
     came = f"it came from {o.origin}" if o.origin else "nothing came"
-    known = ", whom the port had written to" if o.origin and host_of(o.origin) in o.written_to else ""
+    known = ", which the port had sent to" if o.origin and host_of(o.origin) in o.written_to else ""
     return f"{text}{paid}: {o.status}, {o.dial} after {seconds(o.took_s)}; {came}{known}"
 
 

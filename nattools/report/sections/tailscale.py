@@ -213,7 +213,7 @@ def peers(report: Report, view: View) -> list[Section]:
 
 
 def _none_shown(tailnet: Tailnet) -> str:
-    return "All are direct." if tailnet.peers else "It tells of no peers."
+    return "All are direct." if tailnet.peers else "It lists no peers."
 
 
 def _peers(peers: Iterable[TailnetPeer], program: str) -> Iterator[tuple[Cell, ...]]:

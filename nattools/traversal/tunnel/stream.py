@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from nattools.protocols.tunnel import Purpose, TunnelSession
 from nattools.protocols.tunnel.streams import KEEP
 from nattools.traversal.link import Changes, joined
+
+SMALL: Final = 1024
+"""Pieces that are smaller together are kept as one."""
 
 
 class TunnelStream:
@@ -94,6 +98,9 @@ class TunnelStream:
 
     def note_data(self, data: bytes) -> None:
         """Bytes have come."""
+        last = len(self._received[-1]) if self._received else SMALL
+        if last + len(data) < SMALL:  # or each byte would take fifty
+            data = self._received.pop() + data
         self._received.append(data)
         self._changes.tell()
 

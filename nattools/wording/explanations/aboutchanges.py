@@ -27,27 +27,27 @@ TOPICS = (
         "watch-woke",
         "The machine slept during a watch",
         ("watch-woke",),
-        "The machine was asleep, so that nothing was measured and no mapping kept. NATs have forgotten it "
-        "meanwhile, which is no fault of theirs.",
-        "A clock that goes on in sleep is ahead of one that stands still. What was measured across a sleep "
-        "is thrown away.",
+        "The machine was asleep, so nothing was measured and no mapping was kept alive. NATs dropped its "
+        "mappings meanwhile, as they should.",
+        "A clock that runs during sleep gets ahead of one that does not. What was measured across a sleep "
+        "is discarded.",
         "Nothing, or keep the machine from sleeping for as long as you watch.",
     ),
     Topic(
         "watch-resumed",
         "The program was stopped during a watch",
         ("watch-resumed",),
-        "The program stood still for a while: it was stopped (Ctrl-Z), or its virtual machine was paused. No "
-        "mapping was kept meanwhile, and what the NAT forgot is no fault of the NAT's.",
-        "What was to be done every five seconds was done much later. What was measured across it is thrown "
-        "away.",
+        "The program did not run for a while: it was stopped (Ctrl-Z), or its virtual machine was paused. No "
+        "mapping was kept alive meanwhile, and the NAT was right to drop them.",
+        "What was due every five seconds was done much later. What was measured across the pause is "
+        "discarded.",
         "Nothing.",
     ),
     Topic(
         "watch",
         "A watch",
         ("watch-*",),
-        "A watch measures again and again and tells what has changed.",
+        "A watch keeps measuring and reports what has changed.",
         "Each measurement is held against the one before.",
         "Where nothing can be measured, see whether the machine is online.",
     ),

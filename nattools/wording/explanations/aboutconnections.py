@@ -73,7 +73,7 @@ TOPICS = (
         "Before anything is sent, both sides' networks say what is worth trying, in which order, with "
         "what odds.",
         "Both sides' measurements.",
-        "Nothing: what would make the odds better stands beside it.",
+        "Nothing: what would improve the odds is said with it.",
     ),
     Topic(
         "connection-lost",
@@ -99,7 +99,7 @@ TOPICS = (
         "What was found about the network, in the words of that program (Tailscale and its like): which "
         "peers it reaches directly, and why others go through a relay.",
         "The network's behaviour, and what the program itself tells.",
-        "Do what stands beside it; a port that the router opens, or IPv6, helps most.",
+        "Follow the advice given with it; a port that the router opens, or IPv6, helps most.",
     ),
     Topic(
         "pwnat",
@@ -124,6 +124,6 @@ TOPICS = (
         (),
         "The sentence says what was found. Its values stand beside the code in the report's JSON.",
         "The report names the observations that it rests on: -vv shows them.",
-        "What helps stands beside it, or in the report's first lines.",
+        "The advice stands with it, or in the report's first lines.",
     ),
 )  # fmt: skip

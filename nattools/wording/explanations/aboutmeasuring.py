@@ -69,6 +69,16 @@ TOPICS = (
         "Give it more time: what is missing is unknown, not bad.",
     ),
     Topic(
+        "network-left",
+        "This machine left the network meanwhile",
+        ("network-left", "router-silent-meanwhile"),
+        "While it was measured this machine lost the address that it was measured from, or the route: the "
+        "cable was out, the Wi-Fi was another one, a VPN came or went, or the machine was suspended.",
+        "Once a second the own addresses and routes are looked at. No silence counts then, since nobody "
+        "knows whose it was; answers do.",
+        "Run it again.",
+    ),
+    Topic(
         "server-faults",
         "A server was silent or did something odd",
         ("server-*",),

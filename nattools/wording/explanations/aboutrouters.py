@@ -355,6 +355,6 @@ TOPICS = (
         "RFC 4787 (UDP), RFC 5382 (TCP) and RFC 5508 (ICMP) say what a good NAT does. A report holds what "
         "was seen against each requirement: met, not met, or untested.",
         "The observations that the requirement names.",
-        "A requirement that is not met is worth a word to the router's maker.",
+        "A requirement that is not met is worth reporting to the router's maker.",
     ),
 )  # fmt: skip

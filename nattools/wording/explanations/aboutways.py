@@ -52,7 +52,7 @@ WAYS: dict[TechniqueId, Topic] = {
         "Many ports on one side, many tries on the other",
         "Where a NAT draws ports at random, 256 own ports and some thousand tries meet by chance.",
         "256 ports were opened, and a server sent to ports drawn at random.",
-        "nattools punch tries it where it has odds, and says beforehand how many packets it takes.",
+        "nattools punch tries it where it has a chance, and says beforehand how many packets that takes.",
     ),
     "tcp-punch": _topic(
         "Both connect at once over TCP",

@@ -29,7 +29,7 @@ def test_diagnose_says_the_answer_first(capsys: Capture) -> None:
     assert text.startswith("Measured in the scenario home-router:alice (simulated), not on this machine's")
     assert "This machine can be reached directly, by hole punching." in text
     assert "In games Moderate (PlayStation Type 2, Nintendo B) Works calls, joining games;" in text
-    assert "UDP and TCP one external port for all peers; only whom you sent to gets in" in text
+    assert "UDP and TCP one external port for all peers; only peers you sent to get in" in text
     assert max(len(line) for line in captured.out.splitlines()) <= 80
     assert captured.err == ""
 

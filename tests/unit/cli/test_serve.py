@@ -7,10 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from served import COMMAND, serving
 
 from nattools.cli import serve
-
-COMMAND = (sys.executable, "-m", "nattools", "serve")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
@@ -61,18 +60,10 @@ def test_what_cannot_be_is_refused(options: tuple[str, ...], code: int, says: st
 
 
 def test_a_taken_port_is_named() -> None:
-    command = [*COMMAND, "--listen", "127.0.0.1", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    try:
-        process.stderr.readline()
-        port = process.stderr.readline().partition("port")[2].split()[1]
-        code, message = refused("--listen", "127.0.0.1", "--port", port)
+    with serving("--listen", "127.0.0.1") as server:
+        code, message = refused("--listen", "127.0.0.1", "--port", str(server.port))
         assert code == 3
-        assert f"port {port} is in use" in message
-    finally:
-        process.terminate()
-        process.communicate(timeout=10)
+        assert f"port {server.port} is in use" in message
 
 
 @pytest.mark.parametrize(

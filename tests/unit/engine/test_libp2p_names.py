@@ -77,6 +77,8 @@ def visited(address: str, blocked: tuple[str, ...] = ()) -> Libp2pPeer:
         ("/dns4/peer/tcp/3478/wss", "peer-web-socket-port"),
         ("/dns4/peer/tcp/4444/ws", "peer-port-closed"),
         ("/dns4/peer/udp/4001/webrtc-direct", "peer-unsupported"),
+        ("/ip6zone/eth0/ip6/fe80::1/tcp/4001", "peer-unsupported"),
+        ("/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo", "peer-id-alone"),
     ],
 )
 def test_of_what_browsers_dial_the_port_is_asked_where_that_tells(address: str, says: str) -> None:

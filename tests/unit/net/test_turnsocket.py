@@ -8,7 +8,7 @@ from random import Random
 
 import msgspec
 import pytest
-from linked import SocketPath, WatchedPath, quic_links, read_exactly
+from linked import SocketPath, WatchedPath, quic_carries, quic_links, read_exactly
 from relayed import HOST, URIS, Inbox, beside_a_relay, relay, relay_config, try_relay
 from simulated import pass_time
 
@@ -325,16 +325,7 @@ def test_quic_over_two_relayed_sockets(uri: str, tmp_path: Path) -> None:
         one, other = await relay(lab.network("alice"), uri), await relay(lab.network("bob"), uri)
         assert await one.permit(other.local) is None
         assert await other.permit(one.local) is None
-        ours, theirs = await quic_links(
-            WatchedPath(SocketPath(one, other.local)), WatchedPath(SocketPath(other, one.local))
-        )
-        data = Random(1).randbytes(300_000)
-        ours.write(data)
-        assert await read_exactly(theirs, len(data)) == data
-        await ours.close()
-        await theirs.close()
-        one.close()
-        other.close()
+        await quic_carries(one, other, 300_000)
 
     beside_a_relay(main, tmp_path)
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pytest
-from simulated import behind_nat, pass_time, run
+from simulated import behind_nat, ends_within, pass_time, run
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
@@ -76,17 +76,6 @@ def attacked(test: Callable[[Attacked], Awaitable[None]], **options: Any) -> Non
         assert faults == []
 
     run(behind_nat(), main)
-
-
-async def ends_within(stream: TcpStream, seconds: float) -> bool:
-    """Does the server end this connection by then?"""
-    try:
-        async with asyncio.timeout(seconds):
-            while await stream.read():
-                pass
-    except TimeoutError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("rest", [JOIN + CLOSE, CLOSE, PING, b"\r\n", JOIN])

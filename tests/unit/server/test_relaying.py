@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 from relayed import ALICE, HOST, URIS, Inbox, beside_a_relay, relay, relay_config, try_relay
-from simulated import pass_time
+from simulated import ends_within, pass_time
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
@@ -141,16 +141,6 @@ async def connected(lab: SimLab, host: str) -> TcpStream:
     stream = await lab.network(host).connect_tcp(Endpoint(HOST, 3478), timeout_s=5)
     assert not isinstance(stream, TcpFailure)
     return stream
-
-
-async def ends_within(stream: TcpStream, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            while await stream.read():
-                pass
-    except TimeoutError:
-        return False
-    return True
 
 
 def test_one_who_only_asks_is_not_waited_for() -> None:

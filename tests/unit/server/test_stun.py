@@ -105,6 +105,13 @@ def test_one_address_has_no_other_address_and_refuses_to_change_it() -> None:
     assert reply.role == (0, 1)
 
 
+def test_clients_of_rfc_3489_get_an_even_number_of_unknown_attributes() -> None:
+    """vovida's stun cannot read another one."""
+    old = stun.binding_request(bytes(range(16)), change_port=True, change_address=True, hello=False)
+    answer = ask(server(addresses=1), old)
+    assert answered(answer).unknown_attributes == (c.CHANGE_REQUEST, c.CHANGE_REQUEST)
+
+
 def test_one_port_refuses_to_change_it() -> None:
     message = answered(ask(server(addresses=1, ports=1), stun.binding_request(ID, change_port=True)))
     assert message.error == (420, "")

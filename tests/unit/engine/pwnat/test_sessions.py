@@ -14,6 +14,7 @@ from nattools.engine.punch.options import Connected, Use, UseResult, Watcher
 from nattools.engine.pwnat import knockchecks
 from nattools.engine.pwnat.connecting import Side, both, connect, listen
 from nattools.engine.pwnat.knockoptions import PwnatOptions
+from nattools.errors import CannotRun
 from nattools.lab.backend import open_lab
 from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario
 from nattools.lab.scenariofiles import load
@@ -406,3 +407,27 @@ def test_behind_a_firewall_that_passes_errors() -> None:
     )
     found = run(scenario, lambda lab: met(lab, side(lab, "alice"), side(lab, "carol")))
     assert all(each.connected for each in found)
+
+
+# --- no network
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_who_is_in_no_network_is_told_so_at_once(compat: bool) -> None:
+    """Neither "no beacon could be sent" nor a minute of knocks that cannot leave."""
+
+    async def main(lab: SimLab) -> None:
+        loop = asyncio.get_running_loop()
+        for host in ("alice", "carol"):
+            lab.unplug(host)
+        listener = Endpoint(OUTSIDE, 2222)
+        with pytest.raises(CannotRun, match="no IPv4 route to the internet"):
+            await listen(*side(lab, "alice", compat=compat), wall=clock())
+        with pytest.raises(CannotRun, match="no IPv4 route to the internet") as raised:
+            await connect(*side(lab, "carol", listener=listener, compat=compat), wall=clock())
+        assert "is the cable in" in raised.value.remedy
+        with pytest.raises(CannotRun, match=r"no IPv4 route to 10\.9\.0\.1"):
+            await connect(*side(lab, "carol", listener=Endpoint("10.9.0.1", 2222)), wall=clock())
+        assert loop.time() < 1.0
+
+    run(home(), main)

@@ -8,7 +8,7 @@ from links import Pair, run_pair
 from simulated import pass_time
 
 from nattools.errors import CannotRun
-from nattools.protocols.tunnel import MAX_STREAMS, Bench, Pipe, TcpTo
+from nattools.protocols.tunnel import MAX_STREAMS, Bench, Pipe, TcpTo, TunnelSession
 from nattools.traversal.tunnel import Tunnel, TunnelStream
 
 
@@ -318,3 +318,17 @@ def test_streams_opened_and_reset_in_a_flood_leave_bounded_work() -> None:
         return left, failed
 
     assert run_pair(main) == (4 * MAX_STREAMS, "too many requests at once")
+
+
+def test_bytes_that_come_one_by_one_are_kept_together() -> None:
+    """A peer whose reader is stuck could otherwise fill memory fifty times over."""
+
+    async def main() -> None:
+        session = TunnelSession(bytes(16), leads=True)
+        stream = TunnelStream(0, Pipe(), session, lambda: None, lambda number, data: True)
+        for _ in range(100_000):
+            stream.note_data(b"x")
+        assert len(stream._received) < 200
+        assert await stream.read(1 << 20) == b"x" * 100_000
+
+    asyncio.run(main())
