@@ -16,7 +16,12 @@ from nattools.report.comparison.changes import Change, Comparison, is_known, one
 from nattools.report.redaction.knownwords import constants
 from nattools.wording import comparedfields, sentence, terms
 
-_PASSING = frozenset({"time-over", "external-address-changed", "external-addresses-in-turn", "router-epoch"})
+_PASSING = frozenset(
+    {
+        "time-over", "external-address-changed", "external-addresses-in-turn", "router-epoch",
+        "server-overloaded",
+    }
+)  # fmt: skip
 """Warnings about the measurement, and not about the network."""
 _PUNCH = ("connected", "path", "transport", "family", "strategy")
 _BY_COMMAND = frozenset({"lan.proven"})
