@@ -170,8 +170,9 @@ def test_they_are_shown_as_they_pass(capsys: pytest.CaptureFixture[str]) -> None
         "alice outside: no answer",
     ]
     assert "alice outside: 11.1.0.2, the same port for each, 2 of 4 silent" in lines
-    assert lines[-3:] == [
-        "55 h 33 min home: behaves as mapping address-and-port-dependent, allocation random",
+    assert lines[-4:] == [
+        "55 h 33 min home: behaves as mapping address-and-port-dependent,",
+        "allocation random",
         "alice's flow comes from another port",
         "alice outside: 11.1.0.4, another port for each",
     ]
