@@ -88,7 +88,7 @@ def test_a_timeout_error_from_inside_is_not_the_end_of_the_time_given(
 
         with pytest.raises(TimeoutError, match="Connection timed out"):
             lab.run(main)
-    assert not any("time given" in stage.text for stage in stages)
+    assert not any("time limit" in stage.text for stage in stages)
 
 
 def without_text(found: Any) -> Any:

@@ -156,7 +156,7 @@ def test_who_wants_a_relay_alone_shows_no_address_later_either(
             uses=(Use(stay), Use(stay)),
         )
         assert alice.connected == bob.connected == (others == "reserve")
-        assert ("the other one none" in alice.why) == (others == "never")
+        assert ("the other allows none" in alice.why) == (others == "never")
         assert not any("direct-" in each.code for stage in bob.stages for each in stage.statements)
     for trace, outside in zip(traces, ("11.2.0.2", "11.1.0.2"), strict=True):
         leaving = [each for each in trace.events if each.outgoing and each.kind in ("datagram", "connect")]
