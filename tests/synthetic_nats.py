@@ -72,14 +72,16 @@ class World:
         return self._mappings[key]
 
     def _port(self, inside: int) -> int:
+        """No port is given out twice."""
+        taken = {mapped.port for mapped in self._mappings.values()}
         if self.allocation == "preserving":
-            taken = {mapped.port for mapped in self._mappings.values()}
             return inside if inside not in taken else self.rng.randrange(1024, 65536)
         if self.allocation == "sequential":
             self.next += self.step
             return 1024 + (self.next - self.step - 1024) % 64512
         bounds = self.block if self.allocation == "block" else (1024, 65535)
-        return self.rng.randrange(bounds[0], bounds[1] + 1)
+        port = self.rng.randrange(bounds[0], bounds[1] + 1)
+        return self._port(inside) if port in taken else port
 
     def survives(self) -> bool:
         return self.rng.random() >= self.loss and self.rng.random() >= self.loss

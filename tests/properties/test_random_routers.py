@@ -24,7 +24,23 @@ router whose table is full and that says success, and a program that is killed b
 that makes a mapping over another protocol's and calls it refused."""
 ONCE_WRONG_TOO = (40193,)
 """One that gives mappings a name of its own and calls them refused."""
-ONCE_WRONG_OF_ALL = (63, 103, 244, 1159, 2023, 2158, 10059, 10652, 100009, 205221, 205615, 205649, 206317)
+ONCE_WRONG_OF_ALL = (
+    63,
+    103,
+    244,
+    1159,
+    2023,
+    2158,
+    10059,
+    10652,
+    100009,
+    205221,
+    205615,
+    205649,
+    206317,
+    201920,
+    202400,
+)
 """Routers that are too busy to answer, of whose services one is dead, that restart in the middle, that move
 what NAT-PMP renews, that make another port than they say and show no list; and what nobody can know."""
 

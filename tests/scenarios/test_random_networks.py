@@ -33,9 +33,10 @@ MOST_UNKNOWN = {"pooling": 0.03, "filtering": 0.15, "hairpinning": 0.7, "double_
 """Of the findings of each part where an able server was asked and nothing is lost; of others 0.01. The filter
 hides hairpinning from one machine alone; where it lets everybody in, an opener does not tell how many NATs
 there are."""
-STRANGE_ONCE_WRONG = (67, 77, 453, 1444, 1788, 1921, 2432)
+STRANGE_ONCE_WRONG = (67, 77, 453, 1444, 1788, 1921, 2432, 4262, 5945)
 """A carrier with squatted addresses that lets everybody in; counters that keep parity, seen under loss and by
-several tests at once; public addresses routed behind a NAT; blocks that are aligned to nothing."""
+several tests at once; public addresses routed behind a NAT; blocks that are aligned to nothing; a
+silent NAT that lets everybody in."""
 STRANGE_UNKNOWN = MOST_UNKNOWN | {
     "mapping": 0.1,
     "filtering": 0.25,

@@ -28,8 +28,8 @@ UNLIKELY = 0.01
 """Ports that lie so close in an aligned block only by such a chance have another block."""
 MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
-LOOKS = 10
-"""The last of several looks at the same ports has to see so many times more."""
+LOOKS = 3
+"""The last of so many looks at the same ports has to see so many times more."""
 MOST_INVERSIONS = 4
 """More pairs out of order than so many for each port are no order."""
 FEWEST = 5
@@ -117,12 +117,17 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
         )
         step = next((each for each in steps if each is not None), None)
     if step is None:
-        tests: dict[str, list[int]] = {}
-        for sample in samples:
-            tests.setdefault(sample.purpose, []).append(sample.mapped.port)
         step = mostly_ordered_step([s.mapped.port for s in samples], keeps_parity=parity)
-        step = step or mostly_ordered_step(*tests.values(), keeps_parity=parity)
+        step = step or mostly_ordered_step(*_by_test(samples), keeps_parity=parity)
     return None if step is None else AllocationFinding("sequential", ids, step=step)
+
+
+def _by_test(samples: list[BindingAnswer]) -> list[list[int]]:
+    """The ports of each test, in its order."""
+    tests: dict[str, list[int]] = {}
+    for sample in samples:
+        tests.setdefault(sample.purpose, []).append(sample.mapped.port)
+    return list(tests.values())
 
 
 def _step_of_all(step: int, chosen: list[BindingAnswer], samples: list[BindingAnswer]) -> int:
@@ -176,9 +181,14 @@ def mostly_ordered_step(*groups: list[int], keeps_parity: bool = True) -> int | 
     if few > MOST_INVERSIONS * len(ports):
         return None
     common = reduce(gcd, _gaps(sorted(ports)))
-    even = _chance_of_evenness(common, len(ports), keeps_parity=keeps_parity)
+    even = _chance_of_evenness(_odd_part(common), len(ports), keeps_parity=keeps_parity)
     chance = 2 * _chance_of_inversions([len(group) for group in groups], few) * even
     return sign * common if chance * LOOKS < CERTAIN_ERROR else None
+
+
+def _odd_part(common: int) -> int:
+    """Of what all steps have in common: bits that ports have in common may be those of a port set."""
+    return common // (common & -common)
 
 
 def _chance_of_inversions(counts: list[int], most: int) -> float:
@@ -222,8 +232,7 @@ def dense_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
     if len(ordered) < FEWEST or len(ordered) < len(ports) or not _dense(ordered):
         return None
     common, span = reduce(gcd, _gaps(ordered)), ordered[-1] - ordered[0]
-    uneven = common // (common & -common)  # bits that ports have in common may be those of a port set
-    even = _chance_of_evenness(uneven, len(ordered), keeps_parity=keeps_parity)
+    even = _chance_of_evenness(_odd_part(common), len(ordered), keeps_parity=keeps_parity)
     chance = _chance_of_nearness(len(ordered), span, _room(ordered)) * even
     return common if chance < CERTAIN_ERROR else None
 

@@ -146,8 +146,7 @@ def layers(
     reach = _within(path, filtering) if _counts_all(path, hops) else None
     inferred = _before_public(hops, path)
     distance = reach if reach is not None else inferred
-    # a first hop that keeps silent may be a second router, behind one that lowers no TTL
-    alone = reach == 1 and any(hop.ttl == 1 and hop.address is not None for hop in hops)
+    alone = reach == 1 and _seen_alone(path, hops)
     cgnat = _cgnat(path, outside, hops, alone=alone)
     double = False if alone else _double(path, hops, reach, inferred, cgnat)
     drawn = tuple(_layer(path, hop, distance, cgnat=cgnat, double=double) for hop in hops)
@@ -162,6 +161,16 @@ def _nearest(hops: list[Hop]) -> list[Hop]:
         if hop.ttl not in best or (best[hop.ttl].address is None and hop.address is not None):
             best[hop.ttl] = hop
     return [best[ttl] for ttl in sorted(best)]
+
+
+def _seen_alone(path: PathEvidence, hops: list[Hop]) -> bool:
+    """Is the router the first hop, and the next one on the internet? A first hop that keeps silent may be a
+    second router, behind one that lowers no TTL; a silent second one a NAT that lets everybody in, which what
+    opens the first need not pass."""
+    first, second = (next((hop for hop in hops if hop.ttl == ttl), None) for ttl in (1, 2))
+    if first is None or first.address is None:
+        return False
+    return second is None or (second.address is not None and not _inside(path, second.address))
 
 
 def _inside(path: PathEvidence, address: str | None) -> bool:

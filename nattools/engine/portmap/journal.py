@@ -55,7 +55,7 @@ class Timestamp(msgspec.Struct, frozen=True, omit_defaults=True):
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping that was asked for. `gateway` and `interface` say of whom, `made` when. `stays`: it is meant
     to outlive its maker. `granted` None: the answer was not seen. `asked`: external ports that were asked for
-    by UPnP, each when nothing of anybody else's was there."""
+    by UPnP, each when nothing of anybody else's was there; `asked_since`: one was after the last answer."""
 
     id: str
     owner: str
@@ -68,11 +68,19 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     granted: Granted | None = None
     granted_at: Timestamp | None = None
     asked: tuple[int, ...] = ()
+    asked_since: bool = False
 
     @property
     def own_ports(self) -> tuple[int, ...]:
         """External ports from which what leads to the inside is this mapping."""
         return self.asked if self.granted is None else (*self.asked, self.granted.external_port)
+
+    @property
+    def may_have_moved(self) -> bool:
+        """May the router have made a further one: was it asked again after its last answer, or has it given
+        another port than it was asked for?"""
+        elsewhere = self.granted is not None and self.asked[:1] not in ((), (self.granted.external_port,))
+        return self.asked_since or elsewhere
 
     def seems_over(self, now: Timestamp) -> bool:
         """Has its lifetime ended, as far as is known? Of an unanswered UPnP question nobody knows: the
@@ -245,12 +253,13 @@ class Journal:
                 found[line.note.id] = line.note
             elif line.asked is not None:
                 known = found.get(line.id)
-                if known is not None and line.asked not in known.asked:
-                    found[line.id] = msgspec.structs.replace(known, asked=(*known.asked, line.asked))
+                if known is not None:
+                    asked = tuple(dict.fromkeys((*known.asked, line.asked)))
+                    found[line.id] = msgspec.structs.replace(known, asked=asked, asked_since=True)
             elif line.granted is None:
                 found.pop(line.id, None)
             elif line.id in found:
-                changed = {"granted": line.granted, "granted_at": line.at}
+                changed = {"granted": line.granted, "granted_at": line.at, "asked_since": False}
                 found[line.id] = msgspec.structs.replace(found[line.id], **changed)
         return list(found.values())
 

@@ -275,10 +275,11 @@ class PortmapSession:
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
             wanted = self._knowing(held.note, held.wanted)
             result = await remove_mapping([held.mapper, *others], wanted, protocol, held.granted)
+            if result is None and held.granted is not None and held.note.may_have_moved:
+                result = await held.mapper.delete(wanted)  # what a renewal that nobody saw end has moved
         if result is not None and result.failure == "refused" and self._went_with_another(held):
             result = None
-        known = held.granted
-        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
+        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=held.granted)
         return result
 
     def _went_with_another(self, held: HeldMapping) -> bool:
@@ -368,9 +369,9 @@ class PortmapSession:
         if not others:
             await self.remove(held)
             return
-        now = asyncio.get_running_loop().time()
-        left = Refused(protocol=held.note.protocol, failure="not asked", detail=SHARED)
-        record_attempt(self.run.recorder, "delete", left.protocol, held.wanted, left, now, known=held.granted)
+        now, protocol = asyncio.get_running_loop().time(), held.note.protocol
+        left = Refused(protocol=protocol, failure="not asked", detail=SHARED)
+        record_attempt(self.run.recorder, "delete", protocol, held.wanted, left, now, known=held.granted)
         if held.note.protocol != "pcp" and any(each.protocol == held.note.protocol for each in others):
             self._forget(held)
 

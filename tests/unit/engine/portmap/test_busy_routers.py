@@ -149,6 +149,26 @@ def test_what_may_be_ours_by_neither_its_port_nor_its_name_is_told_and_not_forgo
     behind(upnp(names="replaced", moves=7), main)
 
 
+def test_what_a_renewal_moved_whose_answer_was_never_seen_is_removed() -> None:
+    """The router makes each mapping at another port than the one asked for."""
+
+    async def main(home: OddHome) -> None:
+        await home.add()
+        (note,) = home.journal.notes()
+        assert note.granted is not None
+        home.journal.asking(note, 5007)
+        home.router.table.clear()
+        inside = note.wanted.internal
+        home.router.table.add(
+            "udp", 5014, inside, 600, asyncio.get_running_loop().time(), description="nattools"
+        )
+        await home.delete_mine()
+        assert home.ports == []
+        assert home.journal.notes() == []
+
+    behind(upnp(moves=7), main)
+
+
 @pytest.mark.parametrize("protocol", ["upnp-igd", "pcp", "nat-pmp"])
 def test_a_table_that_is_full_is_told_and_what_was_made_is_removed(protocol: str) -> None:
     wish = MapOptions(ports=(5000, 5001), transports=("udp",), protocol=protocol)  # type: ignore[arg-type]
