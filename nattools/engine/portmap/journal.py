@@ -75,6 +75,13 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
         """External ports from which what leads to the inside is this mapping."""
         return self.asked if self.granted is None else (*self.asked, self.granted.external_port)
 
+    @property
+    def may_have_moved(self) -> bool:
+        """May the router have made a further one: was it asked again after its last answer, or has it given
+        another port than it was asked for?"""
+        elsewhere = self.granted is not None and self.asked[:1] not in ((), (self.granted.external_port,))
+        return self.asked_since or elsewhere
+
     def seems_over(self, now: Timestamp) -> bool:
         """Has its lifetime ended, as far as is known? Of an unanswered UPnP question nobody knows: the
         router may have made a permanent mapping."""

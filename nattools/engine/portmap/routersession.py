@@ -275,7 +275,7 @@ class PortmapSession:
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
             wanted = self._knowing(held.note, held.wanted)
             result = await remove_mapping([held.mapper, *others], wanted, protocol, held.granted)
-            if result is None and held.granted is not None and held.note.asked_since:
+            if result is None and held.granted is not None and held.note.may_have_moved:
                 result = await held.mapper.delete(wanted)  # what a renewal that nobody saw end has moved
         if result is not None and result.failure == "refused" and self._went_with_another(held):
             result = None

@@ -153,8 +153,9 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_named(entry: TableEntry, wanted: MappingRequest) -> bool:
-    """Has it the name that was asked for? Some routers shorten it or keep none, or have it too short."""
-    return wanted.description.startswith(entry.description) or entry.description == MAPPING_NAME
+    """Has it the name that was asked for? Some routers shorten it or keep none, or write it in capitals."""
+    named = entry.description.casefold()
+    return wanted.description.casefold().startswith(named) or named == MAPPING_NAME
 
 
 def as_entry(granted: Granted) -> TableEntry:

@@ -349,7 +349,7 @@ def test_a_private_address_is_remarked_on() -> None:
         return told(await connect(*side(lab, "carol", listener=to, wait_s=3.0), wall=clock()))
 
     found: Pwnat = run(home(), main)
-    assert "10.0.1.2 is no public address" in found.why
+    assert "10.0.1.2 is not a public address" in found.why
 
 
 # --- lost paths
