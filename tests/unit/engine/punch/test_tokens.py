@@ -200,8 +200,8 @@ def test_what_costs_many_packets_is_repeated_a_few_times_only() -> None:
     )
     for found in both:
         assert not found.connected
-        assert found.plan[0].packets is not None
-        assert found.probes_sent == COSTLY_ROUNDS * found.plan[0].packets[0]
+        planned = sum(step.packets[0] for step in found.plan if step.packets is not None)
+        assert found.probes_sent == COSTLY_ROUNDS * planned > 0
 
 
 @pytest.mark.parametrize(("busy", "stale"), [(10, False), (100, True)])
