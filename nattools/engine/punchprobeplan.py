@@ -13,7 +13,8 @@ from nattools.probes.target import Target
 from nattools.probes.udppunch import PunchPlan
 from nattools.traversal.odds import odds
 from nattools.traversal.side import Side, side_of
-from nattools.traversal.udp_strategies import PROBES, PROBES_PER_S
+from nattools.traversal.step_building import PROBES_PER_S
+from nattools.traversal.udp_strategies import PROBES
 
 MOST_SOCKETS = 256
 _SOCKETS = (32, 64, 128, MOST_SOCKETS)

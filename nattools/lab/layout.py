@@ -8,6 +8,7 @@ says otherwise (itself .1) and 2a10:k:0:1::/64. Hosts on the internet get 11.(10
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_network
 
 import msgspec
@@ -193,26 +194,36 @@ def _inside(draft: _Draft, name: str) -> None:
         behind = host_behind(scenario, host)
         if name in behind:
             taken += 1
-            position = behind.index(name)
-            routed = tuple(g for g in gateways if _is_routed(host_spec, name, g))
             own = addresses(taken) if host_spec.addressed else ()
-            ports.append(
-                Port(
-                    host,
-                    f"tun{position}" if name in host_spec.vpn else f"eth{position}",
-                    own,
-                    routed if own else (),
-                    uplink=bool(routed and own),
-                    vpn=name in host_spec.vpn,
-                    routing=host_spec.routing,
-                    lets_out=host_spec.lets_out is None or name in host_spec.lets_out,
-                    link=host_spec.lacks != "link",
-                )
-            )
+            ports.append(_port_inside(host, host_spec, behind, name, own, gateways))
             impairments[host] = host_spec
     ports = [msgspec.structs.replace(port, standby=_standby(scenario, port, ports)) for port in ports]
     lan = LanSpec() if nat is None else nat.lan
     draft.segments.append(Segment(f"{name}-lan", tuple(ports), impairments, lan))
+
+
+def _port_inside(
+    host: str,
+    spec: HostSpec,
+    behind: Sequence[str],
+    router: str,
+    own: tuple[Address, ...],
+    gateways: tuple[str, ...],
+) -> Port:
+    """A host's port on the inside of one of the routers that it is behind."""
+    position, vpn = behind.index(router), router in spec.vpn
+    routed = tuple(gateway for gateway in gateways if _is_routed(spec, router, gateway))
+    return Port(
+        host,
+        f"tun{position}" if vpn else f"eth{position}",
+        own,
+        routed if own else (),
+        uplink=bool(routed and own),
+        vpn=vpn,
+        routing=spec.routing,
+        lets_out=spec.lets_out is None or router in spec.lets_out,
+        link=spec.lacks != "link",
+    )
 
 
 def _standby(scenario: Scenario, port: Port, ports: list[Port]) -> str | None:

@@ -12,9 +12,10 @@ from nattools.model.endpoint import Family, Transport, family_of, parse_address
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import Statement, statement
 from nattools.traversal.side import Side, only_services, side_of
+from nattools.traversal.step_building import Whose
 from nattools.traversal.steps import Plan, Step
 from nattools.traversal.tcp_strategies import restricted, tcp_steps
-from nattools.traversal.udp_strategies import Whose, udp_steps
+from nattools.traversal.udp_strategies import udp_steps
 
 CERTAIN: Final = 0.9999
 RELAY: Final = Step(

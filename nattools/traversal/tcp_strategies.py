@@ -13,17 +13,9 @@ from nattools.model.punch import Strategy
 from nattools.model.statement import Statement, statement
 from nattools.traversal.odds import odds, shown
 from nattools.traversal.side import Side
+from nattools.traversal.step_building import PROBES_PER_S, Whose, by_some_uplink, dealt, hold_s, opening_ttl
 from nattools.traversal.steps import SendSchedule, Step
-from nattools.traversal.udp_strategies import (
-    PROBES,
-    PROBES_PER_S,
-    SOCKETS,
-    Whose,
-    by_some_uplink,
-    dealt,
-    hold_s,
-    opening_ttl,
-)
+from nattools.traversal.udp_strategies import PROBES, SOCKETS
 
 
 def restricted(tcp: Nat) -> str | None:

@@ -19,8 +19,8 @@ from nattools.model.punch import Stage
 from nattools.model.statement import Statement, Value
 from nattools.protocols import ice
 from nattools.traversal import tokens
+from nattools.traversal.step_building import PROBES_PER_S
 from nattools.traversal.steps import Plan
-from nattools.traversal.udp_strategies import PROBES_PER_S
 from nattools.wording.punch import SENTENCES
 from nattools.wording.texts import stage_with_text
 

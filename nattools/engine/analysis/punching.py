@@ -19,7 +19,8 @@ from nattools.model.report import Technique, TechniqueId
 from nattools.model.statement import Reason, Statement, statement
 from nattools.traversal.odds import RANDOM_POOL, odds, pool_size, shown
 from nattools.traversal.side import Side, moving, only_services, side_of
-from nattools.traversal.udp_strategies import BLOCK_SOCKETS, PROBES, PROBES_PER_S, SOCKETS
+from nattools.traversal.step_building import PROBES_PER_S
+from nattools.traversal.udp_strategies import BLOCK_SOCKETS, PROBES, SOCKETS
 
 PunchState = Literal["punched", "kept out", "missed", "undecided", "not tried"]
 _ROUND_TRIPS = 3

@@ -27,8 +27,8 @@ from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver, open_path_socket
 from nattools.traversal.serverreflexive import server_reflexive_of_each, server_reflexive_over_tcp
 from nattools.traversal.side import moving, side_of
+from nattools.traversal.step_building import hold_s, opening_ttl
 from nattools.traversal.steps import Plan
-from nattools.traversal.udp_strategies import hold_s, opening_ttl
 
 MOST_ASKED: Final = 3
 MAX_ADDRESSES = 4

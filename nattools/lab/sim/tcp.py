@@ -19,8 +19,7 @@ from nattools.protocols.packet import ACK, FIN, PSH, RST, SYN, Packet
 
 WINDOW = 64 * 1460
 SHORT_QUEUE = 65536
-SYN_ACK_TRIES = 6
-DATA_TRIES = 12
+SYN_ACK_TRIES, DATA_TRIES = 6, 12
 TIME_WAIT_S = 60.0
 ORDINARY_TTL = 64
 DUPLICATES = 3  # RFC 5681 3.2
@@ -37,10 +36,8 @@ _OUTCOMES: dict[str, Literal["refused", "prohibited", "unreachable"]] = {
 
 
 class SimStream:
-    """A TCP connection; once connected, a `nattools.net.base.TcpStream`.
-
-    `settled` is told once how the handshake ended: None for connected, else why not.
-    """
+    """A TCP connection; once connected, a `nattools.net.base.TcpStream`. `settled` is told once how the
+    handshake ended: None for connected, else why not."""
 
     __slots__ = (
         "_ack_due",
@@ -90,8 +87,7 @@ class SimStream:
         wire = (routes.table.get(remote[0]) or routes.find(remote[0])).wire
         six = ":" in remote[0]
         self._mss = min((wire.mtu if wire else ETHERNET_MTU) - _HEADERS[six], _FIT_EVERYWHERE[six])
-        # made when first needed: many connections are never waited for
-        self._readers: Waiters | None = None
+        self._readers: Waiters | None = None  # made when first needed: many are never waited for
         self._writers: Waiters | None = None
         self._closing = self._lasting = self._armed = self._ack_due = self._opened = False
         self._duplicates = self._recover = self._tries = 0

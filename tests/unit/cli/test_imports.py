@@ -34,7 +34,7 @@ NAT = {
     "nattools.report.sections": """contents facts nat summary techniquetables""",
     "nattools.server": """connections dialbackserver dialling endpoints errortrialserver limits service
         serving socketerrors stun""",
-    "nattools.traversal": """odds side steps tcp_strategies udp_strategies""",
+    "nattools.traversal": """odds pool_filling side step_building steps tcp_strategies udp_strategies""",
     "nattools.trials": "labsearches",
 }
 """All that `nattools nat` needs of the packages in which other commands have modules, too: its own probes and

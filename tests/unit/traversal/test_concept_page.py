@@ -9,14 +9,8 @@ import pytest
 
 from nattools.traversal.odds import odds, pool_size
 from nattools.traversal.side import KINDS
-from nattools.traversal.udp_strategies import (
-    PROBES,
-    PROBES_PER_S,
-    SOCKETS,
-    SPREAD_PORTS,
-    SPREAD_SOCKETS,
-    udp_steps,
-)
+from nattools.traversal.step_building import PROBES_PER_S, SPREAD_PORTS, SPREAD_SOCKETS
+from nattools.traversal.udp_strategies import PROBES, SOCKETS, udp_steps
 from nattools.wording.terms import chance
 
 PAGE = (Path(__file__).parents[3] / "docs" / "concepts" / "hole-punching.md").read_text(encoding="utf-8")
