@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
-from nattools.engine.analysis.announcements import announced_address
+from nattools.engine.analysis.announcementchecks import announced_address
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.overlayremedies import helps_with
 from nattools.engine.analysis.overlaystates import is_down

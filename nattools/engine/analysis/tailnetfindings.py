@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nattools.engine.analysis import netchecks
-from nattools.engine.analysis.announcements import announces
+from nattools.engine.analysis.announcementchecks import announces
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.overlaypeers import explained
 from nattools.engine.analysis.overlaystates import is_down, own_state

@@ -25,11 +25,11 @@ from nattools.lab.layout import plan
 from nattools.lab.names import names_at, texts_at
 from nattools.lab.netns import namespaces, nft, processes, tayga, wiring
 from nattools.lab.netns.frameprocess import FrameProcess
+from nattools.lab.netns.interfacesup import await_service, in_service, own6
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.netnschanges import NetnsChanges
 from nattools.lab.netns.nft6 import Prefixes
 from nattools.lab.netns.nodesetup import UnpluggedCables, set_up
-from nattools.lab.netns.readiness import await_service, in_service, own6
 from nattools.lab.netns.serverprograms import ServerPrograms
 from nattools.lab.netns.tunnels import TunDevice
 from nattools.lab.netns.userspace import inside_nodes

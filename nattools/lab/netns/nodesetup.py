@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from nattools.lab.layout import STANDBY_METRIC, Address, Layout, Port
+from nattools.lab.netns.interfacesup import await_service, own6
 from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
-from nattools.lab.netns.readiness import await_service, own6
 from nattools.lab.netns.wiring import NOWHERE, Neighbour, NetworkDevice, Wiring
 from nattools.lab.scenario import INTERNET, LanSpec
 from nattools.net.namespace import entered

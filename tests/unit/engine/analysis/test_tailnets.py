@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from statements import check_statements
 from tailnets import findings_of, report_of
 
-from nattools.engine.analysis.announcements import announces
+from nattools.engine.analysis.announcementchecks import announces
 from nattools.engine.analysis.overlaypeers import explained
 from nattools.engine.analysis.overlaystates import own_state
 from nattools.engine.analysis.tailnetclashes import JoinedTailnet, conflicts, overlaps
