@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import socket
 import struct
+import sys
+from collections.abc import Callable
 from typing import cast
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, parse_address
 from nattools.net import linux
-from nattools.net.base import IcmpError, LowTtlSyn, StreamHandler, TcpFailure
+from nattools.net.base import IcmpError, LowTtlSyn, StreamHandler, TcpFailure, TcpStream
 from nattools.net.oserrors import describe, icmp_failure, tcp_failure
 from nattools.net.sockets import Zones
 
@@ -195,12 +197,45 @@ async def connect(
 class HostListener:
     """`nattools.net.base.TcpListener` over a socket of the system."""
 
-    def __init__(self, local: Endpoint, server: asyncio.Server) -> None:
+    def __init__(self, local: Endpoint, on_stream: StreamHandler) -> None:
         self.local = local
-        self._server = server
+        self._on_stream = on_stream
+        self._closed = False
+        self._end: Callable[[], None] = lambda: None
+
+    async def start(self, sock: socket.socket, zones: Zones) -> None:
+        """Accept from now on. OSError: the system does not let it."""
+        loop = asyncio.get_running_loop()
+        # asyncio accepts as many at once as the system is told to keep; then it is told to keep more
+        server = await loop.create_server(
+            lambda: _Accepted(zones, self._take), sock=sock, backlog=_ACCEPTED_AT_ONCE
+        )
+        sock.listen(_BACKLOG)
+
+        def end() -> None:
+            # whom the system has accepted would be lost with a server that is closed before it has made a
+            # stream of them, which it does in the loop's next turn (CPython 3.11: `Server._attach`)
+            if sys.platform == "win32" or loop.is_closed():
+                server.close()
+                return
+            loop.remove_reader(sock)
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # it listens no more
+            loop.call_soon(server.close)
+
+        self._end = end
 
     def close(self) -> None:
-        self._server.close()
+        if not self._closed:
+            self._closed = True
+            self._end()
+
+    def _take(self, stream: TcpStream) -> None:
+        """Who was accepted just before the end belongs to nobody."""
+        if self._closed:
+            stream.abort()
+        else:
+            self._on_stream(stream)
 
 
 class _Accepted(HostStream):
@@ -229,14 +264,10 @@ async def listen(
     sock: socket.socket, zones: Zones, local: Endpoint, on_stream: StreamHandler
 ) -> HostListener:
     """Listen on a bound socket, which is closed if it fails. CannotRun: another socket listens there."""
-    loop = asyncio.get_running_loop()
+    listener = HostListener(local, on_stream)
     try:
-        # asyncio accepts as many at once as the system is told to keep; then it is told to keep more
-        server = await loop.create_server(
-            lambda: _Accepted(zones, on_stream), sock=sock, backlog=_ACCEPTED_AT_ONCE
-        )
-        sock.listen(_BACKLOG)
+        await listener.start(sock, zones)
     except OSError as error:
         sock.close()
         raise CannotRun(f"cannot listen on {local}: {describe(error)}") from error
-    return HostListener(local, server)
+    return listener

@@ -67,6 +67,7 @@ class InboundListener:
         task = asyncio.get_running_loop().create_task(self._read(stream))
         self._readers.add(task)
         task.add_done_callback(self._readers.discard)
+        task.add_done_callback(lambda _: stream.abort())  # it may be cancelled before it has begun
 
     async def _read(self, stream: TcpStream) -> None:
         limit = asyncio.get_running_loop().call_later(NONCE_S, stream.abort)
@@ -219,8 +220,12 @@ class DialBacks(msgspec.Struct):
         self.receipt_id = stun.new_transaction_id()
         stream.write(stun.binding_request(self.receipt_id))
 
-    async def greet(self, stream: TcpStream) -> None:
-        """Read what this connection brings, until it is a nonce of ours; close it."""
+    def greet(self, stream: TcpStream, group: asyncio.TaskGroup) -> None:
+        """Read what this connection brings, until it is a nonce of ours, or the group ends; close it."""
+        task = group.create_task(self._greet(stream))
+        task.add_done_callback(lambda _: stream.abort())  # it may be cancelled before it has begun
+
+    async def _greet(self, stream: TcpStream) -> None:
         if await brings_nonce(stream, self.nonces):
             self.arrived = True
             self.news.set()

@@ -180,7 +180,7 @@ async def _dialled(
                 host=stream.local.host,
                 port=stream.local.port,
                 interface=context.interface,
-                on_stream=lambda incoming: group.create_task(backs.greet(incoming)),
+                on_stream=lambda incoming: backs.greet(incoming, group),
             )
             reader = group.create_task(backs.listen_to(stream))
             try:

@@ -170,7 +170,7 @@ async def _connect(context: ProbeContext, attempt: _Attempt) -> TcpStream | TcpF
 async def _prove(stream: TcpStream, backs: DialBacks) -> None:
     """Does this connection bring the nonce, or does the server say that it made none?"""
     async with asyncio.TaskGroup() as group:
-        group.create_task(backs.greet(stream))
+        backs.greet(stream, group)
         await backs.news.wait(PROOF_S)
         stream.abort()
 

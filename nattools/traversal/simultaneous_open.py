@@ -17,6 +17,7 @@ import contextlib
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from nattools.chance import chance
@@ -171,16 +172,23 @@ class _Opening:
 
     async def _answer_callers(self, group: asyncio.TaskGroup) -> None:
         while True:
-            self._spawn(group, self._answer_caller(await self.callers.get()))
+            stream = await self.callers.get()
+            task = self._spawn(group, self._answer_caller(stream))
+            task.add_done_callback(partial(self._forget, stream))  # it may be cancelled before it has begun
+
+    def _forget(self, stream: TcpStream, _: asyncio.Task[None]) -> None:
+        if stream is not self.chosen:
+            stream.abort()
 
     async def _answer_caller(self, stream: TcpStream) -> None:
         await self._prove(stream)
         self.calling -= 1
 
-    def _spawn(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = group.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
     async def _attempts(self, group: asyncio.TaskGroup, ports: list[int]) -> None:
         """Each flow once, no faster than the part's rate; what is refused is tried again by itself."""

@@ -12,7 +12,7 @@ from nattools.lab.redraw.redrawnservers import ports_let_out
 from nattools.lab.redraw.uplinks import Uplink
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.nat import Nat
-from nattools.model.observation import Nat64, Portal, Resolution
+from nattools.model.observation import BirthdayTrial, Nat64, Portal, Resolution
 from nattools.model.observed import Observation
 from nattools.model.report import Report
 from nattools.net.addresses import is_public, is_squatted
@@ -118,6 +118,8 @@ def _with_nat(
             table["filtering"] = drawing.table(*outer)["filtering"]
         if ipv6 is not None:
             table["ipv6"] = ipv6
+    if [layer.address is None for layer in nat.layers[:3]] == [False, True, False] and nat.cgnat is None:
+        _silent_carrier(drawing, names[-1])
     inner = ("nat", names[0])
     draw_mapper(drawing, report, uplink.interface.name, inner, drawing.table(*inner))
     _special(drawing, report, inner)
@@ -126,6 +128,14 @@ def _with_nat(
         for name in names:
             drawing.table("nat", name)["dmz"] = HOST
     return RouterPlan(names[0])
+
+
+def _silent_carrier(drawing: Drawing, router: str) -> None:
+    """A second hop that keeps silent may be a NAT that lets everybody in: then nobody knows."""
+    name = drawing.name("isp", "nat")
+    drawing.table("nat", name).update(filtering="endpoint-independent", answers_ttl=False)
+    drawing.table("nat", router)["behind"] = name
+    drawing.mark(("nat", name), "answers_ttl", "a hop that keeps silent: it may be no NAT")
 
 
 def _ipv6(report: Report, uplink: Uplink, six: Nat | None) -> str | None:
@@ -220,6 +230,11 @@ def _errors(drawing: Drawing, report: Report, place: Place, nat: Nat) -> None:
     quotes = {"translated": "translated", "removed": "zero"}.get(nat.quoted_checksum or "unknown")
     if quotes is not None:
         table["quotes"] = quotes
+    if any(isinstance(seen, BirthdayTrial) and seen.outcome == "silent" for seen in report.observations):
+        table["icmp_ends_mapping"] = True
+        drawing.mark(
+            place, "icmp_ends_mapping", "birthday probes did not get in, for a reason that is not told"
+        )
     trick = next((each for each in report.techniques if each.id == "pwnat"), None)
     codes = {each.code for each in trick.reason} if trick is not None else set()
     if "pwnat-listener-icmp-blocked" in codes:

@@ -310,3 +310,29 @@ def test_a_stream_that_has_ended_still_reads() -> None:
         listener.close()
 
     run(main)
+
+
+@pytest.mark.parametrize("turns", range(7))
+def test_who_is_accepted_as_the_listener_closes_is_nobodys_and_is_told_so(turns: int) -> None:
+    """Between the system's accepting and the stream's first word there are some turns of the event loop."""
+
+    async def main(network: HostNetwork) -> None:
+        closed, late, taken = False, [], []
+
+        def take(stream: TcpStream) -> None:
+            (late if closed else taken).append(stream)
+
+        listener = await network.listen_tcp(family=4, host="127.0.0.1", on_stream=take)
+        with socket.create_connection(listener.local, timeout=2) as raw:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            listener.close()
+            closed = True
+            for stream in taken:
+                stream.abort()
+            raw.settimeout(5)
+            with pytest.raises(ConnectionResetError):
+                await asyncio.to_thread(raw.recv, 1)
+        assert late == []
+
+    run(main)
