@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from nattools.errors import CannotRun
-from nattools.lab.netns import readiness
+from nattools.lab.netns import interfacesup
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.netns.wiring import NOWHERE
@@ -57,11 +57,11 @@ def test_a_cable_that_was_put_in_again_is_in_service_too() -> None:
 
 
 def test_what_is_not_brought_up_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "LIMIT_S", 0.01)
+    monkeypatch.setattr(interfacesup, "LIMIT_S", 0.01)
     with NetnsLab(drawn(NatSpec()), start_servers=False) as lab, closing(NetlinkBatch()) as batch:
         lab.changes().unplug("alice")
         namespace = lab._namespaces["alice"]
         with pytest.raises(CannotRun, match="has not brought up eth0 of alice"):
-            readiness.await_service(batch, "alice", namespace, ["lo", "eth0"], ())
+            interfacesup.await_service(batch, "alice", namespace, ["lo", "eth0"], ())
         with pytest.raises(CannotRun, match="has not brought up 2a10:9::9 of alice"):
-            readiness.await_service(batch, "alice", namespace, ["lo"], ["2a10:9::9"])
+            interfacesup.await_service(batch, "alice", namespace, ["lo"], ["2a10:9::9"])
