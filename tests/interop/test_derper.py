@@ -102,9 +102,11 @@ async def until(notes: Notes, count: int) -> list[bytes]:
 def test_its_latency_is_measured_by_stun_and_by_https(lab: NetnsLab, node: derp.DerpNode) -> None:
     async def main() -> None:
         carol, alice = lab.network("carol"), lab.network("alice")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         seconds = await https_latency(alice, node)
         assert isinstance(seconds, float), seconds
-        assert seconds < _LIMIT_S
+        assert 0.0 < seconds <= loop.time() - began
         assert await captive_portal(carol, node) is False
         place = Endpoint(node.host, 3478)
         for network, count in ((carol, 2), (alice, 0)):

@@ -42,8 +42,8 @@ STRANGE_UNKNOWN = MOST_UNKNOWN | {
     "filtering": 0.25,
     "port_allocation": 0.25,
     "port_step": 0.2,
-    "double_nat": 1.0,
-    "cgnat": 1.0,
+    "double_nat": 0.92,
+    "cgnat": 0.92,
 }
 """Of these: ports are drawn from ranges that hold few, mappings end early, routers keep silent."""
 
