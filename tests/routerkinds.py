@@ -41,6 +41,15 @@ class OddHome:
         """`nattools map` with one of its commands."""
         return await call(self.lab, command, wish, self.journal, families=(4,))
 
+    def lose_answer(self) -> None:
+        """As if the process had been killed before it saw which port the router had made of port 5000."""
+        (note,) = self.journal.notes()
+        self.journal.gone(note)
+        unanswered = self.journal.note(
+            note.wanted, "upnp-igd", interface=note.interface, gateway=note.gateway, stays=True
+        )
+        self.journal.asking(unanswered, 5000)
+
     async def add(self, wish: MapOptions = UDP_5000) -> Report:
         """`nattools map add 5000 --transport udp`."""
         return await self.map(commands.add, wish)

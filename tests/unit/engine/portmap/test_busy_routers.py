@@ -134,12 +134,7 @@ def test_what_may_be_ours_by_neither_its_port_nor_its_name_is_told_and_not_forgo
 
     async def main(home: OddHome) -> None:
         await home.add()
-        (note,) = home.journal.notes()
-        home.journal.gone(note)
-        unanswered = home.journal.note(
-            note.wanted, "upnp-igd", interface=note.interface, gateway=note.gateway, stays=True
-        )
-        home.journal.asking(unanswered, 5000)
+        home.lose_answer()
         report = await home.map(commands.delete, MINE)
         assert home.ports == [5007]
         assert len(home.journal.notes()) == 1

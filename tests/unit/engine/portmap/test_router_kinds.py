@@ -58,12 +58,7 @@ class TestNamesOfTheRoutersOwn:
 
         async def main(home: OddHome) -> None:
             await home.add()
-            (note,) = home.journal.notes()
-            home.journal.gone(note)
-            unanswered = home.journal.note(
-                note.wanted, "upnp-igd", interface=note.interface, gateway=note.gateway, stays=True
-            )
-            home.journal.asking(unanswered, 5000)
+            home.lose_answer()
             await home.delete_mine()
             assert home.ports == []
             assert home.journal.notes() == []
