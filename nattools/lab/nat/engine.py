@@ -89,7 +89,7 @@ class NatEngine:
         self._bindings, self._ports = tables.bindings, tables.ports
         self._entries, self._flows = tables.entries, tables.flows
         self._errors = IcmpErrors(
-            spec, tables, self.outside_addresses[0], self.translates, self._mapping_depth, self._entry_key
+            spec, tables, self.outside_addresses[0], self.translates, self._mapping_depth, self._filter_depth
         )
         self._early = EarlyConntrack()
         self._created = 0
