@@ -116,10 +116,6 @@ class NatEngine:
         """The flows that would still pass."""
         return [flow for flow in self._flows.values() if flow.entry.expires > now]
 
-    def next_expiry(self, now: float) -> float | None:
-        """When the next of the live bindings ends if nothing passes any more; None: there is none."""
-        return min((binding.expires for binding in self.bindings(now)), default=None)
-
     def forget(self) -> None:
         """Lose all bindings and flows, as a router does that restarts."""
         self._tables.clear()
