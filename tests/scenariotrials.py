@@ -22,7 +22,8 @@ AGAIN = 2
 """So often a network of namespaces is measured again where something stayed unknown: on a busy machine
 answers come late, or for a punch so late that the next step of the plan was quicker. What is wrong fails at
 once."""
-NOT_KNOWN = re.compile(r'but is ("unknown"|null)$')
+NOT_KNOWN = re.compile(r'but is ("unknown"|null|\[\])$')
+"""Of a list: nothing is claimed."""
 
 
 @cache

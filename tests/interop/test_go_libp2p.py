@@ -159,7 +159,7 @@ def test_it_dials_another_address_only_for_many_bytes() -> None:
             async with PeerHost(lab.network("alice")) as alice:
                 at = peers.addresses[0]
                 assert at.endpoint is not None
-                made = await alice.dial(at.endpoint, at.peer, timeout_s=5.0)
+                made = await alice.dial(at.endpoint, at.peer, timeout_s=60.0)
                 assert isinstance(made, Libp2pConnection)
                 answer = await ask_to_dial(made, (parse_multiaddr(f"/ip4/{bob}/tcp/9"),), 7)
                 assert (answer.outcome, answer.status, answer.dial) == ("answered", "ok", "dial-error")
