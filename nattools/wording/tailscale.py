@@ -164,7 +164,7 @@ SENTENCES = {
         "Nothing has been heard from it: that machine is off, its program is not running, or no way to it "
         "works."
     ),
-    "peer-silent": (
+    "peer-never-answered": (
         "Packets go to it by {relay}, and none has ever come back: that machine is off or asleep, or its "
         "client does not reach that relay."
     ),

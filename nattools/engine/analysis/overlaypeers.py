@@ -53,7 +53,7 @@ def explained(
 def _now(own: OverlayStatus, peer: OverlayPeer, reason: Reason) -> PeerState:
     """What its program says, unless something else that it says speaks against it."""
     code = reason[0].code if reason else ""
-    if code in ("peer-without-handshake", "peer-direct-within", "peer-silent"):
+    if code in ("peer-without-handshake", "peer-direct-within", "peer-never-answered"):
         return "doubtful"
     if code in ("peer-expired", "peer-offline"):
         return "offline"
@@ -97,7 +97,7 @@ def _why(
     if peer.answers is False:
         return (statement("peer-unheard"),), ()
     if peer.handshake is False and peer.path == "relay" and own.program == "tailscale":
-        return (statement("peer-silent", relay=peer.relay),), (statement("look-at-peer"),)
+        return (statement("peer-never-answered", relay=peer.relay),), (statement("look-at-peer"),)
     if peer.handshake is False and peer.path in ("direct", "relay"):
         return (statement("peer-without-handshake"),), (statement("look-at-handshake"),)
     if peer.path == "direct":

@@ -52,7 +52,11 @@ def codes(found: TailnetPeer) -> tuple[str, list[str], list[str]]:
 
 
 def test_a_peer_that_never_answered_is_not_explained_by_its_network() -> None:
-    assert codes(told(replace(RELAYED, handshake=False))) == ("doubtful", ["peer-silent"], ["look-at-peer"])
+    assert codes(told(replace(RELAYED, handshake=False))) == (
+        "doubtful",
+        ["peer-never-answered"],
+        ["look-at-peer"],
+    )
     away = replace(RELAYED, path="unknown", answers=False)
     assert codes(told(away, "netbird")) == ("unknown", ["peer-unheard"], [])
 
