@@ -68,7 +68,7 @@ def _connections(value: Any) -> list[Any]:
 
 def webrtc_stats(value: Any) -> OverlayStatus:
     """A peer for each connection. ProtocolError: there is none in it."""
-    agent = ""
+    agent, found = "", list[tuple[str, j.Fields, Stats]]()
     if isinstance(value, dict) and isinstance(value.get("PeerConnections"), dict):
         agent = j.text_in(value, "UserAgent")
         dumped = list(value["PeerConnections"].items())[:_MOST_CONNECTIONS]
