@@ -147,10 +147,11 @@ def _made(report: Report, made: list[PortMapping]) -> str:
 
 def _off_path(report: Report) -> str:
     """Who answered, if that is none of the routers on the path."""
-    offers = [each for each in report.observations if isinstance(each, MapOffer) and each.outcome == "answered"]
-    if not report.warns_of("gateway-off-path") or not all(each.other for each in offers):
+    offers = [seen for seen in report.observations if isinstance(seen, MapOffer)]
+    answered = [each for each in offers if each.outcome == "answered"]
+    if not report.warns_of("gateway-off-path") or not all(each.other for each in answered):
         return ""
-    return safe(next((each.host for each in offers if each.host), ""))
+    return safe(next((each.host for each in answered if each.host), ""))
 
 
 def _why_none(report: Report) -> str:
