@@ -37,8 +37,7 @@ def strange(seed: int) -> Drawing:
     drawing.host = _host(draw, drawing, layers)
     _write(drawing, layers)
     who_is_asked(drawing)
-    short = any("lifetime_s" in layer for layer in layers)  # its answers come when that is over
-    if draw.random() < 0.15 and not short:
+    if draw.random() < 0.15:
         drawing.server("nattools", addresses=2, loss=draw.choice((0.4, 0.7)), delay_ms=10)
     _truth(drawing, layers)
     return drawing

@@ -135,11 +135,16 @@ def _changed(answers: list[BindingAnswer]) -> float | None:
 
 def _fickle(path: PathEvidence) -> set[str]:
     """Servers that named several addresses for one own port: no NAT changes a mapping while it is used."""
-    said: dict[tuple[Endpoint, Endpoint], set[str]] = defaultdict(set)
+    said: dict[tuple[Endpoint, Endpoint], list[BindingAnswer]] = defaultdict(list)
     for answer in path.answers:
         if answer.local is not None:
-            said[answer.local, answer.asked].add(answer.mapped.host)
-    return {path.groups.of(asked.host) for (_, asked), hosts in said.items() if len(hosts) > 1}
+            said[answer.local, answer.asked].append(answer)
+    return {
+        path.groups.of(asked.host)
+        for (_, asked), answers in said.items()
+        for one, other in combinations(answers, 2)
+        if one.mapped.host != other.mapped.host and one.same_mapping(other)
+    }
 
 
 def _erratic(path: PathEvidence) -> set[str]:
