@@ -84,8 +84,8 @@ def _nat(draw: random.Random, *, outermost: bool) -> Layer:
     if allocation == "random" and layer["range"] is None and draw.random() < 0.2:
         layer["port_set"] = draw.choice(([4032, 832], [1984, 320], [15, 3]))
     for key, value, share in RARE:
-        if draw.random() < share:
-            layer[key] = value
+        if draw.random() < share and not (key == "parity" and "port_set" in layer):
+            layer[key] = value  # whose ports are all odd has none for an even one
     if draw.random() < 0.15:
         layer["ttl"] = draw.choice(("kept", "reset"))
     if outermost and draw.random() < 0.25:

@@ -310,9 +310,17 @@ def _random(
         return AllocationFinding("random", ids, port_range=_range(ports), block=False, mask=port_set(ports))
     rising = sorted(set(ports))
     in_order = ports in (rising, rising[::-1])
-    if _dense(rising, 12 if keeps_parity else 4) or (in_order and len(ports) < 8):
+    dense = _dense(rising, 12 if keeps_parity else 4)
+    if dense or (in_order and len(ports) < 8) or _suspicious(_taken(samples)):
         return AllocationFinding("unknown", ids, (statement("allocation-ports-close"),), port_range=block)
     return AllocationFinding("random", ids, port_range=block, block=True)
+
+
+def _suspicious(taken: Taken) -> bool:
+    """Are ports as much in order as random ones seldom are, whatever else there is against a counter?"""
+    falling, rising = taken.pairs()
+    few = min(falling, rising)
+    return 2 * chance_of_inversions(taken, few) < UNLIKELY
 
 
 def _block(ports: list[int]) -> tuple[int, int] | None:
