@@ -33,6 +33,8 @@ MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
 ORDER_ERROR = CERTAIN_ERROR / 10
 """Several looks are taken at the same ports: each errs so seldom that all together hardly do."""
+PORT_SET_SHARE = 0.01
+"""Few customers have ports that all have their lowest bits in common."""
 MOST_OUT_OF_ORDER = 1 / 6
 """A counter's ports are hardly ever more out of order, in pairs."""
 FEWEST = 5
@@ -186,9 +188,13 @@ def ordered_step(ports: list[int], *, keeps_parity: bool = True, choices: int = 
     if not onward or (against and not wrapped):
         return None
     common, room = reduce(gcd, onward), _room(ports)
-    even = _chance_of_evenness(common, len(onward) + 1, keeps_parity=keeps_parity)
+    even, in_a_set = (
+        _chance_of_evenness(each, len(onward) + 1, keeps_parity=keeps_parity)
+        for each in (common, _odd_part(common))
+    )
+    even = max(even, in_a_set * PORT_SET_SHARE)
     chance = _chance_of_order(len(onward) + 1, sum(onward), room) * even
-    return sign * common if chance * choices < ORDER_ERROR else None
+    return sign * common if chance * choices < CERTAIN_ERROR else None
 
 
 def step_but_for_one(ports: list[int], *, keeps_parity: bool) -> int | None:

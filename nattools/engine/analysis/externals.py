@@ -149,7 +149,8 @@ def _fickle(path: PathEvidence) -> set[str]:
 
 def _erratic(path: PathEvidence) -> set[str]:
     """Servers to whose one address own ports seemed to come from several, while another server saw a single
-    one of so many ports: a NAT that deals its addresses out at random would have shown it others too."""
+    one of so many ports: a NAT that deals its addresses out at random would have shown it others too, but for
+    rare chance. Of a nattools server it is known that it says what it sees."""
     seen: dict[str, dict[str, set[Endpoint | None]]] = defaultdict(lambda: defaultdict(set))
     for answer in path.answers:
         seen[answer.asked.host][answer.mapped.host].add(answer.local)
@@ -158,7 +159,7 @@ def _erratic(path: PathEvidence) -> set[str]:
         for hosts in seen.values()
     )
     several = {path.groups.of(asked) for asked, hosts in seen.items() if len(hosts) > 1}
-    return several if steady else _alone(path, several)
+    return (several if steady else _alone(path, several)) - path.nattools
 
 
 def _alone(path: PathEvidence, several: set[str]) -> set[str]:
