@@ -6,9 +6,11 @@ import asyncio
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import mkdtemp
 
 import msgspec
 import pytest
+from leftopen import LeftOpenError
 from portmapped import granted
 
 from nattools.engine.measureoptions import MapOptions, MeasureOptions
@@ -32,12 +34,13 @@ from nattools.probes.portmap import (
 from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.discover import Discovery, discover
 
-pytestmark = [pytest.mark.netns, pytest.mark.interop("miniupnpd")]
+pytestmark = [pytest.mark.netns, pytest.mark.again, pytest.mark.interop("miniupnpd")]
 
 OUTSIDE = "11.1.0.2"
 ALICE = "10.0.1.2"
 ALICE6 = "2a10:1:0:1::2"
 ANSWER_S = 0.3
+LIMIT_S = 30.0
 
 
 def home(mapper: MapperSpec | None = None, nat: dict[str, NatSpec] | None = None) -> Scenario:
@@ -56,7 +59,12 @@ class Lab:
         self.alice, self.bob = lab.network("alice"), lab.network("bob")
 
     async def discover(self, *families: Family) -> Discovery:
-        return await discover(gateway_contexts(self.alice, families=families or (4,)))
+        found = await discover(gateway_contexts(self.alice, families=families or (4,)))
+        mapper = self.lab.scenario.nat["home"].mapper
+        spoken = () if mapper is None else mapper.protocols
+        if any(each.outcome == "timeout" and each.protocol in spoken for each in found.offers):
+            raise LeftOpenError(found.offers)
+        return found
 
     async def mapper(self, protocol: MappingProtocol, family: Family = 4) -> Mapper:
         found = (await self.discover(family)).mapper(protocol, family)
@@ -65,7 +73,7 @@ class Lab:
 
     async def opens(self, transport: Transport, inside: Endpoint, outside: Endpoint) -> bool:
         """As `reaches`, for what is to be open: a busy machine is given its time."""
-        return await self.reaches(transport, inside, outside, within_s=10 * ANSWER_S)
+        return await self.reaches(transport, inside, outside, within_s=LIMIT_S)
 
     async def reaches(
         self, transport: Transport, inside: Endpoint, outside: Endpoint, *, within_s: float = ANSWER_S
@@ -198,7 +206,7 @@ def test_one_mapping_that_two_protocols_asked_for_is_removed_once(tmp_path: Path
     asked = MapOptions(ports=(5000,), transports=("udp",))
 
     async def main(lab: Lab) -> None:
-        with Journal(tmp_path) as journal:
+        with Journal(Path(mkdtemp(dir=tmp_path))) as journal:
             for protocol in ("upnp-igd", "pcp"):
                 each = msgspec.structs.replace(asked, protocol=protocol)
                 await commands.add(lab.alice, options, lambda _: None, journal, each)
@@ -226,13 +234,13 @@ def test_all_three_are_found_in_less_than_the_time_promised() -> None:
 
 
 async def _in_time(promised_s: float, lab: Lab, *families: Family) -> Discovery:
-    """A discovery that takes no longer than promised: one of five, since other programs take this machine's
-    time from some of them."""
-    for _ in range(5):
+    """A discovery that takes no longer than promised: one of fifty, since other programs take this machine's
+    time from some of them. (Each of them in time: `test_discover.py`, on the simulator's clock.)"""
+    for _ in range(50):
         found = await lab.discover(*families)
         if found.duration_s < promised_s:
             return found
-    pytest.fail(f"the last of five took {found.duration_s:.2f} s")
+    pytest.fail(f"the last of fifty took {found.duration_s:.2f} s")
 
 
 def test_double_nat() -> None:
@@ -292,7 +300,7 @@ def test_a_reboot_is_noticed() -> None:
         await lab.lab.stop_router("home")
         await lab.lab.start_router("home")
         assert [await mapper.check() for mapper in mappers] == ["restarted"] * 3
-        await _within(heard, 2.0)
+        await _within(heard, LIMIT_S)
         assert heard.is_set()
         socket.close()
 
@@ -302,7 +310,7 @@ def test_a_reboot_is_noticed() -> None:
 def _ask(lab: Lab, *command: str) -> str:
     """What another client says on alice's machine."""
     program = lab.lab.popen("alice", command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    said: str = program.communicate(timeout=20)[0]
+    said: str = program.communicate(timeout=120)[0]
     return said
 
 
@@ -359,11 +367,13 @@ def test_what_another_client_has_made_in_place_of_ours_stays(tmp_path: Path) -> 
 
     async def main(lab: Lab) -> None:
         chosen = MeasureOptions(command="map", servers=(), families=(4,))
-        with Journal(tmp_path) as journal:
+        with Journal(Path(mkdtemp(dir=tmp_path))) as journal:
             wish = MapOptions(ports=(4600,), transports=("udp",), protocol="upnp-igd")
             await commands.add(lab.alice, chosen, lambda event: None, journal, wish)
-            _ask(lab, "upnpc", *place, "-d", "4600", "UDP")
-            _ask(lab, "natpmpc", "-g", "10.0.1.1", "-a", "4600", "4600", "udp", "600")
+            deleted = _ask(lab, "upnpc", *place, "-d", "4600", "UDP")
+            made = _ask(lab, "natpmpc", "-g", "10.0.1.1", "-a", "4600", "4600", "udp", "600")
+            if "returned : 0" not in deleted or "Mapped public port 4600" not in made:
+                raise LeftOpenError(deleted + made)
             mine = MapOptions(mine=True)
             report = await commands.delete(lab.alice, chosen, lambda event: None, journal, mine)
             assert journal.notes() == []
