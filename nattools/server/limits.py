@@ -130,25 +130,34 @@ class Occupancy:
         """Are all taken?"""
         return self._count >= self._total
 
-    def has_room_for(self, source: Endpoint) -> bool:
-        """Has this source fewer than its share?"""
-        keys = source_keys(source.host)
-        return all(self._held.get(key, 0) < self._per_source * share for key, share in keys)
+    @property
+    def taken(self) -> int:
+        """How many are taken."""
+        return self._count
 
-    def enter(self, source: Endpoint) -> bool:
-        """Take a slot if there is one; `leave` gives it back."""
-        if self.full or not self.has_room_for(source):
+    def has_room_for(self, source: Endpoint, count: int = 1) -> bool:
+        """Is so much left of this source's share?"""
+        keys = source_keys(source.host)
+        return all(self._held.get(key, 0) + count <= self._per_source * share for key, share in keys)
+
+    def enter(self, source: Endpoint, count: int = 1) -> bool:
+        """Take so many slots if there are as many; `leave` gives them back."""
+        if not count:
+            return True
+        if self._count + count > self._total or not self.has_room_for(source, count):
             return False
-        self._count += 1
+        self._count += count
         for key, _ in source_keys(source.host):
-            self._held[key] = self._held.get(key, 0) + 1
+            self._held[key] = self._held.get(key, 0) + count
         return True
 
-    def leave(self, source: Endpoint) -> None:
-        """Give back a slot that `enter` gave."""
-        self._count -= 1
+    def leave(self, source: Endpoint, count: int = 1) -> None:
+        """Give back slots that `enter` gave."""
+        if not count:
+            return
+        self._count -= count
         for key, _ in source_keys(source.host):
-            held = self._held[key] - 1
+            held = self._held[key] - count
             if held:
                 self._held[key] = held
             else:
