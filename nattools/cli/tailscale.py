@@ -35,6 +35,7 @@ PROGRAMS = {
     "webrtc": "WebRTC",
     "kubo": "kubo",
     "libp2p": "libp2p",
+    "ipfs": "IPFS",
 }
 
 Controls = Annotated[

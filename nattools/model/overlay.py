@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-OverlayProgram = Literal["tailscale", "netbird", "zerotier", "webrtc", "kubo", "libp2p"]
+OverlayProgram = Literal["tailscale", "netbird", "zerotier", "webrtc", "kubo", "libp2p", "ipfs"]
 OverlayPath = Literal["direct", "relay", "peer-relay", "none", "trying", "failed", "unknown"]
 
 
@@ -18,7 +18,8 @@ class OverlayPeer(msgspec.Struct, frozen=True, kw_only=True):
     `endpoint`: the peer's end of it, an address and port. `relay`: the relay in use, or the one at which the
     peer can be met. `endpoints`: where the peer says that it can be reached. `routes`: networks behind it
     that it passes packets on to. `reachable`: what the program itself says of an address, where that is what
-    it lists. `handshake`: were keys agreed on with it; None: not told. `relayed_alone`: only relayed
+    it lists. `handshake`: were keys agreed on with it; None: not told. `answers`: does
+    its program answer this machine's; None: not told. `relayed_alone`: only relayed
     addresses are offered to it. `announced`: an address that a node gives to others as its own.
     """
 
@@ -35,6 +36,7 @@ class OverlayPeer(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float | None = None
     reachable: bool | None = None
     handshake: bool | None = None
+    answers: bool | None = None
     relayed_alone: bool = False
     announced: bool = False
 
@@ -43,8 +45,8 @@ class OverlayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What a program says of itself. `name`: the overlay's, if it has one. `state`: the program's own word.
     `addresses`, `endpoints`: this machine's, within the overlay and outside of it. `relay`: where it is to be
     met. `routes`: networks that it serves to others. `exit_node`: the address of the peer that all traffic
-    goes through. `kernel`: it has an interface and routes of this system. `problems`: what the program itself
-    complains of."""
+    goes through; `exit_online`: is it there; None: not told. `kernel`: it has an interface and
+    routes of this system. `problems`: what the program itself complains of."""
 
     program: OverlayProgram
     version: str = ""
@@ -55,6 +57,7 @@ class OverlayStatus(msgspec.Struct, frozen=True, kw_only=True):
     relay: str = ""
     routes: tuple[str, ...] = ()
     exit_node: str = ""
+    exit_online: bool | None = None
     kernel: bool | None = None
     problems: tuple[str, ...] = ()
     peers: tuple[OverlayPeer, ...] = ()

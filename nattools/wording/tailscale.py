@@ -160,6 +160,16 @@ SENTENCES = {
     ),
     "peer-trying": "Its program is trying to connect: no path has answered yet, not even through a relay.",
     "peer-unreached": "Every path was tried and none answered, not even through a relay.",
+    "peer-unheard": (
+        "Nothing has been heard from it: that machine is off, its program is not running, or no way to it "
+        "works."
+    ),
+    "peer-never-answered": (
+        "Packets go to it by {relay}, and none has ever come back: that machine is off or asleep, or its "
+        "client does not reach that relay."
+    ),
+    "look-at-peer": "Look on that machine whether its client runs: tailscale status.",
+    "peer-without-roots": "It has no path, and no root server is reached that would relay to it.",
     "peer-idle": "No packets go there, so no path is chosen.",
     "ping-peer": "tailscale ping {name} makes it choose one.",
     "peer-way-unknown": "The status does not say which path packets take.",
@@ -172,6 +182,11 @@ SENTENCES = {
         "an access point that isolates its clients, stops UDP."
     ),
     "look-at-lan": "nattools lan on both machines tells; otherwise let UDP port 41641 in on both.",
+    "look-at-lan-port": (
+        "nattools lan on both machines tells; otherwise let UDP port {port} in on both, or the one that the "
+        "program was given."
+    ),
+    "look-at-lan-alone": "nattools lan on both machines tells.",
     "own-network-unknown": "The reason is not known: this network was not measured.",
     "own-udp-blocked": verdicts.SENTENCES["udp-blocked"],
     "both-move": (
@@ -191,7 +206,12 @@ SENTENCES = {
     ),
     "one-of-these-left": "By elimination its network is one of these: {kinds:list}.",
     "measure-at-peer": "Run nattools tailscale on that machine.",
+    "measure-nat-at-peer": "Run nattools nat on that machine.",
     "relayed-or-idle": "If nothing was sent to it lately, that means little: ping it, and look again.",
+    "swarm-not-upgraded": (
+        "The hole punch that would replace this (DCUtR) failed, is still to come, or is switched off at one "
+        "end: nattools libp2p tells whether it can work from here."
+    ),
     # other programs than Tailscale
     "punching-unknown": "Which networks are reached directly is not known: this one was not measured.",
     "punching-blocked": "UDP gets out of this network to no peer, so everything is relayed.",
@@ -233,6 +253,13 @@ SENTENCES = {
     "client-without-management": "Its client has no connection to its management server.",
     "client-without-roots": (
         "No root server answers ZeroTier: new peers are not found, and none can be relayed to."
+    ),
+    "client-without-peers": "Its status lists no peers.",
+    "client-exit-away": (
+        "Its exit node {name} is not online: all traffic of this machine but the tailnet's own goes nowhere."
+    ),
+    "client-leave-exit": (
+        "Start that machine, or leave it: tailscale set --exit-node= (an empty name removes it)."
     ),
     "client-complains": "It says itself: {text}.",
     "client-start": "Start it, or log in: {command}.",

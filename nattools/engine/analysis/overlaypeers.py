@@ -7,8 +7,8 @@ from ipaddress import ip_address, ip_network
 
 from nattools.engine.analysis.announcementchecks import announced_address
 from nattools.engine.analysis.findings import Findings
-from nattools.engine.analysis.overlayremedies import helps_with
-from nattools.engine.analysis.overlaystates import is_down
+from nattools.engine.analysis.overlayremedies import helps_with, look_at_lan, measure_there
+from nattools.engine.analysis.overlaystates import is_down, lacks_roots
 from nattools.model.endpoint import family_of, read_endpoint
 from nattools.model.nat import Nat
 from nattools.model.overlay import OverlayPeer, OverlayStatus
@@ -53,12 +53,14 @@ def explained(
 def _now(own: OverlayStatus, peer: OverlayPeer, reason: Reason) -> PeerState:
     """What its program says, unless something else that it says speaks against it."""
     code = reason[0].code if reason else ""
-    if code in ("peer-without-handshake", "peer-direct-within"):
+    if code in ("peer-without-handshake", "peer-direct-within", "peer-never-answered"):
         return "doubtful"
     if code in ("peer-expired", "peer-offline"):
         return "offline"
     if code == "peer-client-down":
         return "unknown"
+    if code == "peer-without-roots":
+        return "failed"
     return _NOW.get(peer.path, "unknown")
 
 
@@ -92,6 +94,10 @@ def _why(
 ) -> tuple[Reason, Reason]:
     if is_down(own):
         return (statement("peer-client-down"),), ()
+    if peer.answers is False:
+        return (statement("peer-unheard"),), ()
+    if peer.handshake is False and peer.path == "relay" and own.program == "tailscale":
+        return (statement("peer-never-answered", relay=peer.relay),), (statement("look-at-peer"),)
     if peer.handshake is False and peer.path in ("direct", "relay"):
         return (statement("peer-without-handshake"),), (statement("look-at-handshake"),)
     if peer.path == "direct":
@@ -110,11 +116,15 @@ def _why(
         return (statement("peer-by-peer-relay", relay=peer.relay),), ()
     near = _neighbour(findings, peer)
     if near is not None:
-        return (*relays, statement("peer-near", endpoint=near)), (statement("look-at-lan"),)
+        return (*relays, statement("peer-near", endpoint=near)), look_at_lan(own.program)
     if peer.relayed_alone:
         return (*relays, statement("webrtc-relays-alone")), (statement("webrtc-permit-others"),)
+    if lacks_roots(own):
+        return (statement("peer-without-roots"),), ()
     if own.program == "zerotier":
         relays = (*relays, statement("relayed-or-idle"))
+    if own.program == "ipfs":
+        return (*relays, statement("swarm-not-upgraded")), helps_with(own.program)
     return _by_networks(findings, ways, own, peer, relays)
 
 
@@ -179,11 +189,11 @@ def _by_networks(
     if moving(nat):
         return (*relays, statement("own-moves", kinds=left)), _ours(findings, own)
     if left == (_BLOCKED,):
-        return (*relays, statement("only-blocked-left")), (statement("measure-at-peer"),)
+        return (*relays, statement("only-blocked-left")), (measure_there(own.program),)
     if seen > 1:
         return (*relays, statement("peer-moves", ports=seen)), _ours(findings, own)
     return (*relays, statement("one-of-these-left", kinds=left)), (
-        statement("measure-at-peer"),
+        measure_there(own.program),
         *_ours(findings, own),
     )
 

@@ -8,6 +8,7 @@ from typing import Final
 from nattools.model.overlay import OverlayProgram, OverlayStatus
 from nattools.model.statement import Reason, statement
 
+_NO_ROOTS: Final = "no root answers"
 _STATES: Final[Mapping[OverlayProgram, Mapping[str, tuple[str, str]]]] = {
     "tailscale": {
         "Stopped": ("client-stopped", "tailscale up"),
@@ -25,7 +26,7 @@ _STATES: Final[Mapping[OverlayProgram, Mapping[str, tuple[str, str]]]] = {
         "Connecting": ("client-starting", ""),
         "Disconnected": ("client-without-management", ""),
     },
-    "zerotier": {"no root answers": ("client-without-roots", "")},
+    "zerotier": {_NO_ROOTS: ("client-without-roots", "")},
 }
 """By program and by its word, if it is another than that all is well: what that means, and the command that
 mends it."""
@@ -42,7 +43,24 @@ def own_state(own: OverlayStatus) -> tuple[Reason, Reason]:
         remedy = (statement("client-approve"),)
     if code == "client-without-roots":
         remedy = (statement("client-let-roots"),)
-    return (*said, *(statement("client-complains", text=each) for each in own.problems[:_MOST])), remedy
+    if not code and own.exit_node and own.exit_online is False:
+        said = (statement("client-exit-away", name=_exit_name(own)),)
+        remedy = (statement("client-leave-exit"),)
+    elif not code and not own.peers:
+        said = (statement("client-without-peers"),)
+    complaints = (each.rstrip(". ") for each in own.problems[:_MOST])
+    return (*said, *(statement("client-complains", text=each) for each in complaints if each)), remedy
+
+
+def _exit_name(own: OverlayStatus) -> str:
+    """The peer's name, or if it is not listed its address."""
+    found = (each.name for each in own.peers if own.exit_node in (each.name, *each.addresses))
+    return next(found, own.exit_node)
+
+
+def lacks_roots(own: OverlayStatus) -> bool:
+    """Does nobody relay for ZeroTier?"""
+    return own.program == "zerotier" and own.state == _NO_ROOTS
 
 
 def is_down(own: OverlayStatus) -> bool:

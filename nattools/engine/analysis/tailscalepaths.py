@@ -38,9 +38,19 @@ def _arrives(sender: Side, receiver: Side) -> bool:
 
 
 def direct_with(findings: Findings) -> dict[str, TailscaleWay]:
-    """For each kind of network that a peer may be behind."""
+    """For each kind of network that a peer may be behind. Where no relay works "relay" is no answer: what
+    will be there once one works is unknown."""
     nat = findings.nat("udp", findings.main)
-    return ways_with_kinds(nat, mapped="udp" in true_mappings(findings))
+    ways = ways_with_kinds(nat, mapped="udp" in true_mappings(findings))
+    if not _no_relay(findings):
+        return ways
+    return {kind: "unknown" if way == "relay" else way for kind, way in ways.items()}
+
+
+def _no_relay(findings: Findings) -> bool:
+    """Were DERP servers tried, and none of them reached?"""
+    tried = [row for row in findings.relays if row.kind == "derp"]
+    return bool(tried) and all(row.works is False and row.direct_rtt_ms is None for row in tried)
 
 
 def ways_with_kinds(nat: Nat | None, *, mapped: bool = False) -> dict[str, TailscaleWay]:

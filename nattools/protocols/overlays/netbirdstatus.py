@@ -66,11 +66,13 @@ def _peer(fields: j.Fields) -> OverlayPeer:
     if path == "direct" and _relays(fields):
         path = "relay"
     latency = j.number_in(fields, "latency")
+    away = state == "disconnected"
     return OverlayPeer(
         name=j.text_in(fields, "fqdn") or address or "?",
         addresses=(address,) if address else (),
         online=True if connected else None,
-        path=path if connected else "trying" if state == "connecting" else "none",
+        path=path if connected else "trying" if state == "connecting" else "unknown" if away else "none",
+        answers=False if away else None,
         handshake=not written.startswith("0001-01-01") if written else None,
         endpoint=j.endpoint_of(j.text_in(j.fields_in(fields, "iceCandidateEndpoint"), "remote")),
         relay=j.text_in(fields, "relayAddress"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -14,6 +13,8 @@ from nattools.model.overlay import OverlayStatus
 from nattools.protocols.overlays.announcedaddresses import announced_addresses, is_announcement
 from nattools.protocols.overlays.kuboaddresses import is_kubo, is_kubo_text, kubo_addresses, kubo_text
 from nattools.protocols.overlays.netbirdstatus import is_netbird, netbird_status
+from nattools.protocols.overlays.otheroutputs import other_json, other_text
+from nattools.protocols.overlays.swarmpeers import is_swarm, is_swarm_text, swarm_peers, swarm_text
 from nattools.protocols.overlays.tailscalestatus import is_tailscale, tailscale_status
 from nattools.protocols.overlays.webrtcstats import is_webrtc, webrtc_stats
 from nattools.protocols.overlays.zerotierpeers import is_zerotier, zerotier_peers
@@ -26,29 +27,15 @@ _PROGRAMS: Final[tuple[tuple[Callable[[Any], bool], Callable[[Any], OverlayStatu
     (is_zerotier, zerotier_peers),
     (is_webrtc, webrtc_stats),
     (is_kubo, kubo_addresses),
+    (is_swarm, swarm_peers),
     (is_announcement, announced_addresses),
 )
 _KNOWN: Final = (
     "tailscale status --json, netbird status --json, zerotier-cli peers -j, a dump of "
-    "chrome://webrtc-internals, ipfs swarm addrs autonat, ipfs id"
+    "chrome://webrtc-internals or about:webrtc, ipfs swarm addrs autonat, ipfs swarm peers -v, ipfs id"
 )
 _GZIP: Final = b"\x1f\x8b"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
-_FOR_PEOPLE: Final[tuple[tuple[str, str, str], ...]] = (
-    (r"200 (list)?peers\b", "what zerotier-cli prints for people", "zerotier-cli peers -j"),
-    (
-        r"(Peers detail:|Daemon (status|version):|OS: |Management: )",
-        "what netbird status prints for people",
-        "netbird status --json",
-    ),
-    (
-        r"(100\.\d+\.\d+\.\d+\s+\S|Tailscale is stopped|Logged out|# Health check)",
-        "what tailscale status prints for people",
-        "tailscale status --json",
-    ),
-    (r"(?i)<(!doctype )?html", "a page of HTML", "what getStats() gives, as JSON"),
-)
-"""How other things begin that the same programs show; what that is; what is read here instead."""
 _PREAMBLE: Final = 50
 """Lines before the JSON in which a program warns of something."""
 
@@ -62,13 +49,15 @@ def parse_status(data: bytes) -> OverlayStatus:
         raise ProtocolError("it is empty")
     if is_kubo_text(text):
         return kubo_text(text)
+    if is_swarm_text(text):
+        return swarm_text(text)
     value = _value(text)
     if value == []:
         raise ProtocolError("it is an empty list: whoever printed it knew of no peers")
     for recognises, parse in _PROGRAMS:
         if recognises(value):
             return parse(value)
-    raise ProtocolError(f"it is nothing that is known here, which is: {_KNOWN}")
+    raise ProtocolError(other_json(value) or f"it is nothing that is known here, which is: {_KNOWN}")
 
 
 def _text(data: bytes) -> str:
@@ -97,10 +86,7 @@ def _value(text: str) -> Any:
             return msgspec.json.decode(part)
         except (msgspec.DecodeError, RecursionError) as error:
             first = first or error
-    for pattern, what, wanted in _FOR_PEOPLE:
-        if re.match(pattern, text):
-            raise ProtocolError(f"it is {what}; what is read here is: {wanted}")
-    raise ProtocolError(f"it is not JSON: {first}; what is read here is: {_KNOWN}")
+    raise ProtocolError(other_text(text) or f"it is not JSON: {first}; what is read here is: {_KNOWN}")
 
 
 def _parts(text: str) -> Iterator[str]:

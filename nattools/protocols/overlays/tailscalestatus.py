@@ -25,7 +25,7 @@ def tailscale_status(value: Any) -> OverlayStatus:
     fields = j.fields_of(value, "a Tailscale status")
     own, tailnet = j.fields_in(fields, "Self"), j.fields_in(fields, "CurrentTailnet")
     listed = [each for each in j.fields_in(fields, "Peer").values() if isinstance(each, dict)]
-    peers = [each for each in listed if not _is_for_hire(each)][: j.MOST]
+    peers = [each for each in listed if not _is_for_hire(each) and not _is_guest(each)][: j.MOST]
     suffix = j.text_in(tailnet, "MagicDNSSuffix") or j.text_in(fields, "MagicDNSSuffix")
     exit_node = j.fields_in(fields, "ExitNodeStatus")
     return OverlayStatus(
@@ -38,6 +38,7 @@ def tailscale_status(value: Any) -> OverlayStatus:
         relay=j.text_in(own, "Relay"),
         routes=j.networks_in(own, "PrimaryRoutes"),
         exit_node=_exit_node(exit_node, peers),
+        exit_online=_exit_online(exit_node, peers),
         kernel=j.flag_in(fields, "TUN"),
         problems=j.texts_in(fields, "Health")[:20],
         peers=tuple(_peer(each) for each in peers),
@@ -49,6 +50,12 @@ def _is_for_hire(fields: j.Fields) -> bool:
     `tailscale status` for people leaves them out too unless one is in use."""
     placed = isinstance(fields.get("Location"), dict) and bool(j.flag_in(fields, "ExitNodeOption"))
     return placed and not j.flag_in(fields, "ExitNode")
+
+
+def _is_guest(fields: j.Fields) -> bool:
+    """A machine of somebody with whom one of this tailnet's is shared: it may call here and cannot be called,
+    and `tailscale status` for people leaves it out too."""
+    return j.flag_in(fields, "ShareeNode") is True and not j.flag_in(fields, "Active")
 
 
 def _addresses(fields: j.Fields) -> tuple[str, ...]:
@@ -64,6 +71,13 @@ def _exit_node(status: j.Fields, peers: Sequence[j.Fields]) -> str:
     if not named and chosen is not None:
         named = _addresses(chosen) or (_name(chosen),)
     return named[0] if named else ""
+
+
+def _exit_online(status: j.Fields, peers: Sequence[j.Fields]) -> bool | None:
+    """Is the peer there that all traffic goes through? None: not told, or there is none."""
+    chosen: j.Fields = next((each for each in peers if j.flag_in(each, "ExitNode")), {})
+    told = j.flag_in(status, "Online")
+    return j.flag_in(chosen, "Online") if told is None else told
 
 
 def _name(fields: j.Fields) -> str:
@@ -82,11 +96,20 @@ def _peer(fields: j.Fields) -> OverlayPeer:
         active=j.flag_in(fields, "Active"),
         expired=j.flag_in(fields, "Expired") is True,
         path=_path(fields),
+        handshake=_handshake(fields),
         endpoint=j.endpoint_of(j.text_in(fields, "CurAddr")),
         relay=j.text_in(fields, "PeerRelay") or j.text_in(fields, "Relay"),
         endpoints=j.endpoints_in(fields, "Addrs"),
         routes=tuple(dict.fromkeys(each for each in routes if each not in hosts and each not in _ALL)),
     )
+
+
+def _handshake(fields: j.Fields) -> bool | None:
+    """Have keys been agreed on since the client was started? It counts what it received since then, too."""
+    written, received = j.text_in(fields, "LastHandshake"), j.number_in(fields, "RxBytes")
+    if received:
+        return True
+    return not written.startswith(_NEVER) if written and received is not None else None
 
 
 def _path(fields: j.Fields) -> OverlayPath:

@@ -1,6 +1,7 @@
 """WebRTC statistics: the dump of `chrome://webrtc-internals`, or what `getStats()` gives: a list of its
 dictionaries, an object of them, a list of its entries, or a list of such for several connections (W3C,
-Identifiers for WebRTC's Statistics API; some browsers and libraries write names of before the standard).
+Identifiers for WebRTC's Statistics API; some browsers and libraries write names of before the standard); or
+what Firefox's `about:webrtc` copies.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from nattools.model.overlay import OverlayPath, OverlayPeer, OverlayStatus
 from nattools.protocols.overlays import jsonfields as j
+from nattools.protocols.overlays.firefoxstats import firefox_connections, is_firefox
 
 _KINDS = ("candidate-pair", "local-candidate", "remote-candidate", "transport")
 _OLD_KINDS: Final = {
@@ -33,7 +35,7 @@ def is_webrtc(value: Any) -> bool:
     """Does it look like one of them?"""
     if isinstance(value, dict) and isinstance(value.get("PeerConnections"), dict):
         return True
-    return any(_kind(part) for each in _connections(value) for part in _flat(each)[:500])
+    return is_firefox(value) or any(_kind(part) for each in _connections(value) for part in _flat(each)[:500])
 
 
 def _kind(part: j.Fields) -> str:
@@ -66,7 +68,7 @@ def _connections(value: Any) -> list[Any]:
 
 def webrtc_stats(value: Any) -> OverlayStatus:
     """A peer for each connection. ProtocolError: there is none in it."""
-    agent = ""
+    agent, found = "", list[tuple[str, j.Fields, Stats]]()
     if isinstance(value, dict) and isinstance(value.get("PeerConnections"), dict):
         agent = j.text_in(value, "UserAgent")
         dumped = list(value["PeerConnections"].items())[:_MOST_CONNECTIONS]
@@ -75,6 +77,8 @@ def webrtc_stats(value: Any) -> OverlayStatus:
             for name, each in dumped
             if isinstance(each, dict)
         ]
+    elif is_firefox(value):
+        found = [(name, given, _by_id(parts)) for name, given, parts in firefox_connections(value)]
     else:
         given = _connections(value)
         names = [
@@ -134,13 +138,15 @@ def _peer(name: str, settings: j.Fields, stats: Stats) -> OverlayPeer:
     remote = stats.get(j.text_in(pair, "remoteCandidateId"), {}) if pair else {}
     local = stats.get(j.text_in(pair, "localCandidateId"), {}) if pair else {}
     relayed = _is_relayed(remote) or _is_relayed(local)
-    path: OverlayPath = _unchosen(stats) if pair is None else "relay" if relayed else "direct"
+    path: OverlayPath = "relay" if relayed else "direct"
+    if pair is None or j.text_in(pair, "state") == "failed":
+        path = _unchosen(stats)
     rtt = j.number_in(pair, "currentRoundTripTime") if pair else None
     return OverlayPeer(
         name=j.text_in(settings, "url") or name[: j.LONGEST],
         path=path,
         endpoint=_endpoint(remote),
-        relay=_relay(local) if _is_relayed(local) else "",
+        relay=_relay(local) if _is_relayed(local) else _endpoint(remote) if relayed else "",
         endpoints=tuple(
             at
             for each in _of_kind(stats, "remote-candidate")
@@ -168,6 +174,8 @@ def _relayed_alone(settings: j.Fields, stats: Stats) -> bool:
     told = settings.get("rtcConfiguration")
     if isinstance(told, str) and _RELAYS_ALONE.search(told[:_MANY]):
         return True
+    if j.text_in(j.fields_in(settings, "configuration"), "iceTransportPolicy") == "relay":
+        return True
     return len(offered) > 1 and all(map(_is_relayed, offered))
 
 
@@ -189,7 +197,7 @@ def _chosen(stats: Stats) -> dict[str, Any] | None:
     good = [each for each in pairs.values() if j.text_in(each, "state") in ("succeeded", "in-progress")]
     named_ones = [each for each in good if j.flag_in(each, "nominated") or j.flag_in(each, "selected")]
     done = [each for each in named_ones if j.text_in(each, "state") == "succeeded"]
-    return done[0] if done else None
+    return next((each for each in done if j.flag_in(each, "selected")), done[0] if done else None)
 
 
 def _endpoint(candidate: j.Fields) -> str:

@@ -10,6 +10,8 @@ from nattools.protocols.overlays import jsonfields as j
 
 _ROOTS = ("PLANET", "MOON")
 """Who relays; they are no peers of anybody's network."""
+_UNHEARD = "-1.-1.-1"
+"""The version of one that has not said which it is, with a latency of -1."""
 
 
 def is_zerotier(value: Any) -> bool:
@@ -51,9 +53,11 @@ def _tunneled(fields: j.Fields) -> bool:
 def _peer(fields: j.Fields) -> OverlayPeer:
     active, latency = _active(fields), j.number_in(fields, "latency")
     path: OverlayPath = "direct" if active and not _tunneled(fields) else "relay"
+    heard = bool(active) or latency is not None or j.text_in(fields, "version") not in ("", _UNHEARD)
     return OverlayPeer(
         name=j.text_in(fields, "address") or "?",
-        path=path,
+        path=path if heard else "unknown",
+        answers=None if heard else False,
         endpoint=_endpoint(active[0]) if active else "",
         endpoints=tuple(at for each in j.objects_in(fields, "paths") if (at := _endpoint(each))),
         latency_ms=latency or None,

@@ -52,7 +52,7 @@ def headline(report: Report) -> str:
         return f"Tailscale does not work here. {verdict.summary}"
     if of_others(report):
         peers = [peer for each in found.tailnets for peer in each.peers]
-        if peers and all(peer.direct is None for peer in peers):
+        if all(peer.direct is None for peer in peers):
             return found.why
         direct = sum(peer.direct is True for peer in peers)
         return f"{direct} of {len(peers)} are reached directly now. {found.why}"
@@ -119,7 +119,7 @@ def steps(report: Report, view: View) -> list[Section]:
 def ways(report: Report, view: View) -> list[Section]:
     """For each kind of network of a peer."""
     found = report.tailscale
-    if found is None or not found.direct_with:
+    if found is None or all(way == "unknown" for way in found.direct_with.values()):
         return []
     rows = tuple((Cell(safe(kind, 40)), Cell(way, WAYS[way])) for kind, way in found.direct_with.items())
     how = "by hole punching" if of_others(report) else "by Tailscale"
@@ -203,17 +203,19 @@ def peers(report: Report, view: View) -> list[Section]:
             continue
         rows = tuple(_peers(shown[:most], each.program))
         direct = sum(peer.direct is True for peer in each.peers)
-        known = each.program not in OF_LIBP2P or any(peer.direct is not None for peer in each.peers)
+        known = any(peer.direct is not None for peer in each.peers) or (
+            bool(each.peers) and each.program not in OF_LIBP2P
+        )
         note = f"{direct} of {len(each.peers)} direct" if known else ""
         what = "address" if each.program in OF_LIBP2P else "peer"
-        blocks = (Table((what, "now", "why"), rows, (0, 0, 1)),) if rows else (Prose(_none_shown(each)),)
+        blocks = (Table((what, "now", "why"), rows, (0, 0, 1)),) if rows else _all_direct(each)
         more = (Prose(f"and {len(shown) - most} more: -v shows 200."),) if len(shown) > most else ()
         made.append(Section(f"Peers in {safe(each.name, 40)}", (*own, *blocks, *more), note))
     return made
 
 
-def _none_shown(tailnet: Tailnet) -> str:
-    return "All are direct." if tailnet.peers else "It lists no peers."
+def _all_direct(tailnet: Tailnet) -> tuple[Prose, ...]:
+    return (Prose("All are direct."),) if tailnet.peers else ()
 
 
 def _peers(peers: Iterable[TailnetPeer], program: str) -> Iterator[tuple[Cell, ...]]:

@@ -54,7 +54,7 @@ TOPICS = (
             "gap", "settle-*", "name-server", "name-second-server", "udp-mapping-unknown", "*-settle",
             "servers-refused", "answers-doubted", "reachable-maybe-loss", "mapping-inconsistent",
             "mapping-differs-by-address", "mapping-one-*", "allocation-*", "layers-*",
-            "measure-at-peer", "ts-map-missing",
+            "measure-at-peer", "measure-nat-at-peer", "ts-map-missing",
         ),
         "Unknown is an answer: nattools does not guess. The sentence says what is missing.",
         "Too little came back, or no server here can ask the question.",

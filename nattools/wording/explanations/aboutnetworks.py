@@ -147,7 +147,7 @@ TOPICS = (
     Topic(
         "local-network",
         "What the local network lets through between its machines",
-        ("lan-*", "settle-lan", "peer-near", "look-at-lan"),
+        ("lan-*", "settle-lan", "peer-near", "look-at-lan*"),
         "Programs on one network find each other by multicast, broadcast or multicast DNS, and then talk by "
         "unicast. Access points and switches may stop some of that, or isolate their clients.",
         "Questions by multicast DNS, beacons of other machines that run nattools lan, and echo requests. "

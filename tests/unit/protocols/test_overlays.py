@@ -50,7 +50,7 @@ def test_netbird_relays_where_a_candidate_is_a_relays() -> None:
         ("bob", "direct", 12.5),
         ("carol", "relay", None),
         ("dave", "relay", None),
-        ("erin", "none", None),
+        ("erin", "unknown", None),
     ]
     assert status.peers[0].endpoint == "11.2.0.2:51820"
 

@@ -72,7 +72,7 @@ TWO_PORTS = ("11.3.0.2:2001", "11.3.0.2:2002")
         (EASY, replace(RELAYED, path="peer-relay"), ["peer-by-peer-relay"]),
         (EASY, replace(RELAYED, path="trying"), ["peer-trying"]),
         (EASY, replace(RELAYED, path="failed"), ["peer-unreached", "one-of-these-left"]),
-        (EASY, replace(RELAYED, handshake=False), ["peer-without-handshake"]),
+        (EASY, replace(RELAYED, handshake=False, path="direct"), ["peer-without-handshake"]),
         (EASY, replace(RELAYED, relay="nyc"), ["peer-relayed-by-its", "one-of-these-left"]),
         (EASY, replace(RELAYED, endpoints=TWO_PORTS), ["peer-relayed-by", "peer-moves"]),
         (HARD, replace(RELAYED, endpoints=TWO_PORTS), ["peer-relayed-by", "both-move"]),
@@ -150,7 +150,7 @@ def test_a_program_that_does_not_run_is_named_before_any_network(
 
 
 def test_what_a_program_complains_of_is_told() -> None:
-    own = replace(ME, state="Running", problems=("no DERP home", "two", "three", "four"))
+    own = replace(ME, state="Running", peers=(RELAYED,), problems=("no DERP home", "two", "three", "four"))
     reason, remedy = own_state(own)
     assert [each.code for each in reason] == ["client-complains"] * 3
     assert remedy == ()
