@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import MachineSocket, Network, TcpStream
-from nattools.protocols import dialback, errortrial, stun
+from nattools.protocols import dialback, dtls, errortrial, stun
 from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.dialling import Dialled, Dialler
@@ -93,10 +93,14 @@ class StunService:
         socket.on_datagram, socket.on_batch = on_any, on_batch
 
     def _receive(self, data: bytes, source: Endpoint, role: Role) -> None:
-        """Only requests of a known method are answered: neither noise nor what others answered."""
+        """Only requests of a known method are answered: neither noise nor what others answered. One who
+        begins with DTLS is told that it is not spoken here, or would wait for a minute."""
         try:
             request = stun.decode(data)
         except ProtocolError:
+            refusal = dtls.refusal(data)
+            if refusal is not None:
+                self._sockets[role].send(refusal, source)
             return
         if self._relay is not None and self._relay.takes(request.method):
             self._relay.on_message(request, source, self._sockets[role])
