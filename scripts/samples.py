@@ -37,7 +37,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"^<!-- (sample|file)\b(.*?) -->\n```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_LIMIT_S = 60
+_LIMIT_S = 300
 EVERYTHING = frozenset({"netns", "stun"})
 """What samples may need: network namespaces; vovida's client."""
 _CHANGING = (

@@ -47,8 +47,8 @@ def coturn(folder: Path, port: int, *options: str, credentials: tuple[str, ...] 
     command += ["--log-file=stdout", f"--pidfile={os.devnull}", f"--db={folder}/db", *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
     try:
-        await_listener(process, port, 20, ("udp",))
-        await_listener(process, port + 1, 20, ("tcp",))
+        await_listener(process, port, 60, ("udp",))
+        await_listener(process, port + 1, 60, ("tcp",))
         yield Coturn(port, port + 1)
     finally:
         process.kill()

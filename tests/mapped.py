@@ -71,7 +71,9 @@ def made(report: Report) -> dict[tuple[str, Transport, Family], PortMapping]:
     return found
 
 
-async def gets_in(lab: Any, transport: Transport, inside: Endpoint, outside: Endpoint) -> bool:
+async def gets_in(
+    lab: Any, transport: Transport, inside: Endpoint, outside: Endpoint, *, within_s: float = ANSWER_S
+) -> bool:
     """Does bob, from a fresh port, get through `outside` to alice's `inside`?"""
     alice, bob = lab.network("alice"), lab.network("bob")
     came = asyncio.Event()
@@ -79,9 +81,9 @@ async def gets_in(lab: Any, transport: Transport, inside: Endpoint, outside: End
         listener = await alice.listen_tcp(
             family=inside.family, host=inside.host, port=inside.port, on_stream=lambda stream: came.set()
         )
-        stream = await bob.connect_tcp(outside, timeout_s=ANSWER_S)
+        stream = await bob.connect_tcp(outside, timeout_s=within_s)
         if not isinstance(stream, TcpFailure):
-            await within(came, ANSWER_S)
+            await within(came, within_s)
             stream.abort()
         listener.close()
         return came.is_set()
@@ -89,7 +91,7 @@ async def gets_in(lab: Any, transport: Transport, inside: Endpoint, outside: End
     socket.on_datagram = lambda data, source: came.set()
     sender = await bob.open_udp(family=inside.family)
     sender.send(b"knock", outside)
-    await within(came, ANSWER_S)
+    await within(came, within_s)
     socket.close()
     sender.close()
     return came.is_set()

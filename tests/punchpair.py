@@ -18,7 +18,7 @@ from typing import Any
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 
-LIMIT_S = 40.0
+LIMIT_S = 150.0
 CODE = re.compile(r"nattools punch (\d+-[a-z]+-[a-z]+)")
 TOKEN = re.compile(r"^NT1[0-9A-Z]+$", re.MULTILINE)
 

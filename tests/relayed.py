@@ -103,7 +103,7 @@ class Inbox:
 
     async def next(self) -> tuple[bytes, Endpoint]:
         """The next datagram and its source."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self._queue.get()
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
 from statements import check_statements
 
@@ -22,7 +23,8 @@ AGAIN = 2
 """So often a network of namespaces is measured again where something stayed unknown: on a busy machine
 answers come late, or for a punch so late that the next step of the plan was quicker. What is wrong fails at
 once."""
-NOT_KNOWN = re.compile(r'but is ("unknown"|null)$')
+NOT_KNOWN = re.compile(r'but is ("unknown"|null|\[\])$')
+"""Of a list: nothing is claimed."""
 
 
 @cache
@@ -54,6 +56,16 @@ def tried(
     if trial.report is not None:
         check_statements(trial.report)
     return trial
+
+
+def differ_in_what_one_does_not_know(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """And in nothing else."""
+    pairs = [(one.get(each), other.get(each)) for each in {**one, **other}]
+    lanes = [pair for pair in pairs if isinstance(pair[0], dict) and isinstance(pair[1], dict)]
+    values = [(a.get(each), b.get(each)) for a, b in lanes for each in {**a, **b}]
+    values += [each for each in pairs if each not in lanes]
+    different = [each for each in values if each[0] != each[1]]
+    return bool(different) and all("unknown" in each or None in each for each in different)
 
 
 def by_a_later_step(trial: Trial) -> bool:

@@ -31,4 +31,4 @@ def serving(*options: str) -> Iterator[Served]:
         process.terminate()
         rest = process.stderr.read()
         process.stderr.close()
-        assert process.wait(10) == 0, rest
+        assert process.wait(60) == 0, rest

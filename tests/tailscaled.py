@@ -30,7 +30,7 @@ from nattools.lab.scenario import (
 CONTROL_PORT, DERP_PORT = 8080, 443
 REGIONS = {901: "derp1", 902: "derp2"}
 KINDS = tuple(MATRIX_KINDS)
-UP_S, PING_S = 60.0, 90.0
+UP_S, PING_S = 180.0, 180.0
 
 
 def host_of(side: str, kind: str) -> str:
@@ -118,7 +118,7 @@ def start(lab: NetnsLab, stack: ExitStack, node: str, program: str, *options: st
 
 def _end(process: subprocess.Popen[Any]) -> None:
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 class Client:

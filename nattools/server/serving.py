@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from nattools.chance import random_bytes
-from nattools.errors import UsageError
-from nattools.model.endpoint import Endpoint, Family, family_of, parse_address
+from nattools.errors import CannotRun
+from nattools.model.endpoint import Endpoint, Family, family_of
 from nattools.net.base import MachineSocket, Network, StreamHandler, TcpListener, TcpStream, UdpSocket
 from nattools.protocols.stun import constants as c
 from nattools.server.connections import Answer, BackgroundTasks, NonStunHandler, Reception, converse
@@ -17,6 +17,7 @@ from nattools.server.dialbackserver import Cookies, DialBackLimits, DialBackServ
 from nattools.server.endpoints import Role, ServerEndpoints, dialled_from
 from nattools.server.errortrialserver import ErrorTrialServer, error_trials
 from nattools.server.limits import RateLimit, Slots
+from nattools.server.listening import check_listening
 from nattools.server.service import StunService
 from nattools.server.stun import BindingServer
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from nattools.server.relayservice import RelayConfig, RelayService
 _MULTISTREAM = 19
 """What a connection of libp2p begins with (`protocols.libp2p.multistream.FIRST_BYTE`)."""
+_CHOICES = 8
+"""So often the system chooses a port: one that is free over UDP at one address may be taken at the other one,
+or over TCP, which is so of less than one in ten."""
 _DIAL_BACK = (
     c.SERVICE_DIAL_BACK_UDP
     | c.SERVICE_DIAL_BACK_TCP
@@ -82,7 +86,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
     report: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_listening(self.addresses, self.port, self.alternate_port)
 
     def __repr__(self) -> str:
         # without the secret
@@ -297,39 +301,17 @@ def _tls(files: tuple[str, str]) -> ssl.SSLContext:
 
 async def serve(network: Network, config: ServeConfig) -> Running:
     """Serve until `Running.close`. CannotRun: an address is not this machine's, or a port is taken."""
-    running = Running(network, config)
-    await running.start()
-    return running
-
-
-def _check(config: ServeConfig) -> None:
-    """UsageError: no machine could serve this."""
-    if not config.addresses:
-        raise UsageError("no address to listen on")
-    for text in config.addresses:
-        _check_address(text)
-    if len(set(config.addresses)) < len(config.addresses):
-        raise UsageError("an address to listen on is given twice")
-    for family in (4, 6):
-        if sum(family_of(text) == family for text in config.addresses) > 2:
-            raise UsageError(f"more than two IPv{family} addresses to listen on: RFC 5780 uses two")
-    for port in (config.port, config.alternate_port):
-        if port is not None and not 0 <= port <= 65535:
-            raise UsageError(f"not a port: {port}")
-    if config.port and config.port == config.alternate_port:
-        raise UsageError(f"the alternate port must differ from {config.port}")
-
-
-def _check_address(text: str) -> None:
-    try:
-        address = parse_address(text)
-    except ValueError:
-        raise UsageError(f"not an IP address to listen on: {text!r}") from None
-    if address.is_unspecified or address.is_multicast:
-        raise UsageError(
-            f"{text} is not a single address: answers must name their source, so give one or two of "
-            "this machine's own"
-        )
+    choices = _CHOICES if 0 in (config.port, config.alternate_port) else 1
+    while True:
+        running = Running(network, config)
+        try:
+            await running.start()
+        except CannotRun:
+            choices -= 1
+            if choices == 0:
+                raise
+        else:
+            return running
 
 
 def describe(

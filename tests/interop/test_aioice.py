@@ -20,7 +20,7 @@ from nattools.traversal.icedriver import IceDriver
 
 pytestmark = pytest.mark.netns
 _PEER = Path(__file__).parents[1] / "aioicepeer.py"
-_LIMIT_S = 20.0
+_LIMIT_S = 60.0
 
 OPEN = Scenario(title="two hosts", host={"alice": HostSpec(), "bob": HostSpec()})
 HOMES = Scenario(

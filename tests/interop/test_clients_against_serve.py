@@ -25,7 +25,7 @@ def _run(program: str, *arguments: str) -> str:
     path = tool(program)
     if path is None:
         pytest.skip(f"{program} is not installed")
-    finished = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=60)
+    finished = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=180)
     return finished.stdout + finished.stderr
 
 
@@ -55,6 +55,6 @@ def test_coturn_stunclient(served: Served) -> None:
 
 def test_pystun3(served: Served) -> None:
     code = f"import stun; print(*stun.get_ip_info('127.0.0.1', 0, '127.0.0.1', {served.port}), sep='|')"
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180)
     kind, address, _ = finished.stdout.strip().split("|")
     assert (kind, address) == ("Open Internet", "127.0.0.1")

@@ -13,7 +13,7 @@ from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenariofiles import load
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop("stun", "turnutils_natdiscovery")]
-_LIMIT_S = 60.0
+_LIMIT_S = 180.0
 
 Running = dict[tuple[str, str], "subprocess.Popen[str]"]
 

@@ -75,7 +75,7 @@ def test_within_tls_it_tells_the_same_as_over_tcp(tmp_path: Path, monkeypatch: p
     command[command.index("--listening-port") + 1] = "3490"
     with NetnsLab(scenario) as lab:
         coturn = lab.popen("stun", command, stdout=subprocess.DEVNULL)
-        await_listener(coturn, 5349, 10.0, ("tcp",))
+        await_listener(coturn, 5349, 60.0, ("tcp",))
         options = replace(measure_options(lab, "alice"), servers=(parse_server(f"stuns:{HOST}"),))
         report = lab.run(lambda: measure(lab.network("alice"), options, no_progress))
     assert [server.answered for server in report.servers] == [True], report.servers

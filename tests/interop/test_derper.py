@@ -46,7 +46,8 @@ SCENARIO = Scenario(
         "private": ServerSpec(addresses=1, derp=DerpSpec()),
     },
 )
-_LIMIT_S = 20.0
+_LIMIT_S = 60.0
+TRIES = 20
 
 
 @contextmanager
@@ -111,7 +112,12 @@ def test_its_latency_is_measured_by_stun_and_by_https(lab: NetnsLab, node: derp.
         place = Endpoint(node.host, 3478)
         for network, count in ((carol, 2), (alice, 0)):
             pinger = await open_pinger(network, 4, InFlightLimit())
-            assert len(await pinger.trips(derp.tailnode_request, place, 2)) == count
+            trips = await pinger.trips(derp.tailnode_request, place, 2)
+            for _ in range(TRIES if len(trips) < count else 0):  # a busy machine answers late
+                trips = await pinger.trips(derp.tailnode_request, place, 2)
+                if len(trips) == count:
+                    break
+            assert len(trips) == count
             assert await pinger.trips(lambda number: stun.binding_request(number), place, 1) == []
             pinger.socket.close()
 

@@ -47,6 +47,8 @@ NATS: dict[str, tuple[NatSpec | FirewallSpec, ...]] = {
 REACHABLE = {"open": True, "full cone": True}
 FALSE_POSITIVES = {"address-restricted"}
 PORT = 4001
+AGAIN = 2
+"""So often it is measured again where something stayed unknown."""
 BOB = HostKey(hashlib.sha256(b"bob").digest())
 """As the program makes its key of the seed "bob"."""
 
@@ -96,6 +98,18 @@ class GoPeers:
             program.stdout.close()
 
 
+def whole(found: Libp2p, *, quic: bool) -> bool:
+    """Has a busy machine left nothing unknown?"""
+    peers = all(each.identified and each.autonat and each.relay and each.rtt_ms for each in found.peers)
+    told = len(found.autonat) == 1 and found.autonat[0].reachable is not None
+    return (
+        peers
+        and told
+        and (not quic or all(each.quic for each in found.peers))
+        and bool(found.relay_reserved and found.relays and all(each.carries for each in found.relays))
+    )
+
+
 @contextmanager
 def go_peers(lab: NetnsLab, *names: str) -> Iterator[GoPeers]:
     peers = GoPeers(lab, list(names))
@@ -136,6 +150,10 @@ def measured(lab: NetnsLab, peers: GoPeers) -> Libp2p:
 def test_what_it_says_of_each_kind_of_network(kind: str) -> None:
     with NetnsLab(behind(NATS[kind])) as lab, go_peers(lab, "one", "two") as peers:
         found = measured(lab, peers)
+        for _ in range(AGAIN):
+            if whole(found, quic=kind != "UDP blocked"):
+                break
+            found = measured(lab, peers)
     assert all(peer.identified and peer.autonat and peer.relay for peer in found.peers)
     assert all(peer.rtt_ms is not None for peer in found.peers)
     assert all(peer.quic is (None if kind == "UDP blocked" else True) for peer in found.peers)
@@ -159,7 +177,7 @@ def test_it_dials_another_address_only_for_many_bytes() -> None:
             async with PeerHost(lab.network("alice")) as alice:
                 at = peers.addresses[0]
                 assert at.endpoint is not None
-                made = await alice.dial(at.endpoint, at.peer, timeout_s=5.0)
+                made = await alice.dial(at.endpoint, at.peer, timeout_s=60.0)
                 assert isinstance(made, Libp2pConnection)
                 answer = await ask_to_dial(made, (parse_multiaddr(f"/ip4/{bob}/tcp/9"),), 7)
                 assert (answer.outcome, answer.status, answer.dial) == ("answered", "ok", "dial-error")

@@ -32,6 +32,8 @@ KINDS: dict[str, NatSpec | None] = {
     "UDP blocked": NatSpec(udp="blocked"),
 }
 PORT = 4001
+TIMES = 3
+"""So often it is measured until nothing is unknown."""
 
 
 @contextmanager
@@ -65,9 +67,21 @@ def measured(kind: str) -> Libp2p:
             families=(4,),
             libp2p=PeerSearch(peers, named=True),
         )
-        report = lab.run(lambda: measure_libp2p(lab.network("alice"), options, lambda event: None))
-    assert report.libp2p is not None
-    return report.libp2p
+        for _ in range(TIMES):
+            report = lab.run(lambda: measure_libp2p(lab.network("alice"), options, lambda event: None))
+            found = report.libp2p
+            assert found is not None
+            if whole(found):
+                break
+    return found
+
+
+def whole(found: Libp2p) -> bool:
+    """Has a busy machine left nothing unknown?"""
+    peers = all(each.identified and each.autonat and each.relay and each.rtt_ms for each in found.peers)
+    told = len(found.autonat) == 1 and found.autonat[0].reachable is not None
+    carried = found.relays and all(each.carries for each in found.relays)
+    return bool(peers and told and found.relay_reserved and carried)
 
 
 @pytest.mark.parametrize("kind", KINDS)

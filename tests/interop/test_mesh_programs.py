@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ publish-workstation=yes
 enable-reflector=%s
 [rlimits]
 """
-UP_S = 20.0
+UP_S = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +60,33 @@ async def lan(lab: NetnsLab, host: str, listen_s: float = 2.5) -> Lan:
     return report.lan
 
 
-async def until(lab: NetnsLab, host: str, wanted: str) -> Lan:
-    """Looked at again while the program starts."""
-    async with asyncio.timeout(UP_S):
-        while True:
-            found = await lan(lab, host)
-            if wanted == "yggdrasil" and found.yggdrasil.reason[0].code == "lan-yggdrasil-heard":
-                return found
-            if any(wanted in (*each.services, each.name) for each in found.neighbours):
-                return found
+async def until(lab: NetnsLab, host: str, shows: Callable[[Lan], bool]) -> Lan:
+    """Looked at again while the program starts, or where a busy machine has missed something: the first look
+    that shows it, or the last one."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + UP_S
+    while True:
+        found = await lan(lab, host)
+        if shows(found) or loop.time() > ends:
+            return found
+
+
+def of_avahi(found: Lan) -> tuple[bool | None, ...]:
+    """All that there is to see of avahi on bob."""
+    return (
+        any("_workstation._tcp" in each.services for each in found.neighbours),
+        "10.0.1.3" in found.mdns.responders,
+        found.mdns.works,
+        found.unicast,
+        found.multicast4,
+        found.qaul.ready,
+        found.casting.ready,
+    )
+
+
+def services_elsewhere(found: Lan) -> list[tuple[str, tuple[str, ...]]]:
+    """By address, those that are offered on another network."""
+    return [(each.address, each.services) for each in found.neighbours if each.elsewhere]
 
 
 @contextmanager
@@ -79,7 +97,7 @@ def running(lab: NetnsLab, host: str, command: list[str]) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @contextmanager
@@ -102,10 +120,8 @@ with_yggdrasil = pytest.mark.skipif(tool("yggdrasil") is None, reason="no yggdra
 @with_avahi
 def test_avahi_is_found(lab: NetnsLab, tmp_path: Path) -> None:
     with avahi(lab, "bob", tmp_path, reflects=False):
-        found = lab.run(lambda: until(lab, "alice", "_workstation._tcp"))
-    assert (found.mdns.works, found.unicast, found.multicast4) == (True, True, True)
-    assert (found.qaul.ready, found.casting.ready) == (True, True)
-    assert "10.0.1.3" in found.mdns.responders
+        found = lab.run(lambda: until(lab, "alice", lambda found: all(of_avahi(found))))
+    assert of_avahi(found) == (True,) * 7
 
 
 @as_root
@@ -114,9 +130,9 @@ def test_what_avahi_reflects_is_on_another_network(lab: NetnsLab, tmp_path: Path
     alone = lab.run(lambda: lan(lab, "alice"))
     assert not any(each.elsewhere for each in alone.neighbours)
     with avahi(lab, "both", tmp_path, reflects=True):
-        found = lab.run(lambda: until(lab, "alice", "printer.local"))
-    (printer,) = [each for each in found.neighbours if each.elsewhere]
-    assert (printer.address, printer.services) == ("10.0.2.3", ("_ipp._tcp",))
+        printer = [("10.0.2.3", ("_ipp._tcp",))]
+        found = lab.run(lambda: until(lab, "alice", lambda found: services_elsewhere(found) == printer))
+    assert services_elsewhere(found) == printer
 
 
 @with_yggdrasil
@@ -128,5 +144,6 @@ def test_yggdrasils_beacons_are_heard(lab: NetnsLab, tmp_path: Path) -> None:
     settings = json.loads(made.stdout) | {"IfName": "none", "AdminListen": "none"}
     config.write_text(json.dumps(settings))
     with running(lab, "bob", [str(tool("yggdrasil")), "-useconffile", str(config)]):
-        found = lab.run(lambda: until(lab, "alice", "yggdrasil"))
+        found = lab.run(lambda: until(lab, "alice", lambda found: found.yggdrasil.ready is True))
     assert found.yggdrasil.ready is True
+    assert found.yggdrasil.reason[0].code == "lan-yggdrasil-heard"

@@ -36,7 +36,7 @@ def uclient(port: int, *options: str) -> str:
     if path is None:
         pytest.skip("turnutils_uclient is not installed")
     command = [path, "-p", str(port), "-n", "5", "-z", "1", *options, HOST]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=180)
     return finished.stdout + finished.stderr
 
 
@@ -97,7 +97,7 @@ async def _relayed(port: int, transport: str) -> tuple[Any, Any, tuple[str, int]
 
 
 async def _to_and_fro(port: int, transport: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         alice, alices, here = await _relayed(port, transport)
         bob, bobs, there = await _relayed(port, transport)
         bob.sendto(b"open", here)
@@ -134,6 +134,6 @@ def test_pion(port: int, transport: str) -> None:
     program = tool("pionclient")
     assert program is not None
     command = [program, f"{HOST}:{port}", transport, "user", "pass"]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith("relayed")

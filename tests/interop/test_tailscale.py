@@ -9,6 +9,7 @@ from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import tool
 from tailscaled import KINDS, PING_S, Client, clients, drawn, host_of, servers
@@ -40,6 +41,8 @@ SIDES = {
     "udp-blocked": MODELS["udp blocked"],
 }
 PAIRS = list(combinations_with_replacement(KINDS, 2))
+TIMES = 3
+"""So often both are asked until they agree: an answer that comes late on a busy machine is missing in one."""
 AT_ONCE, PINGS = 15, 5
 """Pairs that are tried side by side; after so many packets by a relay a pair is taken for relayed."""
 
@@ -136,16 +139,31 @@ def test_its_control_server_and_derp_servers_are_reached_from_anywhere(
 def test_netcheck_says_what_is_said_that_it_would_say(
     lab: NetnsLab, derp_map: Path, tailnet: dict[str, Client], kind: str
 ) -> None:
-    host = host_of("a", kind)
-    theirs: dict[str, Any] = tailnet[host].said("netcheck", "--format=json")
-    report = lab.run(lambda: looked_at(lab, host, derp_map))
+    for _ in range(TIMES):
+        ours, theirs = both_netchecks(lab, derp_map, tailnet[host_of("a", kind)])
+        if ours == theirs:
+            break
+    assert ours == theirs
+
+
+def both_netchecks(lab: NetnsLab, derp_map: Path, client: Client) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Ours and theirs, without the ports and times that are others each time."""
+    theirs: dict[str, Any] = client.said("netcheck", "--format=json")
+    report = lab.run(lambda: looked_at(lab, client.host, derp_map))
     assert report.tailscale is not None
     (found,) = report.tailscale.tailnets
     assert (found.reachable, found.logs_in, found.relays) == (True, True, True)
     assert found.netcheck is not None
-    ours = found.netcheck
-    for name in ("UDP", "IPv4", "IPv6", "MappingVariesByDestIP", "UPnP", "PMP", "PCP", "PreferredDERP"):
-        assert getattr(ours, name) == theirs[name], (name, theirs)
-    assert ours.GlobalV4.partition(":")[0] == theirs["GlobalV4"].partition(":")[0]
-    assert set(ours.RegionLatency) == set(theirs["RegionLatency"])
-    assert set(ours.RegionV4Latency) == set(theirs["RegionV4Latency"])
+    return comparable(msgspec.to_builtins(found.netcheck)), comparable(theirs)
+
+
+def comparable(netcheck: dict[str, Any]) -> dict[str, Any]:
+    names = ("UDP", "IPv4", "IPv6", "MappingVariesByDestIP", "UPnP", "PMP", "PCP", "PreferredDERP")
+    latencies = {
+        name: {str(each) for each in netcheck[name] or ()} for name in ("RegionLatency", "RegionV4Latency")
+    }
+    return {
+        **{name: netcheck[name] for name in names},
+        **latencies,
+        "GlobalV4": netcheck["GlobalV4"].partition(":")[0],
+    }

@@ -43,7 +43,7 @@ def run(main: Callable[[Network], Awaitable[None]]) -> None:
     """On this machine's loopback."""
 
     async def whole() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await main(HostNetwork())
 
     asyncio.run(whole())
@@ -212,7 +212,7 @@ def test_a_nonce_goes_stale(tmp_path: Path) -> None:
             socket = await relay(network, found.uris["udp"])
             peer = Inbox(await network.open_udp(family=4, host=HOST))
             stale = heard(socket, 438)
-            await pass_time(2.1)
+            await pass_time(6.0)  # coturn counts whole seconds, and when it comes to that
             assert await socket.permit(peer.socket.local) is None
             socket.send(b"hello", peer.socket.local)
             assert await peer.next() == (b"hello", socket.local)
@@ -255,7 +255,7 @@ class TestTcpThroughIt:
             offered: asyncio.Queue[TcpStream] = asyncio.Queue()
             alice.on_stream = lambda stream, peer: offered.put_nowait(stream)
             assert await alice.permit(Endpoint(HOST, 0)) is None
-            theirs = await network.connect_tcp(alice.local, timeout_s=5)
+            theirs = await network.connect_tcp(alice.local, timeout_s=30)
             assert not isinstance(theirs, TcpFailure), theirs
             await echo(await offered.get(), theirs)
             listener.close()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.netns
 
 ROOT = Path(__file__).parents[2]
 NATTOOLS = (sys.executable, "-m", "nattools")
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 # in a lab's program: a namespace with nothing but loopback
 ALONE = ("unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh")
 PIPES: dict[str, Any] = {

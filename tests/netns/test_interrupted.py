@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.interop("turnserver")]
 ROOT = Path(__file__).parents[2]
 NATTOOLS = (sys.executable, "-m", "nattools")
 MARK = "NATTOOLS_TEST_MARK"
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 OF_LABS = re.compile(r"\b(nattools|alice|home|isp|stun|other|wan|lan|11\.\d+\.\d+\.\d+|2a10:)\b")
 
 # everything that a lab can be made of: both kinds of routers, a wire, our server and a foreign one

@@ -14,7 +14,7 @@ from nattools.model.report import Report
 
 pytestmark = pytest.mark.netns
 
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 OURS = f"exec {sys.executable} -m nattools ipv6 --json --no-mtu --server stun:stun:3478"
 WITHOUT_RAW = "setpriv --bounding-set=-net_raw,-net_admin --inh-caps=-net_raw,-net_admin"
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from heldspaces import held, processes_in
 
 from nattools.lab.netns import processes
 
@@ -20,12 +21,12 @@ pytestmark = pytest.mark.netns
 
 LAB = (sys.executable, "-m", "nattools", "lab")
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 
 
 def lab(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*LAB, *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, **more
+        [*LAB, *arguments], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT, **more
     )  # type: ignore[call-overload,no-any-return]
 
 
@@ -62,9 +63,9 @@ def test_both_backends_find_the_same() -> None:
 
 
 @contextmanager
-def running() -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A `lab exec` with a program inside that has a child, and the inode of its namespace."""
-    script = "stat -Lc %i /proc/self/ns/net; sleep 1000 >/dev/null 2>&1 & exec sleep 1000 >/dev/null 2>&1"
+def running() -> Iterator[tuple[subprocess.Popen[str], set[int]]]:
+    """A `lab exec` with a program inside that has a child, and the number of its namespace."""
+    script = "echo /proc/$$/ns/net; sleep 1000 >/dev/null 2>&1 & exec sleep 1000 >/dev/null 2>&1"
     process = subprocess.Popen(
         [*LAB, "exec", "home-router", "alice", "--", "sh", "-c", script],
         stdin=subprocess.DEVNULL,
@@ -75,7 +76,9 @@ def running() -> Iterator[tuple[subprocess.Popen[str], int]]:
     )
     try:
         assert process.stdout is not None
-        yield process, int(process.stdout.readline())
+        with held(process.stdout.readline().split()) as space:
+            assert space
+            yield process, space
     finally:
         process.kill()
         process.communicate()
@@ -103,18 +106,6 @@ def test_after_a_kill_the_next_start_ends_what_was_left() -> None:
             assert select.select([handle], [], [], LIMIT_S)[0], "a process survived"
             os.close(handle)
         assert not processes_in(space)
-
-
-def processes_in(space: int) -> set[int]:
-    """The ids of all processes in this namespace."""
-    found = set()
-    for entry in os.listdir("/proc"):
-        try:
-            if entry.isdigit() and os.stat(f"/proc/{entry}/ns/net").st_ino == space:
-                found.add(int(entry))
-        except OSError:
-            continue
-    return found
 
 
 def test_names_and_interfaces_inside_are_the_labs() -> None:

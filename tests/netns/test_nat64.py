@@ -30,7 +30,7 @@ def test_an_opener_over_ipv6_survives_the_error_that_it_brings_about() -> None:
         server = Endpoint("64:ff9b::bc9:2", 3478)
 
         async def work() -> TcpFailure | None:
-            found = await network.connect_tcp(server, timeout_s=5, opener=opener)
+            found = await network.connect_tcp(server, timeout_s=30, opener=opener)
             if isinstance(found, TcpFailure):
                 return found
             found.abort()
@@ -44,7 +44,7 @@ def test_a_program_reaches_ipv4_by_the_names_of_the_lab() -> None:
     """Any program, by /etc/hosts with the addresses that a DNS64 would make."""
     with NetnsLab(load("nat64-own-prefix")) as lab:
         names = lab.popen("alice", ["getent", "ahostsv6", "stun"], stdout=subprocess.PIPE, text=True)
-        assert "2a10:64:0:1" in names.communicate(timeout=60)[0]
+        assert "2a10:64:0:1" in names.communicate(timeout=120)[0]
 
 
 def test_a_container_without_tun_devices_is_told_what_it_lacks() -> None:
@@ -53,7 +53,7 @@ def test_a_container_without_tun_devices_is_told_what_it_lacks() -> None:
         ["unshare", "-rnm", "sh", "-ec", f"mount -t tmpfs none /dev/net; {nattools}"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         cwd=ROOT,
     )

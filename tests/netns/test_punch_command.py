@@ -57,8 +57,10 @@ def test_the_other_machine_is_told_of_the_server(tmp_path: Path) -> None:
 def test_a_wrong_code_is_1_on_both_sides_and_used_up(tmp_path: Path) -> None:
     with pair(tmp_path) as both:
         alice = both.start("alice")
-        number = alice.await_match(CODE)[1].partition("-")[0]
-        bob = both.start("bob", f"{number}-acorn-abacus")
+        right = alice.await_match(CODE)[1]
+        number = right.partition("-")[0]
+        wrong = next(each for each in (f"{number}-acorn-abacus", f"{number}-acorn-academy") if each != right)
+        bob = both.start("bob", wrong)
         for side in (alice, bob):
             code, out = side.end()
             assert code == 1

@@ -39,8 +39,12 @@ AT_ONCE = 4
 PAIRS = pairs_of(list(MATRIX_KINDS))
 RANDOM = [pair for pair in PAIRS if "symmetric-random" in pair]
 HARD = {("symmetric-random", "symmetric-random"), ("symmetric-random", "symmetric-sequential")}
-LONGEST_S = 60.0
+LONGEST_S = 150.0
 """Alone none takes 10 s. With eight other jobs on two cores, probing at 400 packets a second took 33 s."""
+TRIES = 3
+"""A connection is claimed each time, that the first step finds it only mostly: Linux gives the last of 512
+sockets no port in about 3% of cases, and on a busy machine a packet may be late. Three misses in a row are
+no chance."""
 APDM = "address-and-port-dependent"
 OPEN_INPUT = NatSpec(input="open")
 RANDOM_OPEN_INPUT = NatSpec(mapping=APDM, allocation="random", input="open")
@@ -97,6 +101,31 @@ def outcome(pair: Pair, among: Sequence[Pair], *, low_ports: bool, run: int) -> 
     return outcomes(tuple(among[first : first + MOST_PAIRS]), low_ports, run)[pair]
 
 
+def mostly(
+    pair: Pair, among: Sequence[Pair], ways: set[tuple[str, str]], *, low_ports: bool, run: int
+) -> Reports:
+    """The same, tried again where a birthday found nothing, which is so in 2 of 10,000 cases at most (three
+    times in a row: in one of 100,000,000,000), or where a later step of the plan was quicker, as on a busy
+    machine."""
+    reports = outcome(pair, among, low_ports=low_ports, run=run)
+    for again in range(1, TRIES):
+        if not (by_a_later_step(reports, ways) or (ways == {("birthday", "udp")} and not connected(reports))):
+            break
+        reports = outcomes((pair,), low_ports, run + 100 * again)[pair]
+    return reports
+
+
+def connected(reports: Reports) -> bool:
+    """Both?"""
+    return all(report.punch is not None and report.punch.connected for report in reports)
+
+
+def by_a_later_step(reports: Reports, ways: set[tuple[str, str]]) -> bool:
+    """Are both connected, and not by the way that comes first?"""
+    punches = [report.punch for report in reports if report.punch is not None]
+    return connected(reports) and any((each.strategy, each.transport) not in ways for each in punches)
+
+
 def told(report: Report) -> str:
     """What a side says of it."""
     assert report.punch is not None
@@ -119,29 +148,24 @@ def assert_connected(reports: Reports, ways: set[tuple[str, str]]) -> None:
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("pair", PAIRS, ids="-x-".join)
 def test_every_pair_with_the_privilege(pair: Pair, run: int) -> None:
-    reports = outcome(pair, PAIRS, low_ports=True, run=run)
-    assert_connected(reports, strategies(pair, low_ports=True))
+    ways = strategies(pair, low_ports=True)
+    assert_connected(mostly(pair, PAIRS, ways, low_ports=True, run=run), ways)
 
 
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("pair", PAIRS if REPEAT else RANDOM, ids="-x-".join)
 def test_without_the_privilege(pair: Pair, run: int) -> None:
     """It matters where a side draws its ports at random."""
-    reports = outcome(pair, PAIRS if REPEAT else RANDOM, low_ports=False, run=run)
+    among = PAIRS if REPEAT else RANDOM
     if pair not in HARD:
-        assert_connected(reports, strategies(pair, low_ports=False))
+        ways = strategies(pair, low_ports=False)
+        assert_connected(mostly(pair, among, ways, low_ports=False, run=run), ways)
         return
-    for report in reports:
+    for report in outcome(pair, among, low_ports=False, run=run):
         assert report.punch is not None
         assert not report.punch.connected
         assert report.punch.probes_sent == 0
         assert "below 1024" in report.punch.advice
-
-
-TRIES = 3
-"""A connection is claimed each time, that the first step finds it only mostly: Linux gives the last of 512
-sockets no port in about 3% of cases, and on a busy machine a packet may be late. Three misses in a row are
-no chance."""
 
 
 # --- special cases

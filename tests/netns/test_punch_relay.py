@@ -139,7 +139,7 @@ class Flow:
         self._source.write(data, end=end)
 
     def ended(self) -> None:
-        self._reader.join(timeout=60.0)
+        self._reader.join(timeout=180.0)
         assert self.got == self.sent
 
 
@@ -167,7 +167,7 @@ def there_and_back(both: Pair, *options: str) -> None:
     flow.pass_on(portion, end=True)
     flow.ended()
     bob.write(b"", end=True)
-    codes = [side.process.wait(timeout=60.0) for side in (alice, bob)]
+    codes = [side.process.wait(timeout=180.0) for side in (alice, bob)]
     assert codes == [0, 0], alice.said + bob.said
 
 

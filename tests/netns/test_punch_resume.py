@@ -30,7 +30,7 @@ pytestmark = pytest.mark.netns
 
 MEGABYTES = int(os.environ.get("NATTOOLS_RESUME_MB", "60"))
 LOSS_S = float(os.environ.get("NATTOOLS_RESUME_LOSS_S", "8"))
-LIMIT_S = 60.0 + 4 * LOSS_S + MEGABYTES
+LIMIT_S = 180.0 + 4 * LOSS_S + MEGABYTES
 SYMMETRIC = NatSpec(mapping="address-and-port-dependent", allocation="random")
 CUT = "table inet cut { chain passing { type filter hook forward priority -300; policy drop; }; }"
 SERVE = ("--listen", "11.201.0.2", "--listen", "11.201.0.3")

@@ -39,7 +39,7 @@ def exchanged(both: Pair) -> tuple[Side, Side]:
     got = {}
 
     def end(side: Side) -> None:
-        out, err = side.process.communicate(data[side], timeout=150.0)
+        out, err = side.process.communicate(data[side], timeout=300.0)
         side.said += err.decode()
         got[side] = out
 

@@ -65,6 +65,6 @@ def test_without_the_privilege_the_port_stays_unknown(tmp_path: Path) -> None:
         drop = ["setpriv", "--inh-caps=-all", "--bounding-set=-net_raw"]
         program = [sys.executable, "-m", "nattools", "pwnat", "listen", "--secret", SECRET, "--wait", "3"]
         done = both.lab.popen("alice", [*drop, *program], env=both.environment, stderr=subprocess.PIPE)
-        said = " ".join(done.communicate(timeout=40)[1].decode().split())
+        said = " ".join(done.communicate(timeout=120)[1].decode().split())
         assert done.returncode == 1
         assert "--outside" not in said

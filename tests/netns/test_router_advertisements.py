@@ -20,7 +20,7 @@ from nattools.protocols.routeradvert import advertisement
 
 pytestmark = pytest.mark.netns
 
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 ROUTED, STALE = "2a10:1:0:1::/64", "2a10:99:0:1::/64"
 COMMAND = [sys.executable, "-m", "nattools", "ipv6", "--json", "--no-mtu", "--server", "stun:stun:3478"]
 LISTEN = """cd /proc/sys/net/ipv6/conf

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenariotrials import HOSTS, simulated
+from scenariotrials import AGAIN, HOSTS, NOT_KNOWN, differ_in_what_one_does_not_know, simulated
 
 from nattools.lab.backend import Backend
 from nattools.lab.redraw import redrawn
@@ -82,6 +82,10 @@ def again(report: Report, folder: Path, backend: Backend = "sim", seed: int = 0)
     file = folder / "drawn.toml"
     file.write_text(redrawn(report).toml(), encoding="utf-8")
     trial = run_trial(Case(str(file), "here", backend, seed))
+    for _ in range(AGAIN if backend == "netns" else 0):
+        if not trial.wrong or not all(map(NOT_KNOWN.search, trial.wrong)):
+            break
+        trial = run_trial(Case(str(file), "here", backend, seed))
     assert trial.problem == ""
     assert trial.wrong == ()
     assert trial.report is not None
@@ -107,6 +111,10 @@ def test_a_redacted_report_gives_the_same_network(name: str, tmp_path: Path) -> 
 def test_in_namespaces(name: str, host: str, tmp_path: Path) -> None:
     report = simulated(name, host)
     drawn = again(report, tmp_path, "netns")
+    for _ in range(AGAIN):
+        if not differ_in_what_one_does_not_know(findings(drawn), findings(report)):
+            break
+        drawn = again(report, tmp_path, "netns")
     assert alike(drawn, report, late=name in EDGE), (findings(drawn), findings(report))
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from mapped import call, home
 from mapped import options as measured_with
+from scenariotrials import AGAIN
 
 from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import MemoryJournal
@@ -178,6 +179,14 @@ def check(fault: Fault, report: Report) -> None:
     assert report.nat.udp4.classic == "port-restricted cone", "the other probes are not disturbed"
 
 
+def stays_open(fault: Fault, report: Report) -> bool:
+    """Has a busy machine left something unknown that is known of such a router?"""
+    verdicts = {each.id: each.verdict for each in report.techniques}
+    unsure = "unknown" in (verdicts["upnp-igd"], verdicts["nat-pmp"], verdicts["pcp"])
+    nat = report.nat.udp4
+    return nat is None or nat.classic == "unknown" or (unsure and "unknown" not in fault.verdicts)
+
+
 def test_there_are_enough() -> None:
     assert len(FAULTS) >= 14
 
@@ -190,4 +199,9 @@ def test_simulated(name: str) -> None:
 @pytest.mark.netns
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.kernel])
 def test_in_namespaces(name: str) -> None:
-    check(FAULTS[name], diagnosed(FAULTS[name], "netns"))
+    report = diagnosed(FAULTS[name], "netns")
+    for _ in range(AGAIN):
+        if not stays_open(FAULTS[name], report):
+            break
+        report = diagnosed(FAULTS[name], "netns")
+    check(FAULTS[name], report)

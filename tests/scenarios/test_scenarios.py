@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scenariotrials import AGAIN, HOSTS, SCENARIOS, SEEDS, tried
+from scenariotrials import AGAIN, HOSTS, SCENARIOS, SEEDS, differ_in_what_one_does_not_know, tried
 
 from nattools.model.nat import Nat
 from nattools.trials.scenarios import Trial
@@ -68,15 +68,6 @@ def forget_what_pools_hide(one: dict[str, Any], other: dict[str, Any]) -> None:
             for field in ("port_allocation", "port_block"):
                 if {one[lane][field], other[lane][field]} & {"unknown", None}:
                     one[lane][field] = other[lane][field] = None
-
-
-def differ_in_what_one_does_not_know(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """And in nothing else."""
-    pairs = [(one[each], other[each]) for each in one if one[each] != other[each]]
-    lanes = [(a, b) for a, b in pairs if isinstance(a, dict) and isinstance(b, dict)]
-    values = [(a[each], b[each]) for a, b in lanes for each in a if a[each] != b[each]]
-    values += [each for each in pairs if each not in lanes]
-    return bool(values) and all("unknown" in each or None in each for each in values)
 
 
 @pytest.mark.netns

@@ -114,6 +114,10 @@ def test_targets_of_make_exist(name: str) -> None:
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", DOCUMENTS[name], re.MULTILINE)) <= set(known)
 
 
+TIMES = 3
+"""So often a lab of namespaces is asked: on a busy machine it leaves something unknown."""
+
+
 def contents(text: str) -> list[str]:
     """What the samples of a document show, but for what may differ."""
     return [settled(block.body) for block in blocks(text)]
@@ -130,7 +134,11 @@ def test_samples_are_what_the_commands_print(name: str) -> None:
 @pytest.mark.parametrize("name", [each for each in SAMPLED if any(b.needs for b in blocks(DOCUMENTS[each]))])
 def test_samples_of_the_lab_are_what_the_commands_print(name: str) -> None:
     text = DOCUMENTS[name]
-    assert contents(text) == contents(refreshed(text)), "run python scripts/samples.py"
+    for _ in range(TIMES):
+        printed = contents(refreshed(text))
+        if printed == contents(text):
+            break
+    assert contents(text) == printed, "run python scripts/samples.py"
 
 
 @pytest.mark.parametrize("name", reference.PARTS)

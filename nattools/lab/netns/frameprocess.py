@@ -36,7 +36,7 @@ from nattools.lab.netns.wiring import WIRES, Wiring
 from nattools.lab.scenario import NatSpec, RouterSpec, Scenario, routers
 from nattools.net.namespace import entered
 
-_ANSWER_LIMIT_S = 5.0
+_ANSWER_LIMIT_S = 60.0
 _ORDERS = "orders"
 Change = Literal["restart", "next-address", "behave", "cut", "mend"]
 

@@ -21,7 +21,7 @@ from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.wiring import NetworkDevice, Wiring
 from nattools.net.namespace import entered
 
-LIMIT_S: Final = 10.0
+LIMIT_S: Final = 60.0
 _EVERY_S: Final = 0.001
 _SIOCGIFFLAGS, _IFF_RUNNING = 0x8913, 0x40  # netdevice(7)
 _REQUEST: Final = struct.Struct("16sH14x")

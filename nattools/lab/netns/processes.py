@@ -31,8 +31,8 @@ from nattools.protocols.nat64 import Nat64Prefix
 
 MARK = "NATTOOLS_LAB"
 _PR_SET_PDEATHSIG = 1
-_KILL_LIMIT_S = 5.0
-START_LIMIT_S = 15.0
+_KILL_LIMIT_S = 30.0
+START_LIMIT_S = 60.0
 """For how long a program of the lab may take to begin to serve."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

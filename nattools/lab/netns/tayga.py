@@ -21,7 +21,7 @@ POOL: Final = "192.168.255.0/24"
 _OWN = "192.168.255.1"
 _TUN = "/dev/net/tun"
 _MOST_SAID = 4096
-_START_LIMIT_S = 15.0
+_START_LIMIT_S = 60.0
 _POLL_S = 0.005
 
 

@@ -14,7 +14,7 @@ from nattools.lab.layout import Layout
 from nattools.lab.netns import nft, processes
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
 
-_START_LIMIT_S = 15.0
+_START_LIMIT_S = 60.0
 _PCP_PORT = 5351
 _SSDP_PORT = 1900
 

@@ -32,8 +32,8 @@ NAT = {
     "nattools.protocols.turn": """channeldata turnconstants""",
     "nattools.report": """document safetext terminal""",
     "nattools.report.sections": """contents facts nat summary techniquetables""",
-    "nattools.server": """connections dialbackserver dialling endpoints errortrialserver limits service
-        serving socketerrors stun""",
+    "nattools.server": """connections dialbackserver dialling endpoints errortrialserver limits listening
+        service serving socketerrors stun""",
     "nattools.traversal": """odds pool_filling side step_building steps tcp_strategies udp_strategies""",
     "nattools.trials": "labsearches",
 }

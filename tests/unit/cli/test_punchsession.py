@@ -42,7 +42,7 @@ def test_a_conversation_ends_with_the_other_side() -> None:
         both = Conversation(Typing(), screen)
         assert [await both.read(), await both.read()] == [b"one\n", b"two\n"]
         assert await both.write(b"hello") is None
-        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             waiting = group.create_task(both.read())
             group.create_task(both.close())
         assert waiting.result() == b""

@@ -21,7 +21,7 @@ def test_it_says_when_it_is_ready_and_ends_cleanly(number: signal.Signals, code:
     try:
         assert process.stderr.readline().startswith("nattools serve is ready: STUN")
         process.send_signal(number)
-        out, rest = process.communicate(timeout=10)
+        out, rest = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == code
@@ -30,7 +30,7 @@ def test_it_says_when_it_is_ready_and_ends_cleanly(number: signal.Signals, code:
 
 
 def refused(*options: str) -> tuple[int, str]:
-    finished = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=20)
+    finished = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60)
     assert "Traceback" not in finished.stderr
     assert finished.stdout == ""
     return finished.returncode, finished.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 
@@ -140,9 +141,11 @@ def test_who_asks_and_says_nothing_takes_no_more_than_some_places(
 
 @pytest.fixture
 def unused_port() -> int:
+    """One that the system gives to nobody by itself."""
     import socket
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for port in range(20_000, 21_000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    pytest.fail("a thousand ports are taken")

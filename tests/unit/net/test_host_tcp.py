@@ -19,6 +19,7 @@ from nattools.net.hosttcp import HostStream
 from nattools.net.oserrors import tcp_failure
 
 Pair = tuple[TcpStream, TcpStream, TcpListener]
+LIMIT_S = 30.0
 
 
 async def connected(network: HostNetwork, host: str = "127.0.0.1") -> Pair:
@@ -26,9 +27,9 @@ async def connected(network: HostNetwork, host: str = "127.0.0.1") -> Pair:
     accepted: asyncio.Queue[TcpStream] = asyncio.Queue()
     family: Any = 6 if ":" in host else 4
     listener = await network.listen_tcp(family=family, host=host, on_stream=accepted.put_nowait)
-    client = await network.connect_tcp(listener.local, host=host, timeout_s=2)
+    client = await network.connect_tcp(listener.local, host=host, timeout_s=LIMIT_S)
     assert not isinstance(client, TcpFailure), client
-    return client, await asyncio.wait_for(accepted.get(), 2), listener
+    return client, await asyncio.wait_for(accepted.get(), LIMIT_S), listener
 
 
 @asynccontextmanager
@@ -45,7 +46,7 @@ async def raw_client(network: HostNetwork) -> AsyncIterator[tuple[socket.socket,
 
 def run(main: Callable[[HostNetwork], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(2 * LIMIT_S):
             await main(HostNetwork())
 
     asyncio.run(bounded())
@@ -323,14 +324,14 @@ def test_who_is_accepted_as_the_listener_closes_is_nobodys_and_is_told_so(turns:
             (late if closed else taken).append(stream)
 
         listener = await network.listen_tcp(family=4, host="127.0.0.1", on_stream=take)
-        with socket.create_connection(listener.local, timeout=2) as raw:
+        with socket.create_connection(listener.local, timeout=LIMIT_S) as raw:
             for _ in range(turns):
                 await asyncio.sleep(0)
             listener.close()
             closed = True
             for stream in taken:
                 stream.abort()
-            raw.settimeout(5)
+            raw.settimeout(LIMIT_S)
             with pytest.raises(ConnectionResetError):
                 await asyncio.to_thread(raw.recv, 1)
         assert late == []

@@ -54,7 +54,7 @@ def run(main: Callable[[ReadWatch], Awaitable[None]]) -> list[dict[str, Any]]:
         watch = read_watch(loop)
         assert watch is not None
         assert read_watch(loop) is watch
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await main(watch)
         assert read_watch(loop) is not watch, "it stays though nothing is watched"
         again = read_watch(loop)

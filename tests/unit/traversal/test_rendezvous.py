@@ -533,7 +533,7 @@ def test_they_meet_over_the_loopback_interface() -> None:
     async def main() -> None:
         running = await serve(HostNetwork(), ServeConfig(("127.0.0.1",), port=0, alternate_port=None))
         address = MailboxAddress("127.0.0.1", running.endpoints[0].port)
-        async with asyncio.timeout(20), rendezvous(HostNetwork(), address, new_code()) as alice:
+        async with asyncio.timeout(60), rendezvous(HostNetwork(), address, new_code()) as alice:
             code = await alice.opened()
             assert isinstance(code, Code)
             async with rendezvous(HostNetwork(), address, code) as bob:

@@ -34,7 +34,7 @@ def test_hours_pass_in_no_time_and_runs_share_the_clock() -> None:
         lab.run(lambda: pass_time(7200))
         lab.run(lambda: pass_time(7200))
         assert lab.loop.time() == 14400
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 60.0  # it takes some ms; a busy machine has its time
 
 
 def test_names_of_nodes_resolve_and_others_do_not() -> None:

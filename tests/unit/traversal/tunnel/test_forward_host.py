@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from random import Random
 
 from links import Pair
 
+from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.net.hostnetwork import HostNetwork
@@ -18,9 +20,14 @@ DATA = Random(7).randbytes(3_000_000)
 
 
 async def free_port(network: HostNetwork) -> int:
-    socket = await network.open_udp(family=4, host=LOCAL)
-    socket.close()
-    return socket.local.port
+    """One that the system gives to nobody by itself."""
+    for port in range(21_000, 22_000):
+        with contextlib.suppress(CannotRun):
+            (await network.open_udp(family=4, host=LOCAL, port=port)).close()
+            listener = await network.listen_tcp(family=4, host=LOCAL, port=port, on_stream=TcpStream.abort)
+            listener.close()
+            return port
+    raise AssertionError("a thousand ports are taken")
 
 
 async def answer_reversed(stream: TcpStream) -> None:
@@ -44,7 +51,7 @@ async def main() -> tuple[bytes, list[bytes], str]:
     )
     forwarding = Forwarding(pair.one, network, say=said.append)
     port = await free_port(network)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(pair.one.run())
         group.create_task(pair.other.run())
         pair.join(0.001)
@@ -54,7 +61,7 @@ async def main() -> tuple[bytes, list[bytes], str]:
                 parse_forward(f"{LOCAL}:{port}:localhost:{echo.local.port}/udp"),
             ]
         )
-        client = await network.connect_tcp(Endpoint(LOCAL, port), timeout_s=5)
+        client = await network.connect_tcp(Endpoint(LOCAL, port), timeout_s=30)
         assert not isinstance(client, TcpFailure), client
         client.write(DATA)
         client.end()

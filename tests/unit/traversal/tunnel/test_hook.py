@@ -80,7 +80,7 @@ async def ended_once_it_says(command: str, fifo: Path) -> list[str]:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             return said + await asyncio.to_thread(reading.readlines)
 
 
