@@ -19,6 +19,4 @@ def refusal(datagram: bytes) -> bytes | None:
     version, number = datagram[1:3], datagram[3:11]
     if version not in _VERSIONS or number[:2] != bytes(2):
         return None
-    return (
-        bytes((_ALERT,)) + version + number + len(_HANDSHAKE_FAILURE).to_bytes(2, "big") + _HANDSHAKE_FAILURE
-    )
+    return bytes((_ALERT,)) + version + number + _HANDSHAKE_FAILURE
