@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import MachineSocket, Network, TcpStream
-from nattools.protocols import dialback, dtls, errortrial, stun
+from nattools.protocols import dialback, errortrial, stun
 from nattools.server.connections import CHANNELS, Answer, BackgroundTasks
 from nattools.server.dialbackserver import DialBackServer, Order
 from nattools.server.dialling import Dialled, Dialler
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nattools.server.relayservice import RelayService
 
 _CHANNELS: Final = frozenset(bytes((each,)) for each in CHANNELS)
+_TLS_HANDSHAKE: Final = b"\x16"
 
 
 class StunService:
@@ -98,9 +99,8 @@ class StunService:
         try:
             request = stun.decode(data)
         except ProtocolError:
-            refusal = dtls.refusal(data)
-            if refusal is not None:
-                self._sockets[role].send(refusal, source)
+            if data[:1] == _TLS_HANDSHAKE:
+                self._refuse_dtls(data, source, role)
             return
         if self._relay is not None and self._relay.takes(request.method):
             self._relay.on_message(request, source, self._sockets[role])
@@ -120,6 +120,13 @@ class StunService:
                 self._tasks.spawn(self._dial_and_tell(self._dial_back, decision, role))
             elif decision is not None:
                 self._sockets[role].send(decision, source)
+
+    def _refuse_dtls(self, data: bytes, source: Endpoint, role: Role) -> None:
+        from nattools.protocols import dtls
+
+        refusal = dtls.refusal(data)
+        if refusal is not None:
+            self._sockets[role].send(refusal, source)
 
     def stream_answer(self, role: Role) -> Answer:
         """What a conversation over TCP asks for each message. A dial-back's answer comes when it is over:
