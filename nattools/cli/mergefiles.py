@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from nattools.report.document import Document
 from nattools.report.fleet import Fleet, merged
 from nattools.report.fleet.fleetpage import fleet_page
 from nattools.report.safetext import safe
-from nattools.report.savedreport import escaped_controls
+from nattools.report.savedreport import escaped_controls, load_file
 from nattools.report.terminal import is_live
 
 SUFFIXES = (".json", ".html", ".md", ".txt", ".parquet")
@@ -50,7 +51,8 @@ def merge_into(named: list[str], outputs: list[Path], *, as_json: bool) -> int:
     parquet = _checked(outputs)
     progress = MergeProgress()
     try:
-        fleet = merged(named, progress, parquet=parquet[0] if parquet else None)
+        apart = frozenset(map(os.path.realpath, outputs))
+        fleet = merged(named, progress, parquet=parquet[0] if parquet else None, apart=apart)
     finally:
         progress.close()
     for path in dict.fromkeys(outputs):
@@ -76,11 +78,24 @@ def _checked(outputs: list[Path]) -> list[Path]:
     for path in outputs:
         if path.suffix.lower() not in SUFFIXES:
             raise UsageError(f"cannot tell the format of {path}: its name must end in {', '.join(SUFFIXES)}")
+        if _is_report(path):
+            raise UsageError(f"-o {path}: that is a report, which would be lost: choose another name")
         check_writable(path)
     parquet = [path for path in dict.fromkeys(outputs) if path.suffix.lower() == ".parquet"]
     if len(parquet) > 1:
         raise UsageError("-o: one .parquet is enough")
     return parquet
+
+
+def _is_report(path: Path) -> bool:
+    """Is there one already?"""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return False
+    try:
+        load_file(path)
+    except UsageError:
+        return False
+    return True
 
 
 def _rendered(fleet: Fleet, suffix: str) -> str:

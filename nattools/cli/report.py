@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -32,13 +31,18 @@ from nattools.report.savedreport import load_file, problems
 from nattools.report.terminal import lay_out, terminal_columns, write_lines
 
 FORMATS = ("terminal", "json", "md", "html", "txt")
-AnyFile = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A report that -o or --json wrote.")]
+AnyFile = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FILE]", help="A report that -o or --json wrote; -: standard input."),
+]
 Code = Annotated[
     str | None,
     typer.Option("--code", metavar="CODE", help="A support code of nattools ipv6, instead of a file."),
 ]
 KEPT = ("asn", "country", "private")
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote.")]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A report that -o or --json wrote; -: standard input.")
+]
 Form = Annotated[
     str,
     typer.Option(
@@ -143,7 +147,7 @@ def _anew(report: Report) -> Report:
 @report_app.command("validate")
 def validate_report(file: File, as_json: sharedoptions.Json = False) -> int:
     """Check a saved report: exit code 0 if it is a report of this schema, 1 if it is not."""
-    if not os.path.isfile(file):
+    if str(file) != "-" and (file.is_dir() or not file.exists()):
         raise UsageError(f"there is no file {file}")
     try:
         report = load_file(file)
@@ -171,7 +175,7 @@ def predict(
     from nattools.report.prediction import prediction_json, prediction_page
     from nattools.traversal.punchplan import MeasuredEnd, plan
 
-    reports = (load_file(a), load_file(b))
+    reports = _both(a, b)
     granted = (low_ports in ("a", "both"), low_ports in ("b", "both"))
     ends = [
         MeasuredEnd(nat=each.nat, low_ports=low, outside=frozenset(each.nat.external()))
@@ -184,6 +188,12 @@ def predict(
     else:
         _write_page(prediction_page(made, files, reports, terminal_columns(sys.stdout)))
     return 0
+
+
+def _both(a: Path, b: Path) -> tuple[Report, Report]:
+    if str(a) == str(b) == "-":
+        raise UsageError("- can stand only once: there is one standard input")
+    return load_file(a), load_file(b)
 
 
 def _write_page(page: Document) -> None:
@@ -203,7 +213,7 @@ def diff(
     Exit code 0: nothing that two measurements of one network would not show; 1: something."""
     from nattools.report.comparison import compare, comparison_json, comparison_page
 
-    reports = (load_file(a), load_file(b))
+    reports = _both(a, b)
     found, files = compare(*reports), (valid_text(str(a)), valid_text(str(b)))
     if as_json:
         write_out(comparison_json(found, files))
@@ -292,7 +302,9 @@ def scenario(
 def merge(
     named: Annotated[
         list[str],
-        typer.Argument(metavar="FILES|FOLDER...", help="Reports: .json, .jsonl, .gz; folders; patterns."),
+        typer.Argument(
+            metavar="FILES|FOLDER...", help="Reports: .json, .jsonl, .ndjson, .gz; folders; patterns."
+        ),
     ],
     output: Annotated[
         list[Path] | None,

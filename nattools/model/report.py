@@ -150,7 +150,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one command. Unknown fields of later versions are ignored on reading. `warnings` are the
-    texts of `notices`, which reports of earlier versions lack."""
+    texts of `notices`, which reports of earlier versions lack. `redacted`: null, as it was measured; else
+    addresses and names are pseudonyms, and agree with those of reports that have the same text here, unless
+    it is empty."""
 
     schema: Literal["nattools.report/1"] = "nattools.report/1"
     tool: Tool
@@ -162,6 +164,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str | None = None
     seed: int | None = None
     host: Host
+    redacted: str | None = None
     provider: Provider | None = None
     servers: tuple[Server, ...] = ()
     nat: NatByTransport = NatByTransport()

@@ -3,6 +3,8 @@ is suspect."""
 
 from __future__ import annotations
 
+import sys
+import zlib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,11 +25,19 @@ _OTHER_FILES = {
     b"\x0a\x0d\x0d\x0a": _CAPTURE,  # pcapng
     b"\xd4\xc3\xb2\xa1": _CAPTURE,  # pcap, of a machine with little-endian numbers
     b"\xa1\xb2\xc3\xd4": _CAPTURE,
-    b"\x1f\x8b": "compressed: unpack it first, with gunzip",
     b"<!DOCTYPE": _PAGE,
     b"## nattools": _PAGE,
 }
 """How files begin that are given by mistake."""
+
+_SEVERAL = (
+    "something follows the first JSON document: of several reports, one on a line, nattools report merge "
+    "reads all (.jsonl)"
+)
+_GZIP = b"\x1f\x8b"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+"""How a redirection in PowerShell begins."""
+_MERGED = "nattools.fleet/"
 
 T = TypeVar("T")
 
@@ -58,10 +68,10 @@ def _escape(character: str) -> str:
 
 
 def load_file(path: Path) -> Report:
-    """Read a report from a file; UsageError says what is wrong with it and what would help."""
+    """Read a report from a file, or from standard input if it is called `-`; UsageError says what is wrong
+    with it and what would help."""
     try:
-        with path.open("rb") as file:
-            data = file.read(SIZE_LIMIT + 1)
+        data = _bytes_of(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
     try:
@@ -70,11 +80,21 @@ def load_file(path: Path) -> Report:
         raise UsageError(f"{path}: {error}") from None
 
 
+def _bytes_of(path: Path) -> bytes:
+    if str(path) == "-":
+        return b"" if sys.stdin is None else sys.stdin.buffer.read(SIZE_LIMIT + 1)
+    with path.open("rb") as file:
+        return file.read(SIZE_LIMIT + 1)
+
+
 def load(data: bytes) -> Report:
-    """A report from its JSON; UsageError for anything else. Unknown fields are ignored."""
+    """A report from its JSON, in UTF-8 or UTF-16, compressed by gzip or not; UsageError for anything else.
+    Unknown fields are ignored."""
+    if data.startswith(_GZIP) and len(data) <= SIZE_LIMIT:
+        data = _unpacked(data)
     if len(data) > SIZE_LIMIT:
         raise UsageError(f"larger than {SIZE_LIMIT // 1024 // 1024} MiB: too large for a nattools report")
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = as_utf8(data)
     for beginning, what in _OTHER_FILES.items():
         if data.startswith(beginning):
             raise UsageError(what)
@@ -82,6 +102,25 @@ def load(data: bytes) -> Report:
         raise UsageError("the file is empty")
     _check_schema(_decoded(data, _Head).schema)
     return _decoded(data, Report)
+
+
+def as_utf8(data: bytes) -> bytes:
+    """Text as UTF-8 without a mark at its beginning, whether that told UTF-8 or UTF-16."""
+    if data.startswith(_UTF16):
+        return data.decode("utf-16", "replace").encode()
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+def _unpacked(data: bytes) -> bytes:
+    """One byte more than is allowed at most."""
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacking.decompress(data, SIZE_LIMIT + 1)
+    except zlib.error as error:
+        raise UsageError(f"compressed, and damaged: {error}") from None
+    if not unpacking.eof and len(unpacked) <= SIZE_LIMIT:
+        raise UsageError("compressed, and cut short")
+    return unpacked
 
 
 def _decoded(data: bytes, kind: type[T]) -> T:
@@ -92,6 +131,8 @@ def _decoded(data: bytes, kind: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if "recursion" in str(error):
             raise UsageError("nested too deeply for a nattools report") from None
+        if "trailing characters" in str(error):
+            raise UsageError(_SEVERAL) from None
         raise UsageError(f"not JSON, or cut short: {safe(str(error), 300)}") from None
     except RecursionError:
         raise UsageError("nested too deeply for a nattools report") from None
@@ -101,6 +142,8 @@ def _check_schema(schema: object) -> None:
     if schema == SCHEMA:
         return
     if not isinstance(schema, str) or not schema.startswith(f"{_FAMILY}/"):
+        if isinstance(schema, str) and schema.startswith(_MERGED):
+            raise UsageError("many reports, merged: it is none itself")
         raise UsageError(f'not a nattools report: it does not say "schema": "{SCHEMA}"')
     number = schema.removeprefix(f"{_FAMILY}/")
     if number.isascii() and number.isdigit() and len(number) < 6 and int(number) > _NUMBER:

@@ -137,8 +137,10 @@ class Occupancy:
 
     def has_room_for(self, source: Endpoint, count: int = 1) -> bool:
         """Is so much left of this source's share?"""
-        keys = source_keys(source.host)
-        return all(self._held.get(key, 0) + count <= self._per_source * share for key, share in keys)
+        for key, share in source_keys(source.host):
+            if self._held.get(key, 0) + count > self._per_source * share:
+                return False
+        return True
 
     def enter(self, source: Endpoint, count: int = 1) -> bool:
         """Take so many slots if there are as many; `leave` gives them back."""
@@ -146,10 +148,14 @@ class Occupancy:
             return True
         if self._count + count > self._total or not self.has_room_for(source, count):
             return False
+        self.add(source, count)
+        return True
+
+    def add(self, source: Endpoint, count: int = 1) -> None:
+        """Take slots of those that there are for this source."""
         self._count += count
         for key, _ in source_keys(source.host):
             self._held[key] = self._held.get(key, 0) + count
-        return True
 
     def leave(self, source: Endpoint, count: int = 1) -> None:
         """Give back slots that `enter` gave."""
@@ -211,7 +217,7 @@ class Slots:
             if len(largest) < crowd:
                 return None
             next(iter(largest)).lose()
-        self._occupancy.enter(source)
+        self._occupancy.add(source)
         slot = Slot(self, source, evict)
         self._networks.setdefault(_widest(source), {})[slot] = None
         return slot

@@ -41,6 +41,10 @@ SENTENCES = {
     "diff-warned-no-more": "Gone: {text}",
     "diff-section": "{what:compared}: {before} before, {after} now.",
     # what cannot be compared
+    "diff-redacted": (
+        "Addresses and names are pseudonyms in one of them, or in both by themselves, and were not compared: "
+        "with the same --salt they agree."
+    ),
     "diff-unknown-now": "{what}: {before} before, not known now.",
     "diff-known-now": "{what}: not known before, {after} now.",
 }

@@ -26,11 +26,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """`meaning`: what the changes come from, in one statement. `unknown`: what only one of the reports knows,
-    which is no change."""
+    which is no change. `limits`: what could not be held against each other at all."""
 
     changes: tuple[Change, ...]
     meaning: Statement
     unknown: tuple[Statement, ...] = ()
+    limits: tuple[Statement, ...] = ()
 
     @property
     def same(self) -> bool:

@@ -32,6 +32,7 @@ _LEFT_OUT = ("direct_with", "unknowns")
 
 def compare(before: Report, after: Report) -> Comparison:
     """What has changed, and what it means. Pure."""
+    names_agree = before.redacted == after.redacted != ""
     changes = [
         *_ending(before, after),
         *_network(before, after),
@@ -42,11 +43,14 @@ def compare(before: Report, after: Report) -> Comparison:
         *_sections(before, after),
         *_warnings(before, after),
     ]
+    if not names_agree:
+        changes = [each for each in changes if each.area != "network" or each.what == "ended"]
     once = {each.says.code + repr(each.says.values): each for each in reversed(changes)}
     changes = list(reversed(once.values()))
     unknown = [*_unknown_verdicts(before, after), *lanes.unknown(before, after)]
     meaning = _meaning(changes) if changes else _same(before, after)
-    return Comparison(changes=tuple(changes), meaning=meaning, unknown=tuple(unknown))
+    limits = () if names_agree else (statement("diff-redacted"),)
+    return Comparison(changes=tuple(changes), meaning=meaning, unknown=tuple(unknown), limits=limits)
 
 
 def _same(before: Report, after: Report) -> Statement:

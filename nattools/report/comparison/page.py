@@ -41,6 +41,7 @@ def comparison_json(found: Comparison, files: tuple[str, str]) -> str:
             for each in found.changes
         ],
         "unknown": [sentence(each) for each in found.unknown],
+        "limits": [sentence(each) for each in found.limits],
     }
     return msgspec.json.encode(answer).decode() + "\n"
 
@@ -50,8 +51,9 @@ def comparison_page(
 ) -> Document:
     """For people. `all_of_it`: with what only one of the reports knows."""
     mood: Mood = "good" if found.same else "strong"
+    limits = (Prose(safe(sentence(each)), "", "quiet") for each in found.limits)
     sections = [
-        Section("", (Prose(safe(sentence(found.meaning)), "", mood),)),
+        Section("", (Prose(safe(sentence(found.meaning)), "", mood), *limits)),
         Section(
             "",
             tuple(

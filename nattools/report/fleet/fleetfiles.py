@@ -13,19 +13,23 @@ from typing import BinaryIO, cast
 
 from nattools.errors import UsageError
 from nattools.report.safetext import valid_text
-from nattools.report.savedreport import SIZE_LIMIT
+from nattools.report.savedreport import SIZE_LIMIT, as_utf8
 
 _MOST_BLANK = 100_000
-SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
+_BY_LINE = (".jsonl", ".ndjson")
+SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 
 
-def found_files(named: Sequence[str]) -> Iterator[str]:
+def found_files(named: Sequence[str], apart: frozenset[str] = frozenset()) -> Iterator[str]:
     """Each file once. Of a folder, all with the suffixes of reports, in all folders within; a name with `*`,
-    `?` or `[` is a pattern (`**`: any folders). UsageError: there is nothing."""
+    `?` or `[` is a pattern (`**`: any folders). `apart`: files (as `os.path.realpath` has
+    them) that are passed over, since they are written. UsageError: there is nothing."""
     seen: set[str] = set()
     for name in named:
         some = False
         for path in _of(name):
+            if apart and os.path.realpath(path) in apart:
+                continue
             some = True
             if path not in seen:
                 seen.add(path)
@@ -46,15 +50,15 @@ def _of(name: str) -> Iterator[str]:
 
 
 def documents(path: str) -> Iterator[tuple[str, bytes | UsageError]]:
-    """The documents in a file with their names: one, or with the suffix .jsonl one on each line. What cannot
-    be read is the error in its place. Names are text, though a file's may be any bytes."""
+    """The documents in a file with their names: one, or with the suffix .jsonl or .ndjson one on each line.
+    What cannot be read is the error in its place. Names are text, though a file's may be any bytes."""
     name = valid_text(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             yield name, UsageError("is no file")
             return
         with _opened(path) as file:
-            if not path.removesuffix(".gz").endswith(".jsonl"):
+            if not path.removesuffix(".gz").endswith(_BY_LINE):
                 yield name, _bounded(file.read(SIZE_LIMIT + 1))
                 return
             number = blank = 0
@@ -78,5 +82,5 @@ def _opened(path: str) -> BinaryIO:
 
 def _bounded(data: bytes) -> bytes | UsageError:
     if len(data) <= SIZE_LIMIT:
-        return data.strip()
+        return as_utf8(data).strip()
     return UsageError(f"larger than {SIZE_LIMIT // 1024 // 1024} MiB: too large for a nattools report")

@@ -48,13 +48,19 @@ class _Read(msgspec.Struct):
     faulty: int
 
 
-def merged(named: Sequence[str], told: Told, *, parquet: Path | None = None) -> Fleet:
-    """All reports as one. `parquet`: where to write the table. UsageError: there are none; CannotRun: DuckDB
-    is not there."""
+def merged(
+    named: Sequence[str],
+    told: Told,
+    *,
+    parquet: Path | None = None,
+    apart: frozenset[str] = frozenset(),
+) -> Fleet:
+    """All reports as one. `parquet`: where to write the table; `apart`: files that are not read, as
+    `found_files` takes them. UsageError: there are none; CannotRun: DuckDB is not there."""
     with open_store() as store:
         faults: list[FaultyFile] = []
         rows = faulty = 0
-        for done in _read_all(named, store.folder):
+        for done in _read_all(found_files(named, apart), store.folder):
             rows, faulty = rows + done.rows, faulty + done.faulty
             faults += done.faults[: _MOST_FAULTS - len(faults)]
             if done.rows:
@@ -69,9 +75,9 @@ def merged(named: Sequence[str], told: Told, *, parquet: Path | None = None) -> 
         return _summary(store, duplicates, faulty, faults)
 
 
-def _read_all(named: Sequence[str], folder: Path) -> Iterator[_Read]:
+def _read_all(files: Iterator[str], folder: Path) -> Iterator[_Read]:
     """In chunks; where there are many, in several processes, a few chunks ahead and no more."""
-    chunks = _chunked(found_files(named))
+    chunks = _chunked(files)
     first = next(chunks, [])
     second = next(chunks, None)
     if second is None and len(first) <= _ALONE:

@@ -65,7 +65,7 @@ def redacted(report: Report, wanted: Redaction) -> Report:
 
     CannotRun: something of the original would still stand in the result, so that there is none."""
     provider = wanted.provider or report.provider
-    report = msgspec.structs.replace(report, provider=None)
+    report = msgspec.structs.replace(report, provider=None, redacted=None)
     plain = msgspec.to_builtins(report)
     search = _Search()
     _walk(plain, "", search.text)
@@ -80,7 +80,8 @@ def redacted(report: Report, wanted: Redaction) -> Report:
     walked = _walk(plain, "", scrubber.text, pseudonyms.port if wanted.ports else None)
     result = with_texts(msgspec.convert(walked, Report))
     _check(result, scrubber.replaced)
-    return msgspec.structs.replace(result, provider=provider and _kept(provider, wanted.keep))
+    mark = "" if wanted.salt is None else pseudonyms.mark()
+    return msgspec.structs.replace(result, provider=provider and _kept(provider, wanted.keep), redacted=mark)
 
 
 def _kept(provider: Provider, keep: frozenset[str]) -> Provider | None:

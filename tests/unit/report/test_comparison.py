@@ -19,6 +19,7 @@ from nattools.model.report import Advice, Report
 from nattools.model.statement import statement
 from nattools.model.tailscale import Tailscale
 from nattools.report.comparison import compare, comparison_json, comparison_page
+from nattools.report.redaction import Redaction, redacted
 from nattools.report.terminal import plain_text
 from nattools.wording import comparedfields, sentence
 
@@ -214,3 +215,27 @@ def closed_sets(kind: inspect.Type, path: str) -> Iterator[str]:
             yield path
         case inspect.LiteralType(values=values) if any(isinstance(each, str) for each in values):
             yield path
+
+
+def test_pseudonyms_are_not_taken_for_another_network() -> None:
+    plain = home_router()
+    with_salt = redacted(plain, Redaction("salt"))
+    assert plain.redacted is None
+    for one, other in ((plain, with_salt), (with_salt, plain), (redacted(plain, Redaction()),) * 2):
+        found = compare(one, other)
+        assert found.same
+        assert [each.code for each in found.limits] == ["diff-redacted"]
+        assert "pseudonyms" in plain_text(comparison_page(found, FILES, (one, other), all_of_it=False), 80)
+        assert "pseudonyms" in json.loads(comparison_json(found, FILES))["limits"][0]
+
+
+def test_pseudonyms_with_one_salt_agree_and_are_compared() -> None:
+    moved = with_nat(external=("11.7.0.9",))
+    one, other = (redacted(each, Redaction("salt")) for each in (home_router(), moved))
+    found = compare(one, other)
+    assert found.limits == ()
+    assert "nat.udp4.external" in [each.what for each in found.changes]
+    far = redacted(moved, Redaction("other"))
+    assert whats(one, far) == []
+    assert redacted(one, Redaction("salt", ports=True)).redacted != one.redacted
+    assert redacted(one, Redaction()).redacted == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -34,11 +36,15 @@ GOOD = render_json(home_router()).encode()
         (b"", "the file is empty"),
         (b"\n\r\r\n\x1c\0\0\0", "a packet capture and no report"),
         (b"\xd4\xc3\xb2\xa1\2\0", "a packet capture and no report"),
-        (b"\x1f\x8b\x08\0", "compressed: unpack it first"),
+        (b"\x1f\x8b\x08\0", "compressed, and cut short"),
+        (b"\x1f\x8bgarbage of some length", "compressed, and damaged"),
+        (gzip.compress(b"{} {}"), "something follows the first JSON document"),
+        (b'{"schema": "nattools.fleet/1"}', "many reports, merged"),
         (b"<!DOCTYPE html>\n", "a page made of a report"),
-        (b"\xff\xfe", "not JSON"),
+        (b"\xff\xfe", "the file is empty"),
+        (b"\xff\xfe{\0", "not JSON, or cut short"),
         (GOOD[: len(GOOD) // 2], "not JSON, or cut short"),
-        (GOOD + b"{}", "not JSON"),
+        (GOOD + b"{}", "something follows the first JSON document"),
         (b"[]", "not a nattools report"),
         (b"{}", 'it does not say "schema"'),
         (b'{"schema": 1}', 'it does not say "schema"'),
@@ -57,6 +63,36 @@ def test_refuses_with_the_cause(data: bytes, says: str) -> None:
         load(data)
     assert says in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(GOOD),
+        GOOD.decode().encode("utf-16"),
+        b"\xfe\xff" + GOOD.decode().encode("utf-16-be"),
+        GOOD.replace(b"\n", b"\r\n"),
+    ],
+)
+def test_reads_what_shells_and_tools_make_of_a_report(data: bytes, tmp_path: Path) -> None:
+    assert load(data) == home_router()
+    (tmp_path / "a.json").write_bytes(data)
+    assert load_file(tmp_path / "a.json") == home_router()
+
+
+def test_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(GOOD)))
+    assert load_file(Path("-")) == home_router()
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UsageError, match="-: the file is empty"):
+        load_file(Path("-"))
+
+
+def test_what_unpacks_to_more_than_is_read_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(savedreport, "SIZE_LIMIT", len(GOOD))
+    assert load(gzip.compress(GOOD)) == home_router()
+    with pytest.raises(UsageError, match="too large for a nattools report"):
+        load(gzip.compress(GOOD + b" "))
 
 
 def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 from report_samples import home_router
 
+from nattools.cli.app import run
 from nattools.errors import UsageError
 from nattools.model.nat import NAT_KINDS, NatByTransport
 from nattools.model.provider import Provider
@@ -221,3 +222,24 @@ def test_the_table_names_no_file_and_no_address(tmp_path: Path) -> None:
     assert "udp-punch" in names
     assert b"secret-folder" not in table.read_bytes()
     assert b"11.1.0.2" not in table.read_bytes()
+
+
+def test_what_is_written_is_not_read(tmp_path: Path) -> None:
+    one = render_json(report_of("full cone", 1)).replace("\n", " ")
+    two = render_json(report_of("full cone", 2)).replace("\n", " ")
+    (tmp_path / "two.ndjson").write_text(f"{one}\n{two}\n", encoding="utf-8")
+    written = tmp_path / "all.json"
+    for _ in range(2):
+        assert run(["report", "merge", str(tmp_path), "-o", str(written)]) == 0
+        found = json.loads(written.read_text(encoding="utf-8"))
+        assert (found["reports"], found["faulty"]) == (2, 0)
+
+
+def test_no_report_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "a.json"
+    report.write_bytes(render_json(report_of("full cone", 1)).encode("utf-16"))
+    before = report.read_bytes()
+    assert run(["report", "merge", str(report), "-o", str(report)]) == 2
+    assert "that is a report, which would be lost" in capsys.readouterr().err
+    assert report.read_bytes() == before
+    assert run(["report", "merge", str(report), "-o", str(tmp_path / "all.json")]) == 0
