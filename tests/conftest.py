@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from guard import Guard
 from hypothesis import HealthCheck, settings
+from leftopen import TIMES, LeftOpenError
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # as in the background of a script: the programs that tests interrupt would ignore that too
@@ -85,6 +86,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("NATTOOLS_REQUIRE_ALL"):
         pytest.fail(f"cannot run here, and no tier may be skipped: {reason}")
     pytest.skip(reason)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """With the mark `again` a test may find that something was left open, and is run again."""
+    if pyfuncitem.get_closest_marker("again") is None:
+        return None
+    given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    for _ in range(TIMES - 1):
+        try:
+            pyfuncitem.obj(**given)
+        except LeftOpenError:
+            continue
+        return True
+    pyfuncitem.obj(**given)
+    return True
 
 
 @pytest.fixture(autouse=True)

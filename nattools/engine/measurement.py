@@ -179,10 +179,13 @@ async def look_for_portal(run: MeasurementRun) -> Portal | None:
 
 def _all_see_the_inside(run: MeasurementRun) -> bool:
     """Did servers on the internet see nothing but addresses that are within some network?"""
-    answers = [seen for seen in run.recorder.observations if isinstance(seen, Binding) and seen.mapped]
-    pairs = [(parse_endpoint(seen.asked), parse_endpoint(seen.mapped or "")) for seen in answers]
-    public = run.network.is_public
-    return bool(pairs) and all(public(asked.host) and not public(mapped.host) for asked, mapped in pairs)
+    public, answered = run.network.is_public, False
+    for seen in run.recorder.observations:
+        if isinstance(seen, Binding) and seen.mapped:
+            answered = True
+            if public(parse_endpoint(seen.mapped).host) or not public(parse_endpoint(seen.asked).host):
+                return False
+    return answered
 
 
 async def look_for_routers(run: MeasurementRun) -> None:

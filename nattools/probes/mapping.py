@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from nattools.model.endpoint import Endpoint, parse_endpoint
+from nattools.model.endpoint import Endpoint, read_endpoint
 from nattools.model.observation import Binding
 from nattools.net.base import TcpFailure, TcpStream
 from nattools.net.mappedaddress import as_ipv4, why_impossible
@@ -109,13 +109,17 @@ class Pooling(LaneProbe):
 
 def _hosts_seen(context: ProbeContext) -> set[str]:
     """The external addresses that servers named so far."""
-    answered = [
-        (as_ipv4(parse_endpoint(seen.mapped)), parse_endpoint(seen.asked))
-        for seen in context.recorder.observations
-        if isinstance(seen, Binding) and seen.outcome == "answered" and seen.mapped is not None
-        if (seen.transport, seen.family) == ("udp", context.family)
-    ]
-    return {seen.host for seen, asked in answered if why_impossible(seen, asked, None) is None}
+    hosts: set[str] = set()
+    for seen in context.recorder.observations:
+        if not isinstance(seen, Binding) or seen.outcome != "answered" or seen.transport != "udp":
+            continue
+        mapped, asked = read_endpoint(seen.mapped), read_endpoint(seen.asked)
+        if mapped is None or asked is None or seen.family != context.family or mapped.host in hosts:
+            continue
+        mapped = as_ipv4(mapped)
+        if why_impossible(mapped, asked, None) is None:
+            hosts.add(mapped.host)
+    return hosts
 
 
 class MappingTcp(LaneProbe):

@@ -109,6 +109,7 @@ class StunClient:
     def close(self) -> None:
         """Idempotent."""
         self.socket.close()
+        self.on_other = None
 
     def prepare(
         self,
@@ -268,10 +269,10 @@ class StunClient:
         """How many copies of an answered question were lost before the one that was answered."""
         if question.answer is None or question.rtt_s is None:
             return 0
-        if question.answer.legacy and question.purpose == "reach":
+        first = min(question.answered_copies)
+        if not first or (question.answer.legacy and question.purpose == "reach"):
             return 0  # an old server did not understand the copies before
         overdue = self._overdue(question.rtt_s)
-        first = min(question.answered_copies)
         return sum(1 for sent_at in question.sent_at[:first] if sent_at < overdue)
 
     def _overdue(self, rtt_s: float) -> float:
@@ -281,7 +282,7 @@ class StunClient:
     def _pending(self, question: Question) -> int:
         """Its copies that may still be answered: a machine that is busy for a moment asks everything again,
         and then has all answers at once."""
-        if question.rtt_s is None or not question.answered_copies:
+        if question.rtt_s is None or not 0 < len(question.answered_copies) < len(question.sent_at):
             return 0
         overdue, first = self._overdue(question.rtt_s), min(question.answered_copies)
         behind = enumerate(question.sent_at[first:], start=first)

@@ -6,7 +6,6 @@ left out: nothing here asks for it.
 
 from __future__ import annotations
 
-import random
 import struct
 from collections.abc import Callable
 from enum import IntEnum
@@ -15,7 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from nattools.chance import random_bytes
+from nattools.chance import chance, random_bytes
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.retransmission import RetransmittedRequest
@@ -274,7 +273,7 @@ class PcpTransaction(RetransmittedRequest[ResponseMessage]):
         request: RequestMessage,
         server: Endpoint,
         *,
-        jitter: Callable[[], float] = lambda: random.uniform(-0.1, 0.1),
+        jitter: Callable[[], float] = lambda: chance().uniform(-0.1, 0.1),
         **timing: float,
     ) -> None:
         super().__init__(encode_request(request), server, jitter=jitter, **timing)
@@ -333,7 +332,7 @@ class PcpSearch(PcpTransaction):
 
 
 def renewal_delay_s(
-    lifetime_s: float, attempt: int = 0, draw: Callable[[], float] = random.random
+    lifetime_s: float, attempt: int = 0, draw: Callable[[], float] = lambda: chance().random()
 ) -> float | None:
     """Seconds from the assignment to renewal number `attempt`, counted from 0 (RFC 6887 11.2.1): between 1/2
     and 5/8 of the lifetime, then 3/4 to 3/4 + 1/16, 7/8 to 7/8 + 1/32 and so on. `draw` gives 0..1.

@@ -146,10 +146,11 @@ async def _answer(
             replies: list[bytes] = []
             for message in messages:
                 reply = answer(message, stream)
-                if isinstance(reply, Awaitable):
+                if reply is not None and not isinstance(reply, bytes):
                     limit.reschedule(None)
                     reply = await reply
-                replies += () if reply is None else (reply,)
+                if reply is not None:
+                    replies.append(reply)
             if messages:
                 limit.reschedule(loop.time() + patience_s(stream))
                 slot.use()

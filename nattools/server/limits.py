@@ -132,17 +132,23 @@ class Occupancy:
 
     def has_room_for(self, source: Endpoint) -> bool:
         """Has this source fewer than its share?"""
-        keys = source_keys(source.host)
-        return all(self._held.get(key, 0) < self._per_source * share for key, share in keys)
+        for key, share in source_keys(source.host):
+            if self._held.get(key, 0) >= self._per_source * share:
+                return False
+        return True
 
     def enter(self, source: Endpoint) -> bool:
         """Take a slot if there is one; `leave` gives it back."""
         if self.full or not self.has_room_for(source):
             return False
+        self.add(source)
+        return True
+
+    def add(self, source: Endpoint) -> None:
+        """Take a slot of those that there are for this source."""
         self._count += 1
         for key, _ in source_keys(source.host):
             self._held[key] = self._held.get(key, 0) + 1
-        return True
 
     def leave(self, source: Endpoint) -> None:
         """Give back a slot that `enter` gave."""
@@ -202,7 +208,7 @@ class Slots:
             if len(largest) < crowd:
                 return None
             next(iter(largest)).lose()
-        self._occupancy.enter(source)
+        self._occupancy.add(source)
         slot = Slot(self, source, evict)
         self._networks.setdefault(_widest(source), {})[slot] = None
         return slot

@@ -122,7 +122,7 @@ SENTENCES = {
     "ipv6-advice-ula-only": (
         "The router has no prefix from your provider: enable IPv6 (DHCPv6 prefix delegation) in the router."
     ),
-    "ipv6-problem-slow": "IPv6 takes several times as long as IPv4 to the same server.",
+    "ipv6-problem-slow": "IPv6 takes much longer than IPv4 to the same server.",
     "ipv6-advice-slow": (
         "Ask your provider for native IPv6 if it comes by a tunnel, and show them both round trips."
     ),

@@ -132,7 +132,7 @@ def text_of(statements: Iterable[Statement]) -> str:
 
 def sentence(statement: Statement) -> str:
     """The statement in words. A code that this version does not know is shown as it is, with its values."""
-    template, values = _template(statement.code), statement.values
+    template, values = _templates.get(statement.code) or _template(statement.code), statement.values
     if template is not None:
         try:
             blanks = _blanks(template)

@@ -6,9 +6,11 @@ import asyncio
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import mkdtemp
 
 import msgspec
 import pytest
+from leftopen import LeftOpenError
 from portmapped import granted
 
 from nattools.engine.measureoptions import MapOptions, MeasureOptions
@@ -32,7 +34,7 @@ from nattools.probes.portmap import (
 from nattools.probes.portmap.announcements import listen
 from nattools.probes.portmap.discover import Discovery, discover
 
-pytestmark = [pytest.mark.netns, pytest.mark.interop("miniupnpd")]
+pytestmark = [pytest.mark.netns, pytest.mark.again, pytest.mark.interop("miniupnpd")]
 
 OUTSIDE = "11.1.0.2"
 ALICE = "10.0.1.2"
@@ -57,7 +59,12 @@ class Lab:
         self.alice, self.bob = lab.network("alice"), lab.network("bob")
 
     async def discover(self, *families: Family) -> Discovery:
-        return await discover(gateway_contexts(self.alice, families=families or (4,)))
+        found = await discover(gateway_contexts(self.alice, families=families or (4,)))
+        mapper = self.lab.scenario.nat["home"].mapper
+        spoken = () if mapper is None else mapper.protocols
+        if any(each.outcome == "timeout" and each.protocol in spoken for each in found.offers):
+            raise LeftOpenError(found.offers)
+        return found
 
     async def mapper(self, protocol: MappingProtocol, family: Family = 4) -> Mapper:
         found = (await self.discover(family)).mapper(protocol, family)
@@ -199,7 +206,7 @@ def test_one_mapping_that_two_protocols_asked_for_is_removed_once(tmp_path: Path
     asked = MapOptions(ports=(5000,), transports=("udp",))
 
     async def main(lab: Lab) -> None:
-        with Journal(tmp_path) as journal:
+        with Journal(Path(mkdtemp(dir=tmp_path))) as journal:
             for protocol in ("upnp-igd", "pcp"):
                 each = msgspec.structs.replace(asked, protocol=protocol)
                 await commands.add(lab.alice, options, lambda _: None, journal, each)
@@ -360,11 +367,13 @@ def test_what_another_client_has_made_in_place_of_ours_stays(tmp_path: Path) -> 
 
     async def main(lab: Lab) -> None:
         chosen = MeasureOptions(command="map", servers=(), families=(4,))
-        with Journal(tmp_path) as journal:
+        with Journal(Path(mkdtemp(dir=tmp_path))) as journal:
             wish = MapOptions(ports=(4600,), transports=("udp",), protocol="upnp-igd")
             await commands.add(lab.alice, chosen, lambda event: None, journal, wish)
-            _ask(lab, "upnpc", *place, "-d", "4600", "UDP")
-            _ask(lab, "natpmpc", "-g", "10.0.1.1", "-a", "4600", "4600", "udp", "600")
+            deleted = _ask(lab, "upnpc", *place, "-d", "4600", "UDP")
+            made = _ask(lab, "natpmpc", "-g", "10.0.1.1", "-a", "4600", "4600", "udp", "600")
+            if "returned : 0" not in deleted or "Mapped public port 4600" not in made:
+                raise LeftOpenError(deleted + made)
             mine = MapOptions(mine=True)
             report = await commands.delete(lab.alice, chosen, lambda event: None, journal, mine)
             assert journal.notes() == []

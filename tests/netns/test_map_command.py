@@ -14,16 +14,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
+from leftopen import LeftOpenError
 from mapped import ALICE, ANSWER_S, OUTSIDE, gets_in, home, within
 
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import MapperSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint, Family, Transport
 
-pytestmark = [pytest.mark.netns, pytest.mark.interop("miniupnpd", "upnpc", "natpmpc")]
+pytestmark = [pytest.mark.netns, pytest.mark.again, pytest.mark.interop("miniupnpd", "upnpc", "natpmpc")]
 
 BOTH: tuple[Transport, ...] = ("udp", "tcp")
 CAROL = "10.0.1.3"
@@ -39,6 +41,7 @@ class Home:
 
     def __init__(self, lab: NetnsLab, state: Path) -> None:
         self.lab, self.state = lab, state
+        self.maps = any(nat.mapper is not None for nat in lab.scenario.nat.values())
         names = " ".join(lab.server_uris())
         self.environment = {**os.environ, "NATTOOLS_SERVER": names, "XDG_STATE_HOME": str(state)}
 
@@ -51,7 +54,14 @@ class Home:
         """Run one to its end; its exit code and its JSON."""
         with self.start(*arguments, "--json", stdout=subprocess.PIPE) as process:
             out, _ = process.communicate(timeout=LIMIT_S)
-            return process.returncode, json.loads(out)
+        report = json.loads(out)
+        asked = {each["outcome"] for each in report["observations"] if each["kind"] == "map-offer"}
+        if self.maps and not asked & {"answered", "refused"}:
+            raise LeftOpenError("the router was not heard")
+        made = report["mappings"] if arguments[0] in ("add", "probe") else ()
+        if any(each["created"] and each["verified_inbound"] is None for each in made):
+            raise LeftOpenError("whether others get in")
+        return process.returncode, report
 
     def other(self, *command: str) -> str:
         """Run somebody else's program on alice."""
@@ -77,7 +87,7 @@ class Home:
 @contextmanager
 def at(scenario: Scenario, state: Path) -> Iterator[Home]:
     with NetnsLab(scenario) as lab:
-        yield Home(lab, state)
+        yield Home(lab, Path(mkdtemp(dir=state)))
 
 
 def double_nat() -> Scenario:
@@ -181,7 +191,10 @@ def keeping(here: Home, *more: str) -> Iterator[subprocess.Popen[str]]:
         "keep", "6000", "--json", *more, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         try:
-            assert all("made, verified" in line for line in lines_of(process, len(BOTH)))
+            said = lines_of(process, len(BOTH))
+            assert all("made" in line for line in said), said
+            if any("made, verified" not in line for line in said):
+                raise LeftOpenError(said)
             yield process
         finally:
             process.terminate()
@@ -234,7 +247,7 @@ def test_the_end_removes_it(number: signal.Signals, code: int, tmp_path: Path) -
 
 
 def test_the_users_command_is_told(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    told = Path(mkdtemp(dir=tmp_path)) / "told"
     hook = f'echo "$NATTOOLS_EVENT $NATTOOLS_TRANSPORT $NATTOOLS_EXTERNAL $NATTOOLS_INTERNAL_PORT" >> {told}'
     with at(home(), tmp_path) as here, keeping(here, "--exec", hook):
         pass

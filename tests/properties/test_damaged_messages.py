@@ -169,7 +169,6 @@ CASES: Cases = {
     "hop": (circuit.decode_hop, (
         circuit.encode_hop(circuit.CircuitMessage("status", "ok", limit=circuit.RelayLimit(120, 1 << 17))),
     )),
-    "voucher": (circuit.read_voucher, (circuit.make_voucher(KEY, OTHER.peer, 9),)),
     "dcutr": (dcutr.decode_dcutr, (dcutr.encode_dcutr(dcutr.HolePunchMessage("connect", ADDRESSES)),)),
     "envelope": (lambda data: open_envelope(b"domain", data), (circuit.make_voucher(KEY, OTHER.peer, 9),)),
     "multiaddr": (decode_multiaddr, tuple(each.encode() for each in ADDRESSES)),

@@ -28,7 +28,6 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
     "nonce": autonat.decode_nonce,
     "hop": circuit.decode_hop,
     "stop": circuit.decode_stop,
-    "voucher": circuit.read_voucher,
     "dcutr": dcutr.decode_dcutr,
     "identify": identify.decode_description,
     "multiaddr": multiaddr.decode_multiaddr,

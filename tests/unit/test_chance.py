@@ -25,7 +25,9 @@ OWN_CHANCE = {
     "traversal/tunnel/measure.py",  # what cannot be made smaller
 }
 """Modules that ask the system although they may run in a simulation: nothing of it can be seen there."""
-DRAWN = re.compile(r"os\.urandom|\bsecrets\.|SystemRandom|\brandom\.(random|rand\w+|choice|sample|shuffle)\(")
+DRAWN = re.compile(
+    r"os\.urandom|\bsecrets\.|SystemRandom|\brandom\.(random|uniform|rand\w+|choice|sample|shuffle)\b"
+)
 
 
 def report(hash_seed: int, *arguments: str) -> Any:

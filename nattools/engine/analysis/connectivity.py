@@ -22,19 +22,19 @@ _STOPPED = ("prohibited", "timeout")
 
 def reachable(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
     """`twin` is the same family's other transport, whose answers prove that the network is up."""
-    came = tuple(binding.id for binding in path.bindings if _came(binding))
-    came += tuple(back.id for back in path.dial_backs if back.outcome == "arrived")
-    came += tuple(attempt.id for attempt in path.connections if attempt.outcome == "answered")
+    bindings = [binding.id for binding in path.bindings if binding.outcome in _CAME or _refused(binding)]
+    backs = [back.id for back in path.dial_backs if back.outcome == "arrived"]
+    attempts = [attempt.id for attempt in path.connections if attempt.outcome == "answered"]
+    came = (*bindings, *backs, *attempts)
     if path.transport == "udp" or came:
         return Finding(True, came) if came else _silent(path, twin)
     return _silent_tcp(path, twin)
 
 
-def _came(binding: Binding) -> bool:
-    """Did it reach a server? That one's own word that a port is closed says so too."""
+def _refused(binding: Binding) -> bool:
+    """Did the server itself say that the port is closed? It was reached then."""
     asked = read_endpoint(binding.asked)
-    refused = binding.outcome == "refused" and asked is not None and binding.offender == asked.host
-    return refused or binding.outcome in _CAME
+    return binding.outcome == "refused" and asked is not None and binding.offender == asked.host
 
 
 def forbidden_here(path: PathEvidence) -> bool:

@@ -161,6 +161,8 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def own_loss(self) -> Loss:
         """The same without what `overloaded` servers lose, which is no loss of this network's."""
+        if not self.overloaded:
+            return self.loss
         return self._total(each for each in self.losses if self.groups.of(each.host) not in self.overloaded)
 
     def loss_to(self, host: str) -> Loss:
@@ -174,6 +176,8 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def overloaded(self) -> frozenset[str]:
         """The servers, by their groups' names, whose losses are their own."""
+        if not self.loss.lost:
+            return frozenset()
         return overloaded((self.groups.of(each.host), each) for each in self.losses if each.host)
 
     def _total(self, losses: Iterable[CopiesLost]) -> Loss:

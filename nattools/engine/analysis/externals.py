@@ -112,8 +112,9 @@ def _named(path: PathEvidence, answers: list[BindingAnswer]) -> dict[str, _Witne
     for answer in answers:
         vote = found[answer.mapped.host]
         vote.destinations.add(answer.asked)
-        vote.servers.add(path.groups.of(answer.asked.host))
         vote.answers += 1
+    for vote in found.values():
+        vote.servers.update({path.groups.of(asked.host) for asked in vote.destinations})
     return found
 
 

@@ -59,15 +59,22 @@ def server_behaviours(paths: list[PathEvidence]) -> dict[str, ServerBehaviour]:
 def _blame_silence(path: PathEvidence, found: dict[str, ServerBehaviour]) -> None:
     """A server that did not answer from elsewhere, though the port had written there and has one outside
     port for all, would not have answered a filtering test either."""
+    silent = [
+        binding
+        for binding in path.bindings
+        if binding.purpose == "control" and binding.change_address and binding.outcome == "timeout"
+    ]
+    if not silent:
+        return
     outside: dict[tuple[Endpoint | None, str], set[Endpoint]] = defaultdict(set)
     for answer in path.answers:
         outside[answer.local, path.groups.of(answer.asked.host)].add(answer.mapped)
-    for binding in path.bindings:
+    for binding in silent:
         asked = read_endpoint(binding.asked)
-        if asked is None or binding.purpose != "control" or not binding.change_address:
+        if asked is None:
             continue
         one_port = len(outside[read_endpoint(binding.local), path.groups.of(asked.host)]) == 1
-        if binding.outcome == "timeout" and one_port and path.loss_to(asked.host).conclusive(binding.sent):
+        if one_port and path.loss_to(asked.host).conclusive(binding.sent):
             found[asked.host].blame(statement("server-no-change", server=str(asked)))
 
 

@@ -89,7 +89,7 @@ class NatEngine:
         self._bindings, self._ports = tables.bindings, tables.ports
         self._entries, self._flows = tables.entries, tables.flows
         self._errors = IcmpErrors(
-            spec, tables, self.outside_addresses[0], self.translates, self._mapping_depth, self._entry_key
+            spec, tables, self.outside_addresses[0], self.translates, self._mapping_depth, self._filter_depth
         )
         self._early = EarlyConntrack()
         self._created = 0
@@ -115,10 +115,6 @@ class NatEngine:
     def sessions(self, now: float) -> list[NatFlow]:
         """The flows that would still pass."""
         return [flow for flow in self._flows.values() if flow.entry.expires > now]
-
-    def next_expiry(self, now: float) -> float | None:
-        """When the next of the live bindings ends if nothing passes any more; None: there is none."""
-        return min((binding.expires for binding in self.bindings(now)), default=None)
 
     def forget(self) -> None:
         """Lose all bindings and flows, as a router does that restarts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -14,19 +13,18 @@ from nattools.protocols.packet import Packet, readdressed
 
 SHORT_QUOTE = 28
 """A header and 64 bits, which RFC 792 asks for."""
-EntryKey = Callable[[str, str, int, str, int], Key]
 
 
 class IcmpErrors(NamedTuple):
-    """`translates`: it is a NAT, else a firewall. `mapping_depth` and `entry_key`: as the engine finds its
-    bindings and filter entries."""
+    """`translates`: it is a NAT, else a firewall. `mapping_depth` and `filter_depth`: as the engine finds
+    its bindings and filter entries."""
 
     spec: NatSpec | FirewallSpec
     tables: NatTables
     outside_address: str
     translates: bool
     mapping_depth: int
-    entry_key: EntryKey
+    filter_depth: int
 
     def leaves(self, packet: Packet, about: Packet, now: float) -> Packet | None:
         """An error from an inside node, as it goes on outside. It is about a packet that was let in (RFC
@@ -90,7 +88,8 @@ class IcmpErrors(NamedTuple):
     def _entry(self, about: Packet, now: float) -> FilterEntry | None:
         """What the quoted packet went out by."""
         remote_port = 0 if about.protocol == "icmp" else about.destination_port
-        key = self.entry_key(about.protocol, about.source, about.source_port, about.destination, remote_port)
+        whole = (about.protocol, about.source, about.source_port, about.destination, remote_port)
+        key: Key = whole[: 3 + self.filter_depth]
         found = self.tables.entries.get(key)
         if self.spec.errors_in == "lax" and (found is None or found.expires <= now):
             alike = (each for each in self.tables.entries.values() if each.key[:3] == key[:3])

@@ -23,6 +23,8 @@ Event = tuple[float, int, Callable[[Any], object], Any]
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 DAY_S = 86_400.0
+MANY = 500
+"""Cancelled timers that the heap may hold."""
 
 
 class Deadlock(RuntimeError):  # noqa: N818 -- it is one, and named as such everywhere
@@ -65,8 +67,11 @@ class _Timer(_Handle, eq=False):
             self.callback = None
             self.args = ()
             self.context = _NO_CONTEXT
-            if self.loop is not None:
-                self.loop.timer_cancelled()
+            loop = self.loop
+            if loop is not None:
+                loop.cancelled += 1
+                if loop.cancelled > MANY:
+                    loop.forget_cancelled()
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -88,7 +93,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.heap: list[Event] = []
         self.number = count().__next__
         self._halted = False
-        self._cancelled = 0
+        self.cancelled = 0
         self._shut = False
 
     def time(self) -> float:
@@ -192,6 +197,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._shut = True
         self.queue.clear()
         self.heap.clear()
+        vars(self).pop("create_future", None)  # it holds the loop that holds it
         super().close()
 
     def __del__(self) -> None:
@@ -233,7 +239,7 @@ class SimLoop(asyncio.BaseEventLoop):
         heap = self.heap
         while heap and heap[0][2] is _due and heap[0][3].callback is None:
             heappop(heap)
-            self._cancelled -= 1
+            self.cancelled -= 1
         if not heap:
             raise Deadlock(f"nothing is scheduled and the work is not done{self._waiting()}")
         if heap[0][0] > latest:
@@ -251,28 +257,24 @@ class SimLoop(asyncio.BaseEventLoop):
             places.append(f"{task.get_name()} at {where}")
         return "; waiting: " + ", ".join(sorted(places)) if places else ""
 
-    def timer_cancelled(self) -> None:
-        """A timer in the heap was cancelled: when there are many, make room."""
-        self._cancelled += 1
-        if self._cancelled > 500 and self._cancelled * 2 > len(self.heap):
+    def forget_cancelled(self) -> None:
+        """Of the timers in the heap, many were cancelled: make room if they are more than half."""
+        if self.cancelled * 2 > len(self.heap):
             self.heap[:] = [
                 event for event in self.heap if event[2] is not _due or event[3].callback is not None
             ]
             heapify(self.heap)
-            self._cancelled = 0
-
-    def timer_due(self, handle: _Timer) -> None:
-        """A timer left the heap."""
-        handle.loop = None
-        if handle.callback is None:
-            self._cancelled -= 1
-        else:
-            self.queue.append((None, handle))
+            self.cancelled = 0
 
 
 def _due(handle: _Timer) -> None:
-    assert handle.loop is not None
-    handle.loop.timer_due(handle)
+    """A timer leaves the heap."""
+    loop, handle.loop = handle.loop, None
+    assert loop is not None
+    if handle.callback is None:
+        loop.cancelled -= 1
+    else:
+        loop.queue.append((None, handle))
 
 
 class Waiters:

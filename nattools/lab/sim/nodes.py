@@ -47,6 +47,7 @@ class Node:
 
     def close(self) -> None:
         """The simulation is over: its sockets let go of those who listened to them."""
+        self.input = None
         if self._stack is not None:
             self._stack.close()
 

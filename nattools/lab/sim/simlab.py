@@ -188,6 +188,7 @@ class SimLab(ChangeableLab):
             self._cancel(asyncio.all_tasks(self.loop))
             self.loop.close()
             self.net.close()
+            del self.events  # it holds the lab that holds it
 
     def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks and let them clean up."""

@@ -42,6 +42,8 @@ class SimNet:
         looked for, which takes longer than all else that is done here."""
         for node in self.nodes:
             node.close()
+        self.nodes.clear()
+        self.entries.clear()
 
     def node(self, name: str) -> Node:
         """The node of that name; KeyError."""

@@ -26,6 +26,7 @@ from nattools.protocols.icmp import ECHO_REQUEST, error_kind
 from nattools.protocols.packet import Packet
 
 LARGEST_DATAGRAM = 65507  # RFC 768 and RFC 791: 65535 - 20 - 8
+_new_endpoint = tuple.__new__
 QUOTED_BYTES = 520  # of the payload, at most: RFC 1812 4.3.2.3 lets an error grow to 576 bytes
 
 
@@ -132,7 +133,8 @@ class SimUdpSocket(SimSocket):
     def icmp(self, error: Packet, about: Packet) -> None:
         """An ICMP error about a datagram of this socket."""
         if self.on_icmp is not None:
-            self.on_icmp(_icmp_error(error, about, Endpoint(about.destination, about.destination_port)))
+            to = _new_endpoint(Endpoint, (about.destination, about.destination_port))
+            self.on_icmp(_icmp_error(error, about, to))
 
 
 class SimIcmpSocket(SimSocket):
@@ -187,7 +189,7 @@ class SimIcmpSocket(SimSocket):
 
 def _icmp_error(error: Packet, about: Packet, destination: Endpoint) -> IcmpError:
     """An ICMP error as a socket reports it."""
-    kind = error_kind(destination.family, error.icmp_type, error.icmp_code)
+    kind = error_kind(6 if ":" in destination.host else 4, error.icmp_type, error.icmp_code)
     return IcmpError(
         kind=kind,
         icmp_type=error.icmp_type,
@@ -210,13 +212,18 @@ class SimListener(SimSocket):
         super().__init__(stack)
         self.local = local
         self.key = key
-        self._on_stream = on_stream
+        self._on_stream: StreamHandler | None = on_stream
+
+    def close(self) -> None:
+        """Idempotent."""
+        super().close()
+        self._on_stream = None
 
     def settled(self, stream: SimStream, failure: TcpFailure | None) -> None:
         """A connection that came to this listener is established, or is not."""
         if failure is not None:
             return
-        if self.closed:
+        if self._on_stream is None:
             stream.abort()
         else:
             self._on_stream(stream)

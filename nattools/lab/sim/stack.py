@@ -95,7 +95,7 @@ class Stack:
         key = (place.host, port or self._free_port())
         if port and self._taken(key, family, self._udp):
             raise CannotRun(f"port {port} is in use by another program", "Stop it, or choose another port.")
-        local = Endpoint(place.shown, key[1])
+        local = _new_endpoint(Endpoint, (place.shown, key[1]))
         sock = self._udp[key] = SimUdpSocket(self, local, place, dont_fragment)
         return sock
 
@@ -141,13 +141,13 @@ class Stack:
         interface: str | None = None,
     ) -> SimStream | TcpFailure:
         """A stream that has sent its first SYN."""
-        family = remote.family
+        family: Family = 6 if ":" in remote.host else 4
         place = self.place(family, host, interface)
-        hop = place.routes.find(remote.host)
+        hop = place.routes.table.get(remote.host) or place.routes.find(remote.host)
         if hop.fate == "no-route":
             return TcpFailure("unreachable", f"no route to {remote.host}")
         source = hop.source if place.host == ANY[family] else place.host
-        local = Endpoint(source, port or self._free_port())
+        local = _new_endpoint(Endpoint, (source, port or self._free_port()))
         if (*local, *remote) in self._streams:
             return TcpFailure(
                 "error", "this local port has a connection to that address and port, or had one a moment ago"
@@ -159,11 +159,11 @@ class Stack:
 
     def place(self, family: Family, host: str | None, interface: str | None) -> BoundAddress:
         """Where a socket with this host and interface is bound (RFC 1122 3.3.4.2), with its routes."""
-        wanted = (family, host, interface)
-        places = self.plan.places
-        if wanted not in places:
-            places[wanted] = self._place(family, host, interface)
-        return places[wanted]
+        wanted, places = (family, host, interface), self.plan.places
+        found = places.get(wanted)
+        if found is None:
+            found = places[wanted] = self._place(family, host, interface)
+        return found
 
     def _place(self, family: Family, host: str | None, interface: str | None) -> BoundAddress:
         plan = self.plan
@@ -236,7 +236,7 @@ class Stack:
         known, key = self._tables[type(socket)], socket.key
         if known.get(key) is socket:
             del known[key]
-        if socket in self._raw:
+        if self._raw and socket in self._raw:
             self._raw.remove(socket)
 
     # --- packets
@@ -263,7 +263,8 @@ class Stack:
     def input(self, packet: Packet) -> None:
         """A packet for this node. Called from the loop, never from inside a `send`."""
         if packet.protocol == "udp":
-            sock = self._udp_socket(packet.destination, packet.destination_port)
+            host, port, udp = packet.destination, packet.destination_port, self._udp
+            sock = udp.get((host, port)) or udp.get(("::" if ":" in host else "0.0.0.0", port))
             if sock is None:
                 self._refuse(packet)
             elif sock.on_datagram is not None:
@@ -307,12 +308,13 @@ class Stack:
         if stream is not None:
             stream.segment(packet)
             return
-        listener = self._listeners.get((host, port)) or self._listeners.get((ANY[family_of(host)], port))
+        listeners = self._listeners
+        listener = listeners.get((host, port)) or listeners.get(("::" if ":" in host else "0.0.0.0", port))
         if listener is None or packet.flags & (SYN | ACK | RST) != SYN:
             self._refuse(packet)
             return
-        remote = Endpoint(packet.source, packet.source_port)
-        local = Endpoint(host, port)
+        remote = _new_endpoint(Endpoint, (packet.source, packet.source_port))
+        local = _new_endpoint(Endpoint, (host, port))
         stream = SimStream(self, local, remote, self.routes_from(host), listener.settled)
         self._streams[stream.key] = stream
         stream.answer(packet)

@@ -52,7 +52,8 @@ class SendQueue:
         payload = bytes(self.data[offset : offset + size])
         fin = self.closed and number + len(payload) == self.end
         self.following += len(payload) + fin
-        self.highest = max(self.highest, self.following)
+        if self.following > self.highest:
+            self.highest = self.following
         return number, payload, fin
 
     def first(self, size: int) -> tuple[int, bytes, bool]:
@@ -66,7 +67,8 @@ class SendQueue:
             return False
         del self.data[: number - self.una]
         self.una = number
-        self.following = max(self.following, number)
+        if number > self.following:
+            self.following = number
         return True
 
     def rewind(self) -> None:

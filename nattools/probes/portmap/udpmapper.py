@@ -42,8 +42,9 @@ PATIENCE_S = 4.0
 """How long to ask for a mapping where the protocol is spoken."""
 PAUSE_S = 0.25
 """After what time to send a request again, at first."""
-PINHOLE_PAUSE_S = 1.0
-"""After what time to ask for a pinhole again: see `PcpMapper.read_back`. Busy routers have taken 0.6 s."""
+PINHOLE_PAUSE_S = 3.0
+"""After what time to ask for a pinhole again (RFC 6887 8.1.1): see `PcpMapper.read_back`. Busy routers have
+taken 1.5 s."""
 NO_LIFETIME = "the router gives it a lifetime of 0 s"
 _NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}
 

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.protocols.libp2p.hostkey import HostKey, open_envelope
+from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.identify import readable_addresses
 from nattools.protocols.libp2p.multiaddr import MAX_OCTETS, Multiaddr
 from nattools.protocols.libp2p.peerid import PeerId, decode_peer_id
@@ -145,13 +145,3 @@ def make_voucher(relay: HostKey, peer: PeerId, expires: int) -> bytes:
     """The relay's word that a peer has a place."""
     payload = octets_field(1, relay.peer.octets) + octets_field(2, peer.octets) + number_field(3, expires)
     return relay.seal(_VOUCHER_DOMAIN, _VOUCHER_TYPE, payload)
-
-
-def read_voucher(voucher: bytes) -> tuple[PeerId, PeerId, int]:
-    """(the relay, who has the place, until when). ProtocolError: the relay did not sign that."""
-    signer, kind, payload = open_envelope(_VOUCHER_DOMAIN, voucher)
-    fields = parse_fields(payload)
-    relay = decode_peer_id(fields.octets(1, 64) or b"")
-    if kind != _VOUCHER_TYPE or relay != signer:
-        raise ProtocolError("a voucher that somebody else signed")
-    return relay, decode_peer_id(fields.octets(2, 64) or b""), fields.number(3, 0)

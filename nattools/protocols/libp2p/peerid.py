@@ -28,11 +28,6 @@ class PeerId(NamedTuple):
     def __str__(self) -> str:
         return to_base58(self.octets)
 
-    @property
-    def inlined_key(self) -> bytes | None:
-        """The public key, where it is in the id; None: the id is a hash of it."""
-        return self.octets[2:] if self.octets.startswith(_IDENTITY) else None
-
 
 def peer_id_of(public_key: bytes) -> PeerId:
     """Of a public key, in the form of `hostkey`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Final
 
+from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.protocols.mailbox.messages import MAX_NAMEPLATE, MAX_ROOM, PROOF_SIZE, Sealed
 
@@ -30,7 +31,7 @@ class Agreement:
         from spake2 import SPAKE2_Symmetric
 
         self._exchange: SPAKE2_Symmetric = SPAKE2_Symmetric(
-            secret, idSymmetric=_CONTEXT + str(nameplate).encode()
+            secret, idSymmetric=_CONTEXT + str(nameplate).encode(), entropy_f=random_bytes
         )
         self.element: bytes = self._exchange.start()
 

@@ -117,39 +117,6 @@ class Authentication(Protocol):
         that would be of no use. ProtocolError: a malformed challenge."""
 
 
-class ShortTermAuthentication:
-    """The short-term mechanism, of ICE among others: a user name and a password known beforehand.
-
-    With `algorithm` "both" requests carry both integrity attributes until the first response shows which
-    one the server uses (RFC 8489 9.1.2). ValueError: a name or password that cannot be one.
-    """
-
-    def __init__(self, username: str, password: str, *, algorithm: IntegrityAlgorithm = "sha1") -> None:
-        self._username = opaque_string(username).encode()
-        self._key = short_term_key(password)
-        self._algorithm: IntegrityAlgorithm = algorithm
-
-    def sign(self, request: Message, *, fingerprint: bool = False) -> bytes:
-        """The request with USERNAME and message integrity."""
-        attributes = (*_without(request, frozenset({c.USERNAME})), (c.USERNAME, self._username))
-        signed = msgspec.structs.replace(request, attributes=attributes, raw=b"")
-        return encode(signed, key=self._key, algorithm=self._algorithm, fingerprint=fingerprint)
-
-    def verify(self, response: Message) -> bool:
-        """Signed with the password, and with the request's algorithm (RFC 8489 9.1.4)."""
-        if self._algorithm != "both":
-            return verify_integrity(response, self._key, algorithm=self._algorithm)
-        if not verify_integrity(response, self._key):
-            return False
-        strong = response.get(c.MESSAGE_INTEGRITY_SHA256) is not None
-        self._algorithm = "sha256" if strong else "sha1"
-        return True
-
-    def renew(self, response: Message) -> str | None:
-        """The password is what it is: there is nothing to try instead."""
-        return "the server does not accept the user name and password"
-
-
 class LongTermAuthentication:
     """The long-term mechanism: a user's name and password, a realm and a nonce from the server.
 

@@ -154,11 +154,12 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         Without the magic cookie MAPPED-ADDRESS counts (RFC 8489 11): with what a server masked the other,
         nobody knows.
         """
-        if self.legacy and (plain := self._address(c.MAPPED_ADDRESS)) is not None:
+        if not self.legacy:
+            for found, value in self.attributes:
+                if found == 0x0020:
+                    return unpack_xor_address(value, self.transaction_id)
+        elif (plain := self._address(c.MAPPED_ADDRESS)) is not None:
             return plain
-        for found, value in self.attributes:
-            if found == 0x0020 and not self.legacy:
-                return unpack_xor_address(value, self.transaction_id)
         old = self.get(c.OLD_XOR_MAPPED_ADDRESS)
         return (
             self._address(c.MAPPED_ADDRESS) if old is None else unpack_xor_address(old, self.transaction_id)

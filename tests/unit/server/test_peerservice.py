@@ -27,10 +27,12 @@ from nattools.net.libp2p.peerquestions import (
 )
 from nattools.probes.libp2p.reservations import RelayedCalls
 from nattools.protocols.libp2p import autonat, circuit
+from nattools.protocols.libp2p.hostkey import open_envelope
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at, parse_multiaddr
 from nattools.protocols.libp2p.multistream import Negotiation
-from nattools.protocols.libp2p.peerid import PeerId
+from nattools.protocols.libp2p.peerid import PeerId, decode_peer_id
 from nattools.protocols.libp2p.peersession import PeerSession
+from nattools.protocols.libp2p.protobuf import parse_fields
 from nattools.server.peerrelay import PeerRelayLimits
 from nattools.server.peerservice import PeerServiceConfig
 from nattools.server.serving import Running, ServeConfig, serve
@@ -264,6 +266,15 @@ def test_a_source_is_dialled_so_often_a_minute() -> None:
 # --- the relay
 
 
+def read_voucher(voucher: bytes) -> tuple[PeerId, PeerId, int]:
+    """Who signed it, who has the place, until when (circuit relay v2, reservation vouchers)."""
+    signer, kind, payload = open_envelope(b"libp2p-relay-rsvp", voucher)
+    fields = parse_fields(payload)
+    assert kind == b"\x03\x02"
+    assert decode_peer_id(fields.octets(1, 64) or b"") == signer
+    return signer, decode_peer_id(fields.octets(2, 64) or b""), fields.number(3, 0)
+
+
 async def called(site: Site, seconds: float) -> tuple[PeerId, asyncio.Task[None]]:
     """Alice has a place for so long; who she is."""
     placed: asyncio.Future[PeerId] = asyncio.get_running_loop().create_future()
@@ -276,7 +287,7 @@ async def called(site: Site, seconds: float) -> tuple[PeerId, asyncio.Task[None]
             place = answer.message.reservation
             assert place is not None
             assert place.expires == NOW + 3600
-            assert circuit.read_voucher(place.voucher) == (made.peer, peer.peer, NOW + 3600)
+            assert read_voucher(place.voucher) == (made.peer, peer.peer, NOW + 3600)
             placed.set_result(peer.peer)
             await pass_time(seconds)
 
