@@ -186,6 +186,7 @@ class Life:
         self.jumped_s = 0.0
         self.restarts = 0
         self.noted: list[JournalEntry] = []
+        self.had: list[TableMapping] = []
         self.said: list[str] = []
         self.problems: list[str] = []
         self.with_server = self.draw.random() < 0.3
@@ -226,6 +227,15 @@ class Life:
             self.lab.network("home"), ROUTER, OUTSIDE, self.behaviour, self.lab.forwards("home")
         )
         router.requests = Steps()
+        table = router.table
+        add = table.add
+
+        def remembered(*where: Any, **how: Any) -> TableMapping:
+            row = add(*where, **how)
+            self.had += table.rows(asyncio.get_running_loop().time())
+            return row
+
+        table.add = remembered  # type: ignore[method-assign]
         return router
 
     # --- what happens
@@ -285,6 +295,7 @@ class Life:
         """One command in a process of its own; None: it was killed, or could not run."""
         loop = asyncio.get_running_loop()
         self.restarts = self.router.restarts
+        self.had.clear()
         journal = KilledJournal(
             self.folder, lambda: Timestamp(2e9 + loop.time() + self.jumped_s, loop.time(), "boot")
         )
@@ -367,20 +378,22 @@ class Life:
         for each in report.mappings:
             if what == "delete" and each.error is not None:
                 continue  # says that removing it has failed, and no more
-            if each.internal.startswith(ALICE) and each.created:
-                problem = self._false(each)
+            if each.internal.startswith(ALICE) and (each.created or each.removed):
+                problem = self._false(each, what)
                 if problem:
                     self.problems.append(f"{what} says {each}: {problem}")
 
-    def _false(self, claim: PortMapping) -> str:
+    def _false(self, claim: PortMapping, what: str) -> str:
         now = asyncio.get_running_loop().time()
         inside = parse_endpoint(claim.internal)
-        rows = [row for row in self._ours() if (row.transport, row.inside) == (claim.transport, inside)]
+        rows = [row for row in self._ours() if self._is_told_by(row, claim, what) and row.inside == inside]
         port = int(claim.external.rpartition(":")[2]) if claim.external else None
         row = next((row for row in rows if row.outside.port == port), None)
         if claim.removed:
-            maker = {b"": "upnp-igd", b"nat-pmp": "nat-pmp"}.get(row.nonce, "pcp") if row else ""
-            return "it is there" if maker == claim.protocol else ""
+            # one that the router was never seen to have may be anywhere
+            there = rows if not claim.created else [row] if row else []
+            makers = [{b"": "upnp-igd", b"nat-pmp": "nat-pmp"}.get(each.nonce, "pcp") for each in there]
+            return "it is there" if claim.protocol in makers else ""
         if claim.protocol != "upnp-igd" and (self.behaviour.full or self.behaviour.told_port is not None):
             return ""  # nothing but a look from outside could tell
         if claim.protocol != "upnp-igd" and self.router.restarts > (self.behaviour.epoch == "true"):
@@ -389,6 +402,13 @@ class Life:
             return ""  # moved by the repetition of the question, after the answer
         false_lifetime = claim.protocol != "upnp-igd" and self.behaviour.told_lifetime_s is not None
         if row is None:
+            # what was tried is called made because it was there, whether or not its removal was confirmed
+            tried = what == "probe" and any(
+                (each.transport, each.inside, each.outside.port) == (claim.transport, inside, port)
+                for each in self.had
+            )
+            if tried:
+                return ""
             # whether it is over nobody can know whom the router has told a longer lifetime
             return "" if false_lifetime and self._later else f"there is {rows}"
         left_s = row.expires - now
@@ -400,6 +420,12 @@ class Life:
         if told_s is not None and claim.protocol == "upnp-igd" and left_s + _SLACK_S < told_s - self._since_s:
             return f"for {left_s} s"
         return ""
+
+    def _is_told_by(self, row: TableMapping, claim: PortMapping, what: str) -> bool:
+        """Is a row of the table told by such a claim? A list has what the router shows, and some routers
+        show each mapping as one of both transports."""
+        both = what == "list" and self.behaviour.rows == "both"
+        return both or row.transport == claim.transport
 
     @property
     def _later(self) -> bool:

@@ -44,6 +44,8 @@ _CHANGES = {
 }
 _CAUSES = {
     "restarted": ", for the router seems to have restarted",
+    "silent": ", for the router was silent for a while",
+    "address gone": ", for this machine had lost its address for a while",
     "refused": ", for the router refused to renew it",
     "runs on": ", for the router said that it had renewed it, and had not",
     None: "",

@@ -201,6 +201,10 @@ SENTENCES = {
         "The {protocol:protocol} mapping of {transport} {internal} may still exist: removing it failed. "
         "nattools map delete --mine tries again."
     ),
+    "mapping-never-shown": (
+        "The router may have a {protocol:protocol} mapping of {transport} {internal} at an external port "
+        "that it does not show. Look at its own list of port mappings."
+    ),
     "mapping-not-listed": (
         "The router confirmed the {protocol:protocol} mapping of {transport} {internal}, but its table does "
         "not list it: only the test from outside counts."

@@ -13,6 +13,7 @@ from nattools.engine.analysis.obstacles import (
     router_address,
     router_notices,
 )
+from nattools.engine.analysis.portmappings import NO_SUCH_MAPPING
 from nattools.model.mappingseen import MapAttempt, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
 from nattools.model.report import Technique
@@ -93,7 +94,8 @@ def _left(mapping: PortMapping, removal: MapAttempt) -> Statement:
     if removal.outcome == "not asked":
         return statement("mapping-left-not-asked", **which, detail=removal.detail)
     if not mapping.created:
-        return statement("mapping-may-exist", **which)
+        nowhere = removal.refusal is not None and removal.refusal.code in NO_SUCH_MAPPING
+        return statement("mapping-never-shown" if nowhere else "mapping-may-exist", **which)
     if mapping.lifetime_s:
         return statement("mapping-left-until", **which, lifetime_s=mapping.lifetime_s)
     return statement("mapping-left", **which)

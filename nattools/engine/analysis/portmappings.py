@@ -19,7 +19,7 @@ from nattools.wording.noanswer import no_answer
 
 _Key = tuple[str, ...]
 Contradiction = Literal["not listed", "port", "lifetime"]
-_ABSENT = (714, 730)
+NO_SUCH_MAPPING = (714, 730)
 """UPnP's NoSuchEntryInArray and PortMappingNotFound."""
 _ABOUT_ROUTERS = (MapOffer, MapAttempt, MapCheck, MapEntry)
 
@@ -64,8 +64,7 @@ class _Requests:
         seen, last = self.read_back, self.last_granted
         if last is not None and last.lifetime_s == 0:
             return "no lifetime"
-        absent = seen is not None and seen.refusal is not None and seen.refusal.code in _ABSENT
-        return "not listed" if absent else None
+        return "not listed" if seen is not None and _denies(seen) else None
 
     @property
     def lifetime_s(self) -> int | None:
@@ -172,6 +171,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         failed = asked[-1] if asked and last is None else None
         if not asked and deletions and deletions[-1].outcome != "deleted":
             failed = deletions[-1]
+        denied = bool(deletions) and _denies(deletions[-1])
         verified = _verified(asked_for.checks)
         doubt = asked_for.doubt if last is not None and not verified else None
         external = asked_for.moved_to or (known.external if known else None)
@@ -183,7 +183,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
             internal=first.internal,
             external=self._in_full(external, first.protocol, first.family, asked_for.proven_host),
             lifetime_s=asked_for.lifetime_s,
-            created=known is not None and doubt is None,
+            created=known is not None and doubt is None and (last is not None or not denied),
             verified_inbound=verified and not self.leads_astray(first.internal),
             dropped_at=None if verified is not False or elsewhere else self._dropped_at(asked_for.checks),
             error=no_answer(doubt) if doubt else None if failed is None else _error(failed),
@@ -266,12 +266,17 @@ def router_evidence(observations: Iterable[AnyObservation]) -> RouterEvidence:
     )
 
 
+def _denies(said: MapAttempt) -> bool:
+    """Does the router say that it has no such mapping?"""
+    return said.refusal is not None and said.refusal.code in NO_SUCH_MAPPING
+
+
 def _contradiction(
     granted: MapAttempt, seen: MapAttempt
 ) -> tuple[MapAttempt, Contradiction, int | None] | None:
     if granted.outcome != "granted" or seen.action != "read back":
         return None
-    if seen.refusal is not None and seen.refusal.code in _ABSENT:
+    if _denies(seen):
         return granted, "not listed", None
     if seen.outcome == "found" and _port(seen.external) != _port(granted.external):
         return granted, "port", _port(seen.external)

@@ -12,7 +12,9 @@ from nattools.engine.measureoptions import Emit, Event, MapOptions, MeasureOptio
 from nattools.engine.networkwatch import NetworkWatch
 from nattools.engine.portmap import journaled
 from nattools.engine.portmap.journal import Journal, JournalEntry, shares_inside
+from nattools.engine.portmap.releasing import release
 from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
+from nattools.engine.portmap.routertable import RouterTable
 from nattools.engine.portmap.trial import check_one, try_all
 from nattools.engine.run import CompletedRun, new_run, within_time_limit
 from nattools.engine.serverlookup import routed_families
@@ -68,9 +70,10 @@ async def list_mappings(
         for mapper in session.discovery.mappers:
             if map_options.protocol in (None, mapper.offer.protocol):
                 await session.list_table(mapper)
+        age_s = asyncio.get_running_loop().time() - session.asked_at
         offers = [each.offer for each in session.discovery.mappers]
         epochs = {each.protocol: each.epoch_s for each in offers if each.epoch_s is not None}
-        in_force = {note.id for note in journal.in_force(epochs)}
+        in_force = {note.id for note in journal.in_force(epochs, age_s)}
         for note in _noted(session):
             if not journaled.saw(session, note) and map_options.protocol in (None, note.protocol):
                 await journaled.show(session, note, in_force=note.id in in_force)
@@ -129,7 +132,8 @@ async def _delete_of_others(session: PortmapSession, map_options: MapOptions) ->
         elif mapper.offer.protocol == "nat-pmp" and map_options.external_port is None and not listed:
             for port in map_options.ports:
                 for transport in map_options.transports:
-                    await session.remove_unnoted(mapper, _wanted(session, map_options, port, transport, 4))
+                    router = RouterTable(mapper, session.run.recorder)
+                    await router.remove(_wanted(session, map_options, port, transport, 4))
 
 
 async def _delete_listed(session: PortmapSession, map_options: MapOptions, mapper: Mapper) -> None:
@@ -157,7 +161,8 @@ async def _delete_listed(session: PortmapSession, map_options: MapOptions, mappe
                     external_port=external_port,
                     lifetime_s=None,
                 )
-                await session.remove_unnoted(mapper, wanted, there, certain=external_port in found)
+                router = RouterTable(mapper, session.run.recorder)
+                await router.remove(wanted, there, certain=external_port in found)
 
 
 # --- making
@@ -281,7 +286,7 @@ async def _run(session: PortmapSession, do: Do, families: tuple[Family, ...]) ->
             await _outside_known(run, families)
         finally:
             looking.cancel()
-            await session.release()
+            await release(session)
 
 
 async def _find_helpers(run: MeasurementRun, families: tuple[Family, ...]) -> None:

@@ -91,11 +91,12 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
             lifetime_s = self.granted.lifetime_s
         return lifetime_s is not None and now.since(self.granted_at or self.made) >= lifetime_s
 
-    def outlived(self, now: Timestamp, epoch_s: int | None) -> bool:
-        """Has the router, which gives this epoch now, kept its table since (RFC 6886 3.6)?"""
+    def outlived(self, now: Timestamp, epoch_s: int | None, age_s: float) -> bool:
+        """Has the router, which has given this epoch in the last `age_s`, kept its table since (RFC 6886
+        3.6)?"""
         if epoch_s is None or self.granted is None or self.granted.epoch_s is None:
             return True
-        passed_s = now.since(self.granted_at or self.made)
+        passed_s = max(0.0, now.since(self.granted_at or self.made) - age_s)
         return epoch_s + 2 >= self.granted.epoch_s + passed_s * 7 / 8
 
 
@@ -213,12 +214,14 @@ class Journal:
         with self._locked():
             return self._read()
 
-    def in_force(self, epochs: Mapping[MappingProtocol, int] | None = None) -> list[JournalEntry]:
+    def in_force(
+        self, epochs: Mapping[MappingProtocol, int] | None = None, age_s: float = 0.0
+    ) -> list[JournalEntry]:
         """Those that should be there now: granted, their lifetime not over, and by `epochs`, what the routers
-        here say now, nothing lost since."""
+        here have said in the last `age_s`, nothing lost since."""
         now = self._clock()
         granted = [note for note in self.notes() if note.granted is not None and not note.seems_over(now)]
-        return [note for note in granted if note.outlived(now, (epochs or {}).get(note.protocol))]
+        return [note for note in granted if note.outlived(now, (epochs or {}).get(note.protocol), age_s)]
 
     def left_behind(self) -> list[JournalEntry]:
         """Those whose maker is dead and that were not meant to stay, or were never granted to it."""
@@ -234,6 +237,22 @@ class Journal:
     def is_in_use(self, note: JournalEntry) -> bool:
         """Is it meant to be there: was it made to stay, or does its maker live?"""
         return (note.stays and note.granted is not None) or self._lives(note.owner)
+
+    def in_use_at_same_inside(self, note: JournalEntry) -> list[JournalEntry]:
+        """Notes of the same inside, by whatever protocol, that are meant to be there."""
+        return [each for each in self.notes() if shares_inside(note, each) and self.is_in_use(each)]
+
+    def stays_for(self, note: JournalEntry) -> int:
+        """How many seconds what was made to stay with the same inside, by the same protocol, was to be there
+        from now on; 0: nothing was."""
+        now = self._clock()
+        same = [each for each in self.notes() if each.protocol == note.protocol and shares_inside(note, each)]
+        left = (
+            each.wanted.lifetime_s - max(0.0, now.since(each.made))
+            for each in same
+            if each.stays and each.granted is not None
+        )
+        return max((0, *map(int, left)))
 
     def _lives(self, owner: str) -> bool:
         if owner == self._owner:

@@ -71,7 +71,7 @@ async def remove_stale(session: PortmapSession) -> None:
     """Remove what a process has left behind that was killed, from the routers that are here."""
     for note in session.journal.left_behind():
         # not as long as what has the same inside is wanted: the router may take the one for the other
-        if not session.in_use_at_same_inside(note):
+        if not session.journal.in_use_at_same_inside(note):
             await remove(session, note)
 
 

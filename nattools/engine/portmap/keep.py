@@ -26,7 +26,7 @@ from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
 from nattools.net.eventloop import TimedEvent
-from nattools.probes.portmap import Granted, Mapper, policy
+from nattools.probes.portmap import Granted, Mapper, owns_address, policy
 from nattools.probes.portmap.announcements import listen_for_restarts
 from nattools.probes.portmap.mapper import RESTARTED, suggesting
 from nattools.protocols.pcp import renewal_delay_s
@@ -41,8 +41,9 @@ AGAIN_S = 4.0
 SETTLED_S = 300.0
 """A router repeats its announcement for minutes (RFC 6886 3.2.1); after so long it is a new one."""
 
-Cause = Literal["restarted", "refused", "runs on"]
-"""The router seems to have restarted; or it did not renew the mapping, as `routersession.Remade` says."""
+Cause = Literal["restarted", "silent", "address gone", "refused", "runs on"]
+"""The router seems to have restarted, or has been silent for a while; this machine had lost its address; or
+the router did not renew the mapping, as `routersession.Remade` says."""
 Happening = Literal["made", "changed", "lost", "restored"]
 
 
@@ -183,9 +184,9 @@ class _Keeper:
             else:
                 attempt += 1
 
-    async def _again(self, kept: KeptMapping, *, gone: bool = False) -> bool:
-        """Renew it by the protocol that made it, else by any other that can. `gone`: the router has most
-        likely forgotten it."""
+    async def _again(self, kept: KeptMapping, *, gone: Cause | None = None) -> bool:
+        """Renew it by the protocol that made it, else by any other that can. `gone`: why the router may have
+        forgotten it."""
         async with kept.asking:
             granted = await self._by_any(kept)
         if granted is not None:
@@ -214,7 +215,7 @@ class _Keeper:
         session.replace(kept.held, successor)
         return kept.held.granted
 
-    async def _take(self, kept: KeptMapping, granted: Granted, *, gone: bool) -> None:
+    async def _take(self, kept: KeptMapping, granted: Granted, *, gone: Cause | None) -> None:
         """A mapping was made again. Others are gone if the router has restarted meanwhile."""
         before, why = kept.granted, kept.held.remade
         was_there = kept.there and not gone and why is None
@@ -224,7 +225,7 @@ class _Keeper:
         if moved or not was_there:
             kept.verified = await verified(self._session, granted)
             happening: Happening = "changed" if moved else "restored"
-            await self._tell(kept.change(happening, "restarted" if gone else why))
+            await self._tell(kept.change(happening, gone or why))
         if RESTARTED in granted.quirks and not gone:
             self._hint.set()
 
@@ -236,17 +237,29 @@ class _Keeper:
     # --- watching the router
 
     async def _watch(self) -> None:
-        silent = False
+        away: Cause | None = None
         while True:
-            hinted = await self._hint.wait(SILENT_POLL_S if silent else POLL_S)
+            hinted = await self._hint.wait(SILENT_POLL_S if away else POLL_S)
             self._hint.clear()
+            if not self._has_addresses():
+                away = "address gone"
+                continue
             # a router tells several times that it is there: the first time counts, then its clock does
             hinted = hinted and self._now() - self._restored_at > SETTLED_S
             said = set() if hinted else await self._ask_all()
             if "silent" in said:
-                silent = True
-            elif hinted or silent or "restarted" in said:
-                silent = not await self._restore()
+                away = away or "silent"
+            elif hinted or away or "restarted" in said:
+                restarted = hinted or "restarted" in said or away is None
+                away = None if await self._restore("restarted" if restarted else away) else "silent"
+
+    def _has_addresses(self) -> bool:
+        """Has this machine the addresses still that the mappings lead to?"""
+        network = self._session.run.network
+        return all(
+            owns_address(network, kept.held.mapper.gateway.interface, kept.granted.internal.host)
+            for kept in self.kept
+        )
 
     async def _ask_all(self) -> set[str]:
         """What the routers in use say when asked whether they have restarted."""
@@ -255,7 +268,7 @@ class _Keeper:
             tasks = [group.create_task(mapper.check()) for mapper in mappers.values()]
         return {task.result() for task in tasks}
 
-    async def _restore(self) -> bool:
+    async def _restore(self, why: Cause | None) -> bool:
         """Make everything anew, by what the router offers now; was all of it made?"""
         session = self._session
         await session.discover()
@@ -265,6 +278,6 @@ class _Keeper:
             if fresh:
                 kept.held.mapper = fresh[0]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._again(kept, gone=True)) for kept in self.kept]
+            tasks = [group.create_task(self._again(kept, gone=why)) for kept in self.kept]
         self._restored_at = self._now()
         return all(task.result() for task in tasks)

@@ -30,7 +30,6 @@ from nattools.model.endpoint import Family
 from nattools.model.observation import Gap
 from nattools.model.portmapping import MappingProtocol
 from nattools.net.addresses import FAR_AWAY
-from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap import (
     GatewayContext,
     Granted,
@@ -47,11 +46,7 @@ from nattools.probes.portmap.mapper import as_granted, suggesting
 logger = logging.getLogger(__name__)
 
 Remade = Literal["refused", "runs on"]
-"""The router refused to renew it, or said that it had and let the old lifetime run on."""
-RELEASE_S = 12.0
-"""How long removing everything may take at the end, when somebody waits for that: slow routers need so long
-for a change. Most need no time, and one that is gone is given up sooner."""
-SHARED = "another nattools process uses it too"
+"""The router refused to renew it, or said yes and let the old lifetime run on."""
 
 
 @dataclass(slots=True)
@@ -71,8 +66,8 @@ class HeldMapping:
 @dataclass(slots=True)
 class PortmapSession:
     """`gateways` are the routers of the interface that is measured; `discovery` is what they offer, after
-    `discover`. `host`: the own address that mappings are to lead to; `named`: the router to ask, if the user
-    names one."""
+    `discover`, which began at `asked_at` on the loop's clock. `host`: the own address that mappings are to
+    lead to; `named`: the router to ask, if the user names one."""
 
     run: MeasurementRun
     journal: Journal
@@ -84,11 +79,12 @@ class PortmapSession:
     removed: list[JournalEntry] = field(default_factory=list)
     elsewhere: dict[str, list[Mapper]] = field(default_factory=dict)
     moving: set[str] = field(default_factory=set)
+    asked_at: float = 0.0
 
     async def discover(self) -> None:
         """Ask the routers what they offer."""
         run = self.run
-        began = asyncio.get_running_loop().time()
+        began = self.asked_at = asyncio.get_running_loop().time()
         self.gateways = self.gateways or chosen_gateways(run.network, run.options, self.named, self.host)
         self.discovery = await discover(self.gateways)
         self.gateways = without_guesses(self.gateways, self.discovery)
@@ -122,7 +118,7 @@ class PortmapSession:
         held = self._hold(mapper, wanted, stays=stays)
         result = await self._ask(held, wanted, "make", on_answer)
         if isinstance(result, Refused) and result.certain:
-            self._forget(held)
+            self.forget(held)
         return result
 
     async def make_by_any(
@@ -202,8 +198,8 @@ class PortmapSession:
         on_answer()
         table = RouterTable(held.mapper, self.run.recorder)
 
-        async def ask(changed: MappingRequest) -> Granted | Refused:
-            return await self._ask_once(held, changed, "make")
+        async def ask(wanted: MappingRequest, *, told: bool = True) -> Granted | Refused:
+            return await self._ask_once(held, wanted, "make" if told else None)
 
         result = await table.settle(self._knowing(held.note, wanted), result, ask)
         if wanted.exact and result.external_port != wanted.external_port:
@@ -214,12 +210,16 @@ class PortmapSession:
         await self._remove_second(held, result)
         return result
 
-    async def _ask_once(self, held: HeldMapping, wanted: MappingRequest, action: Action) -> Granted | Refused:
+    async def _ask_once(
+        self, held: HeldMapping, wanted: MappingRequest, action: Action | None
+    ) -> Granted | Refused:
+        """`action`: as what it goes on record; None: it does not."""
         began = asyncio.get_running_loop().time()
         with self._told(f"asking the router for a {wanted.transport} mapping", wanted, held.mapper):
-            known = self._knowing(held.note, wanted)
+            known = self._lasting(held.note, self._knowing(held.note, wanted))
             result = await held.mapper.make(known, lambda port: self.journal.asking(held.note, port))
-        record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
+        if action is not None:
+            record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
         return result
 
     async def _give_back(self, held: HeldMapping, granted: Granted) -> Refused:
@@ -235,9 +235,10 @@ class PortmapSession:
             self.moving.add(mapper.offer.server)
         if not granted.maybe_twice and mapper.offer.server not in self.moving:
             return
-        rows, table = await RouterTable(mapper, self.run.recorder).rows_of(wanted)
+        router = RouterTable(mapper, self.run.recorder)
+        rows, table = await router.rows_of(wanted)
         for row in (each for each in rows if each.external_port not in wanted.own_ports):
-            await self.remove_unnoted(mapper, wanted, as_granted(row))
+            await router.remove(wanted, as_granted(row))
         if table.incomplete or not any(row.external_port == granted.external_port for row in rows):
             self.record_gap(
                 f"Is there a second UPnP mapping to {wanted.transport} {wanted.internal}?",
@@ -251,6 +252,13 @@ class PortmapSession:
         known = (port for each in notes if each.protocol == "upnp-igd" for port in each.own_ports)
         return msgspec.structs.replace(wanted, own_ports=tuple(dict.fromkeys(known)))
 
+    def _lasting(self, note: JournalEntry, wanted: MappingRequest) -> MappingRequest:
+        """By NAT-PMP an inside has one mapping: it is not to end before one would that was made to stay."""
+        if note.protocol != "nat-pmp" or note.stays:
+            return wanted
+        left_s = self.journal.stays_for(note)
+        return msgspec.structs.replace(wanted, lifetime_s=max(wanted.lifetime_s, left_s))
+
     def note_proof(self, held: HeldMapping) -> None:
         """A test from outside has shown it."""
         if held.granted is not None:
@@ -258,10 +266,11 @@ class PortmapSession:
             self.journal.granted(held.note, held.granted)
 
     async def remove(self, held: HeldMapping) -> Refused | None:
-        """Take a mapping away; None: it is gone."""
+        """Take a mapping away; None: it is gone. One that the router has never shown, and calls absent now,
+        nobody can find again: it is forgotten too."""
         result = await self._delete(held)
-        if result is None or result.replaced:
-            self._forget(held)
+        if result is None or result.replaced or result.absent:
+            self.forget(held)
         if result is None:
             self.removed.append(msgspec.structs.replace(held.note, granted=held.granted))
         return result
@@ -346,55 +355,8 @@ class PortmapSession:
                 elif note.protocol == "nat-pmp":
                     self.journal.granted(other, granted)
 
-    def _forget(self, held: HeldMapping) -> None:
+    def forget(self, held: HeldMapping) -> None:
+        """It is gone."""
         self.journal.gone(held.note)
         if held in self.held:
             self.held.remove(held)
-
-    # --- cleaning up
-
-    async def release(self) -> None:
-        """Remove what is not meant to stay. To be awaited at the end in every case; takes a few seconds at
-        the most. What cannot be removed stays in the journal, for the next start."""
-        # what was not granted, as far as is known, does not stay either
-        ending = [each for each in self.held if not each.note.stays or each.granted is None]
-        async with TimeLimit(RELEASE_S), asyncio.TaskGroup() as group:
-            for held in ending:
-                group.create_task(self._release(held, {each.note.id for each in ending}))
-
-    async def _release(self, held: HeldMapping, ending: set[str]) -> None:
-        """Remove it, unless another nattools holds the same: routers have it once. What only this note can
-        remove, by another protocol or nonce, stays noted until that one is gone too."""
-        others = [each for each in self._in_use_beside(held) if each.id not in ending]
-        if not others:
-            await self.remove(held)
-            return
-        now, protocol = asyncio.get_running_loop().time(), held.note.protocol
-        left = Refused(protocol=protocol, failure="not asked", detail=SHARED)
-        record_attempt(self.run.recorder, "delete", protocol, held.wanted, left, now, known=held.granted)
-        if held.note.protocol != "pcp" and any(each.protocol == held.note.protocol for each in others):
-            self._forget(held)
-
-    def _in_use_beside(self, held: HeldMapping) -> list[JournalEntry]:
-        """Notes of others that are wanted, and that removing this one may hit. A nonce hits its own alone."""
-        if held.granted is not None:
-            return self.journal.others(held.note, held.granted)
-        if held.note.protocol == "pcp":
-            return []
-        return self.in_use_at_same_inside(held.note)
-
-    def in_use_at_same_inside(self, note: JournalEntry) -> list[JournalEntry]:
-        notes = self.journal.notes()
-        return [each for each in notes if shares_inside(note, each) and self.journal.is_in_use(each)]
-
-    async def remove_unnoted(
-        self, mapper: Mapper, wanted: MappingRequest, granted: Granted | None = None, *, certain: bool = True
-    ) -> Refused | None:
-        """Remove a mapping of this machine that another program may have made. Not `certain`: it may be that
-        there is none."""
-        began = asyncio.get_running_loop().time()
-        result = await mapper.delete(wanted, granted)
-        protocol = mapper.offer.protocol
-        known = granted if certain else None
-        record_attempt(self.run.recorder, "delete", protocol, wanted, result, began, known=known)
-        return result

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
 from nattools.engine.portmap.readback import as_listed, leads_to
 from nattools.engine.portmap.recording import record_attempt
 from nattools.probes.portmap import Granted, Listing, Mapper, MappingRequest, Refused, TableEntry
-from nattools.probes.portmap.mapper import is_named, suggesting
+from nattools.probes.portmap.mapper import as_granted, is_named, suggesting
 from nattools.probes.probe import Recorder
 
-Ask = Callable[[MappingRequest], Awaitable[Granted | Refused]]
 MOVED = "the router made another port than the one that it was asked for"
+
+
+class Ask(Protocol):
+    """Ask the router for a mapping, which the journal notes; `told`: it goes on record too."""
+
+    async def __call__(self, wanted: MappingRequest, *, told: bool = True) -> Granted | Refused: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +33,17 @@ class RouterTable:
     async def settle(self, wanted: MappingRequest, granted: Granted, ask: Ask) -> Granted:
         """What the table says of a mapping that the router has granted. There are routers that end those
         with a lifetime at once: then it is made without. If the table does not show that either, it tells
-        nothing, and the lifetime is asked for again."""
+        nothing, and the lifetime is asked for again; or it is at another port, by another name."""
         listed = as_listed(granted, await self.read_back(wanted, granted))
-        if listed.listed is not False or not granted.lifetime_s:
-            return listed
+        if listed.listed is False and granted.lifetime_s:
+            listed = await self._settle_lifetime(wanted, listed, ask)
+        return listed if listed.listed is not False else await self._find_moved(wanted, listed, ask)
+
+    async def _settle_lifetime(self, wanted: MappingRequest, granted: Granted, ask: Ask) -> Granted:
         for_ever = msgspec.structs.replace(suggesting(wanted, granted), lifetime_s=0)
         permanent = await ask(for_ever)
         if isinstance(permanent, Refused):
-            return listed
+            return granted
         found = as_listed(permanent, await self.read_back(for_ever, permanent))
         if found.listed is not False:
             return found
@@ -43,6 +51,47 @@ class RouterTable:
         if isinstance(again, Refused):
             return found
         return as_listed(again, await self.read_back(wanted, again))
+
+    async def _find_moved(self, wanted: MappingRequest, granted: Granted, ask: Ask) -> Granted:
+        """A router that makes another port than it is asked for, and calls it by a name of its own: which of
+        the rows to this inside is ours shows when it is asked for one more. The row that was not there before
+        is ours, and so is one that is as far from what it was asked for."""
+        before = await self._ports_to(wanted)
+        if not before:
+            return granted
+        from nattools.probes.portmap.igdattempt import ports_to_try
+
+        asked = (granted.external_port, *wanted.own_ports, *before)
+        other = next(port for port in ports_to_try(wanted) if port not in asked)
+        second = await ask(msgspec.structs.replace(wanted, external_port=other, exact=False), told=False)
+        if isinstance(second, Refused):
+            return granted
+        now = await self._ports_to(wanted)
+        new = [row for port, row in now.items() if port not in before]
+        if len(new) != 1:
+            await self.mapper.delete(wanted, second)
+            return granted
+        distances = (new[0].external_port - each for each in (other, second.external_port))
+        places = [granted.external_port + distance for distance in distances if distance]
+        first = next((now[port] for port in places if port in now), None)
+        began = asyncio.get_running_loop().time()
+        if first is None:  # the new one has taken its place, or is the only one
+            record_attempt(self.recorder, "make", "upnp-igd", wanted, second, began)
+            return as_listed(second, self._moved(wanted, new[0], began))
+        await self.mapper.delete(wanted, as_granted(new[0]))
+        return as_listed(granted, self._moved(wanted, first, began))
+
+    def _moved(self, wanted: MappingRequest, row: TableEntry, began: float) -> TableEntry:
+        """Where it is."""
+        found = msgspec.structs.replace(row, quirks=(MOVED,))
+        record_attempt(self.recorder, "read back", "upnp-igd", wanted, found, began)
+        return found
+
+    async def _ports_to(self, wanted: MappingRequest) -> dict[int, TableEntry]:
+        """The rows of whatever name to this inside, by their external ports."""
+        table = await self.mapper.listing() or Listing()
+        rows = (row for row in table.entries if row.transport == wanted.transport)
+        return {row.external_port: row for row in rows if leads_to(row, wanted.internal)}
 
     async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
         """What the router has now for this inside, at the port that was granted or else at another one; None:
@@ -82,3 +131,16 @@ class RouterTable:
             if row.transport == wanted.transport and leads_to(row, wanted.internal) and is_ours(row)
         ]
         return found, table
+
+    async def remove(
+        self, wanted: MappingRequest, made: Granted | None = None, *, certain: bool = True
+    ) -> Refused | None:
+        """Remove a mapping of this machine that no note is about. Not `certain`: it may be that there is
+        none."""
+        began = asyncio.get_running_loop().time()
+        result = await self.mapper.delete(wanted, made)
+        known = made if certain else None
+        record_attempt(
+            self.recorder, "delete", self.mapper.offer.protocol, wanted, result, began, known=known
+        )
+        return result

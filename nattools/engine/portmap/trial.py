@@ -14,6 +14,7 @@ from nattools.engine.measureoptions import Event
 from nattools.engine.portmap import journaled
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.recording import record_not_asked
+from nattools.engine.portmap.releasing import release
 from nattools.engine.portmap.routersession import PortmapSession
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport
@@ -72,7 +73,7 @@ async def try_all(session: PortmapSession, transports: tuple[Transport, ...] = (
     finally:
         for trial in trials:
             trial.listener.close()
-        await session.release()
+        await release(session)
 
 
 async def _prepare(session: PortmapSession, mapper: Mapper, transport: Transport) -> MappingTrial | None:

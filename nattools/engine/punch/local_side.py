@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.portmap import journaled
 from nattools.engine.portmap.journal import Journal
+from nattools.engine.portmap.releasing import release
 from nattools.engine.portmap.routersession import PortmapSession
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.timeline import Timeline
@@ -173,4 +174,4 @@ class RouterMapping:
 
     async def release(self) -> None:
         """Remove what was made; bounded in time."""
-        await self._session.release()
+        await release(self._session)

@@ -16,7 +16,7 @@ from nattools.model.portmapping import READ_BACK_WITHIN_S
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdattempt import IgdAttempt, ports_to_try
 from nattools.probes.portmap.igdcall import call, is_broken
-from nattools.probes.portmap.igdtable import list_rows, look_up, row_at, row_or_listed
+from nattools.probes.portmap.igdtable import list_rows, look_up, row_at, row_of_inside, row_or_listed
 from nattools.probes.portmap.mapper import (
     Granted,
     Listing,
@@ -171,9 +171,11 @@ class IgdMapper:
     async def _delete_by(
         self, service: igd.Service, wanted: MappingRequest, granted: Granted | None
     ) -> Refused | None:
-        if granted is not None:
-            return await self._delete_port(service, wanted, granted.external_port, _leads_to, granted.named)
-        return await self._delete_unseen(service, wanted)
+        if granted is None:
+            return await self._delete_unseen(service, wanted)
+        port, shown = granted.external_port, granted.listed is not False or granted.proven
+        delete = self._delete_port if shown else self._delete_shown
+        return await delete(service, wanted, port, _leads_to, granted.named)
 
     async def _delete_unseen(self, service: igd.Service, wanted: MappingRequest) -> Refused | None:
         """What a question may have made whose answer was never seen."""
@@ -207,7 +209,10 @@ class IgdMapper:
 
     async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused:
         """Its row by itself, or else in the list."""
-        return await look_up(self.gateway, self.service, wanted.transport, granted.external_port)
+        is_inside = partial(_leads_to, wanted=wanted)
+        return await row_of_inside(
+            self.gateway, self.service, wanted.transport, granted.external_port, is_inside
+        )
 
     async def check(self) -> RouterState:
         """The connection's uptime goes back when the router restarts (GetStatusInfo)."""
@@ -249,6 +254,18 @@ class IgdMapper:
         named: str | None = None,
     ) -> Refused | None:
         """`named`: what the table called it when it was made."""
+        left = await self._delete_shown(service, wanted, external_port, is_ours, named)
+        return None if left is not None and left.absent else left
+
+    async def _delete_shown(
+        self,
+        service: igd.Service,
+        wanted: MappingRequest,
+        external_port: int,
+        is_ours: Callable[[TableEntry, MappingRequest], bool],
+        named: str | None = None,
+    ) -> Refused | None:
+        """The same, with a refusal that is `absent` where the router neither shows one nor removes any."""
 
         async def look(believed: bool) -> TableEntry | Refused:
             return await row_or_listed(
@@ -269,9 +286,9 @@ class IgdMapper:
         if refused is None or refused.absent:
             row = await look(False)
             there = isinstance(row, TableEntry) and is_ours(row, wanted)
-            return Refused(protocol="upnp-igd", failure="malformed", detail=STILL_THERE) if there else None
+            return Refused(protocol="upnp-igd", failure="malformed", detail=STILL_THERE) if there else refused
         left = await look_up(self.gateway, service, wanted.transport, external_port)
-        return None if isinstance(left, Refused) and left.absent else refused
+        return left if isinstance(left, Refused) and left.absent else refused
 
     async def _call(self, action: igd.Call[T]) -> T | Refused:
         return await call(self.gateway, self.service, action)

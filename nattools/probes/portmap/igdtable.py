@@ -25,6 +25,10 @@ with gaps."""
 # These end a list at once: 713 by the standard, the other is what some routers say instead
 _ENDS = (ErrorCode.ARRAY_INDEX_INVALID, ErrorCode.INVALID_ARGS)
 UNLISTED = "the router does not show it by its port, only in the list of all"
+SAME_FOR_ALL = "the router shows the same mapping whatever port it is asked for"
+_LOWEST, _BEYOND = 1024, 65536
+_AWAY = 21011
+"""From a port to one that has nothing to do with it."""
 
 
 def no_such_entry(detail: str = "") -> Refused:
@@ -53,15 +57,59 @@ async def row_or_listed(
     external_port: int,
     believed: Callable[[TableEntry], bool],
 ) -> TableEntry | Refused:
-    """The row of an external port by itself; one that is not `believed` is held against the list, for some
-    routers show the same row whatever is asked for: it is another port's there then."""
+    """The row of an external port by itself; one that is not `believed` is held against the list, and against
+    what is shown for another port: some routers show the same row whatever is asked for."""
     row = await row_at(gateway, service, transport, external_port)
     if isinstance(row, Refused) or believed(row):
         return row
     found, table = await _listed(gateway, service, transport, external_port)
-    what = (row.internal, row.description)
-    is_of_another = any((each.internal, each.description) == what for each in table.entries)
-    return found or (no_such_entry() if is_of_another and not table.incomplete else row)
+    if found is not None:
+        return found
+    if any(_is_alike(row, each) for each in table.entries) and not table.incomplete:
+        return no_such_entry(SAME_FOR_ALL)
+    return await _unless_for_all(gateway, service, row)
+
+
+async def row_of_inside(
+    gateway: GatewayContext,
+    service: igd.Service,
+    transport: Transport,
+    external_port: int,
+    is_inside: Callable[[TableEntry], bool],
+) -> TableEntry | Refused:
+    """`look_up`, unless what it finds leads elsewhere and is shown for another port too. Then only the list
+    can tell; one that has not even the row that is shown tells nothing."""
+    row = await look_up(gateway, service, transport, external_port)
+    if isinstance(row, Refused) or row.quirks or is_inside(row):
+        return row
+    again = await _unless_for_all(gateway, service, row)
+    if isinstance(again, TableEntry):
+        return again
+    found, table = await _listed(gateway, service, transport, external_port)
+    if found is not None:
+        return found
+    if table.incomplete or not any(_is_alike(row, each) for each in table.entries):
+        return Refused(protocol="upnp-igd", failure="malformed", detail=SAME_FOR_ALL)
+    return no_such_entry(SAME_FOR_ALL)
+
+
+async def _unless_for_all(
+    gateway: GatewayContext, service: igd.Service, row: TableEntry
+) -> TableEntry | Refused:
+    """The row of a port, asked for again if there is one for another port too; no entry, if that is the same.
+    Which one a router shows for all ports changes when that is removed."""
+    elsewhere = _LOWEST + (row.external_port + _AWAY) % (_BEYOND - _LOWEST)
+    other = await row_at(gateway, service, row.transport, elsewhere)
+    if isinstance(other, Refused):
+        return row
+    now = row if _is_alike(row, other) else await row_at(gateway, service, row.transport, row.external_port)
+    if isinstance(now, TableEntry) and _is_alike(now, other):
+        return no_such_entry(SAME_FOR_ALL)
+    return now
+
+
+def _is_alike(one: TableEntry, other: TableEntry) -> bool:
+    return (one.internal, one.description) == (other.internal, other.description)
 
 
 async def _listed(

@@ -112,6 +112,8 @@ def _probed(report: Report, made: list[PortMapping]) -> str:
         return "Your router opens ports for this machine: verified from outside."
     if any(each.arrives_at for each in made):
         return f"The router opens ports. {_SAME_NUMBER}"
+    if other := _off_path(report):
+        return f"{other} opens ports, but is not the router that packets leave by: mappings there do nothing."
     if any(each.dropped_at == "host" for each in made):
         return "The router opens ports, but this machine's own firewall stops what comes by them."
     if any(each.verified_inbound is False for each in made):
@@ -132,6 +134,8 @@ def _made(report: Report, made: list[PortMapping]) -> str:
         return f"{count} made, verified from outside.{tail}"
     if all(each.verified_inbound or each.arrives_at for each in made):
         return f"{count} made. {_SAME_NUMBER}{tail}"
+    if other := _off_path(report):
+        return f"{count} made at {other}, which is not the router that packets leave by.{tail}"
     closed = sum(each.verified_inbound is False for each in made)
     if any(each.dropped_at == "host" for each in made):
         return f"{count} made, but this machine's own firewall stops what comes.{tail}"
@@ -139,6 +143,15 @@ def _made(report: Report, made: list[PortMapping]) -> str:
         return f"{count} made, but {closed} of them closed from outside.{tail}"
     tried = any(each.verified_inbound for each in made)
     return f"{count} made, {'not all' if tried else 'not'} tried from outside.{tail}"
+
+
+def _off_path(report: Report) -> str:
+    """Who answered, if that is none of the routers on the path."""
+    offers = [seen for seen in report.observations if isinstance(seen, MapOffer)]
+    answered = [each for each in offers if each.outcome == "answered"]
+    if not report.warns_of("gateway-off-path") or not all(each.other for each in answered):
+        return ""
+    return safe(next((each.host for each in answered if each.host), ""))
 
 
 def _why_none(report: Report) -> str:

@@ -127,7 +127,13 @@ TOPICS = (
     Topic(
         "port-mapping-left",
         "A mapping that may still be on the router",
-        ("mapping-left*", "mapping-may-exist", "mapping-not-listed", "mapping-listed-*"),
+        (
+            "mapping-left*",
+            "mapping-listed-*",
+            "mapping-may-exist",
+            "mapping-never-shown",
+            "mapping-not-listed",
+        ),
         "nattools removes what it made. Here the router did not say that it is gone, or its table says "
         "something else than what was asked for.",
         "The router's answers, and its own table where it shows one.",

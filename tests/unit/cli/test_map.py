@@ -79,6 +79,8 @@ def test_json_is_one_document(capsys: Capture) -> None:
         (("delete", "5000", "--lab", "mapping-off"), 1, "none speaks UPnP, NAT-PMP or PCP"),
         (("delete", "5000", "--lab", "mapping-pcp"), 0, "Any such mapping has been removed"),
         (("add", "5000", "--lab", "mapping-double-nat"), 1, "There is a second NAT beyond your router"),
+        (("probe", "--lab", "router-stands-by:alice"), 1, "10.0.1.3 opens ports, but is not the router that"),
+        (("add", "5000", "--lab", "router-stands-by:alice"), 1, "2 mappings made at 10.0.1.3, which is not"),
         (("add", "5000", "--lab", "open"), 1, "has a public IPv4 address of its own"),
         (("delete", "5000", "--lab", "mapping-all"), 1, "There was no mapping to remove."),
         (("delete", "--mine", "--lab", "mapping-all"), 0, "There was no mapping to remove."),

@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -240,6 +241,19 @@ def test_a_clock_that_is_set_changes_nothing(tmp_path: Path, set_by_s: float) ->
         clock.up_s += 700
         assert ports(journal.notes()) == [5000]
         assert journal.in_force() == []
+
+
+@pytest.mark.parametrize(
+    ("epoch_s", "age_s", "there"), [(101, 3.0, True), (101, 0.0, False), (20, 3.0, False)]
+)
+def test_an_epoch_is_as_old_as_the_answer(tmp_path: Path, epoch_s: int, age_s: float, there: bool) -> None:
+    """A search that waits for a silent protocol ends seconds after another one has told its epoch."""
+    clock = Clock()
+    with Journal(tmp_path, clock=clock) as journal:
+        note = noted(journal, protocol="pcp", stays=True)
+        journal.granted(note, msgspec.structs.replace(granted(600, "pcp"), epoch_s=100))
+        clock.up_s += 4
+        assert bool(journal.in_force({"pcp": epoch_s}, age_s)) == there
 
 
 def test_after_a_restart_of_the_machine_the_wall_clock_must_do(tmp_path: Path) -> None:

@@ -243,6 +243,55 @@ def test_what_was_added_to_stay_outlives_who_kept_it(tmp_path: Path) -> None:
     assert at_home(main) == [True, True, True]
 
 
+def test_what_was_added_to_stay_by_nat_pmp_stays_as_long_as_it_was_to(tmp_path: Path) -> None:
+    """By that protocol an inside has one mapping, and the last question decides how long it lives."""
+
+    async def main(lab: SimLab) -> list[bool]:
+        wish = MapOptions(ports=(5000,), transports=("udp",), protocol="nat-pmp")
+        with Journal(tmp_path) as journal:
+            await call(lab, add, wish, journal)
+        keeping = Keeping(lab, msgspec.structs.replace(wish, lifetime_s=60))
+        with Journal(tmp_path) as keeping.journal:
+            await keeping.run(lambda keeping: pass_time(300.0))
+            (note,) = keeping.journal.notes()
+            assert note.granted is not None
+            assert (note.granted.lifetime_s or 0) > 7000
+        open_later = [await keeping.is_open()]
+        for _ in range(2):
+            await pass_time(3300.0)
+            open_later.append(await keeping.is_open())
+        await pass_time(1200.0)
+        return [*open_later, await keeping.is_open()]
+
+    assert at_home(main) == [True, True, True, False]
+
+
+@each_protocol
+def test_a_machine_that_lost_its_address_does_not_blame_the_router(protocol: MappingProtocol) -> None:
+    async def meanwhile(keeping: Keeping) -> bool:
+        keeping.lab.unplug("alice")
+        await pass_time(60.0)
+        keeping.lab.plug("alice")
+        return await keeping.back_within(10.0)
+
+    opened, keeping = kept(meanwhile, protocol=protocol)
+    assert opened
+    assert {change.why for _, change in keeping.changes} == {None, "address gone"}
+
+
+@each_protocol
+def test_silence_alone_is_no_restart(protocol: MappingProtocol) -> None:
+    async def meanwhile(keeping: Keeping) -> bool:
+        keeping.lab.cut("home")
+        await pass_time(60.0)
+        keeping.lab.mend("home")
+        return await keeping.back_within(20.0)
+
+    opened, keeping = kept(meanwhile, protocol=protocol)
+    assert opened
+    assert {change.why for _, change in keeping.changes} == {None, "silent"}
+
+
 def test_nothing_to_keep_ends_at_once() -> None:
     async def main(lab: SimLab) -> tuple[Report, float]:
         keeping = Keeping(lab, MapOptions(ports=(5000,)))

@@ -1,0 +1,130 @@
+"""Routers that make another port than they are asked for: it is found, or said that it cannot be."""
+
+from __future__ import annotations
+
+import pytest
+from routerkinds import OddHome, behind
+
+from nattools.engine.measureoptions import MapOptions
+from nattools.engine.portmap import commands
+from nattools.lab.routers.routerbehaviour import RouterBehaviour
+from nattools.model.endpoint import Endpoint
+
+UDP_INSIDE = Endpoint("10.0.1.2", 5000)
+OLD = {"igd_version": 1, "services": ("WANIPConnection:1",)}
+"""It knows nothing of AddAnyPortMapping, whose answer names the port."""
+
+
+def upnp(**faults: object) -> RouterBehaviour:
+    return RouterBehaviour(protocols=("upnp",), **{**OLD, **faults})  # type: ignore[arg-type]
+
+
+class TestByAnotherName:
+    """Neither the port nor the name is what was asked for."""
+
+    @pytest.mark.parametrize("more", [{}, {"one_per_inside": True}, {"told_leases": "none"}])
+    def test_it_is_known_by_how_far_it_is_from_what_was_asked_for(self, more: dict[str, object]) -> None:
+        async def main(home: OddHome) -> None:
+            report = await home.add()
+            (mapping,) = [each for each in report.mappings if each.created and not each.removed]
+            assert [f"11.1.0.2:{port}" for port in home.ports] == [mapping.external]
+            assert mapping.verified_inbound
+            await home.delete_mine()
+            assert home.ports == []
+
+        behind(upnp(names="replaced", moves=7, **more), main)
+
+    def test_the_second_question_is_answered_by_another_action(self) -> None:
+        """AddAnyPortMapping fails at first, and then tells the port."""
+
+        async def main(home: OddHome) -> None:
+            await home.add()
+            assert home.ports == [5007]
+            await home.delete_mine()
+            assert home.ports == []
+
+        behind(RouterBehaviour(protocols=("upnp",), names="replaced", moves=7, fails_first=3), main)
+
+    def test_a_trial_leaves_nothing_behind(self) -> None:
+        async def main(home: OddHome) -> None:
+            report = await home.map(commands.probe, MapOptions())
+            assert {each.transport for each in report.mappings if each.created and each.removed} == {
+                "udp",
+                "tcp",
+            }
+            assert home.ports == []
+
+        behind(upnp(names="replaced", moves=7), main)
+
+    def test_the_only_port_wanted_is_another(self) -> None:
+        async def main(home: OddHome) -> None:
+            report = await home.add(MapOptions(ports=(5000,), transports=("udp",), external_port=6000))
+            assert not any(each.created and not each.removed for each in report.mappings)
+            assert home.ports == []
+
+        behind(upnp(names="replaced", moves=7), main)
+
+    def test_one_of_another_program_to_the_same_inside_stays(self) -> None:
+        """A router that is full says yes and makes nothing: what leads here was there before."""
+
+        async def main(home: OddHome) -> None:
+            home.router.table.add("udp", 8080, UDP_INSIDE, 0, 0.0, description="a game")
+            home.router.table._behaviour = upnp(full=True)
+            report = await home.add()
+            assert not any(each.created and not each.removed for each in report.mappings)
+            await home.delete_mine()
+            assert home.ports == [8080]
+
+        behind(upnp(), main)
+
+
+class TestShownNowhere:
+    """It says yes, makes another port, and its table denies everything."""
+
+    @pytest.mark.parametrize("delete_error", [714, 402, 501])
+    def test_it_is_not_called_removed(self, delete_error: int) -> None:
+        async def main(home: OddHome) -> None:
+            report = await home.add()
+            assert home.ports == [5007]
+            assert not any(each.created or each.removed for each in report.mappings)
+            assert "mapping-never-shown" in {each.code for each in report.notices}
+
+        behind(upnp(moves=7, rows="unlisted", delete_error=delete_error), main)
+
+    def test_what_it_removes_all_the_same_is(self) -> None:
+        async def main(home: OddHome) -> None:
+            await home.add()
+            assert home.ports == [5000]
+            report = await home.delete_mine()
+            assert [each.removed for each in report.mappings] == [True]
+            assert home.ports == []
+
+        behind(upnp(rows="hidden", list_error=713), main)
+
+
+def test_one_row_for_all_ports_and_an_empty_list_say_nothing_of_a_deletion() -> None:
+    """The first row is another port's, and the list denies that one too."""
+
+    async def main(home: OddHome) -> None:
+        report = await home.add(MapOptions(ports=(5000, 5001), transports=("udp",)))
+        assert sorted(home.ports) == [5000, 5001]
+        assert [each.created for each in report.mappings] == [True, True]
+        report = await home.delete_mine()
+        assert [each.removed for each in report.mappings] == [True, True]
+        assert home.ports == []
+
+    behind(upnp(rows="first", list_error=714, names="replaced"), main)
+
+
+def test_a_removal_that_takes_too_long_is_not_called_one() -> None:
+    """Nobody waits longer for a slow router at the end: whether it has removed the mapping is not known."""
+
+    async def main(home: OddHome) -> None:
+        report = await home.map(commands.probe, MapOptions(transports=("udp",)))
+        assert [(each.created, each.removed) for each in report.mappings] == [(True, False)]
+        assert "mapping-left-until" in {each.code for each in report.notices}
+        assert [each.wanted.description for each in home.journal.notes()] == ["nattools trial"]
+        await home.delete_mine()
+        assert home.ports == []
+
+    behind(upnp(change_s=8.0, delay_s=1.2, web_port=5001), main)
