@@ -189,17 +189,34 @@ def _completed(instruction: str) -> int:
     return code
 
 
+class Failure(NamedTuple):
+    """Why a command did not do its job, and what to do."""
+
+    exit_code: int
+    message: str
+    remedy: str = ""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; nothing leaves as a traceback."""
     try:
-        return _called(list(arguments))
+        failure = _called(list(arguments))
     except (KeyboardInterrupt, typer.Abort):
-        return _failed("interrupted", "", INTERRUPTED)
+        failure = Failure(INTERRUPTED, "interrupted")
+    try:
+        if isinstance(failure, int):
+            return failure
+        return _as_event(failure) if _wants_events(arguments) else _in_words(failure)
     finally:
         settle_output()
 
 
-def _called(arguments: list[str]) -> int:
+def _wants_events(arguments: Sequence[str]) -> bool:
+    """Is what is written to standard error read by a program? Of `lab` the option is about something else."""
+    return "--events" in arguments and arguments[0] != "lab"
+
+
+def _called(arguments: list[str]) -> int | Failure:
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     group: Any = typer.main.get_command(_application())
@@ -221,26 +238,39 @@ def _called(arguments: list[str]) -> int:
         return _ended_by(error)
 
 
-def _ended_by(error: Exception) -> int:
+def _ended_by(error: Exception) -> int | Failure:
     """Of the errors of a group that a TaskGroup raised, nattools' own say most."""
     own = next((each for each in each_of(error) if isinstance(each, NattoolsError)), None)
     if own is None:
         return DEFECTS.note(error, "in the command")
-    return _failed(str(own), getattr(own, "remedy", ""), own.exit_code)
+    return Failure(own.exit_code, str(own), getattr(own, "remedy", ""))
 
 
-def _misused(problem: Any) -> int:
+def _misused(problem: Any) -> int | Failure:
     """A wrong option or command, as typer found it. Without any command the message is the whole help."""
     message = problem.format_message()
     if type(problem).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(f"{message}\n")
         return 2
     path = problem.ctx.command_path if problem.ctx is not None else "nattools"
-    return _failed(message, f"See: {path} --help", 2)
+    return Failure(2, message, f"See: {path} --help")
 
 
-def _failed(message: str, remedy: str, code: int) -> int:
-    lines = [safe(line) for line in (*(message.strip().splitlines() or ["failed"]), *remedy.splitlines())]
+def _as_event(failure: Failure) -> int:
+    """The last of the lines of `--events`."""
+    import json
+
+    from nattools.report.savedreport import escaped_controls
+
+    words = {"text": failure.message, "advice": failure.remedy, "exit_code": failure.exit_code}
+    line = json.dumps({"event": "failed", "at_s": None, **words}, ensure_ascii=False)
+    sys.stderr.write(escaped_controls(line) + "\n")
+    return failure.exit_code
+
+
+def _in_words(failure: Failure) -> int:
+    lines = [*(failure.message.strip().splitlines() or ["failed"]), *failure.remedy.splitlines()]
+    lines = [safe(line) for line in lines]
     lines[0] = f"nattools: {lines[0]}"
     if sys.stderr.isatty():
         from nattools.report.terminal import terminal_columns
@@ -248,4 +278,4 @@ def _failed(message: str, remedy: str, code: int) -> int:
         columns = terminal_columns(sys.stderr) - 3
         lines = [part for line in lines for part in wrap(line, columns)]
     sys.stderr.write(f"{lines[0]}\n" + "".join(f"  {line}\n" for line in lines[1:]))
-    return code
+    return failure.exit_code

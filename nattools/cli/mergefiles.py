@@ -89,7 +89,7 @@ def _checked(outputs: list[Path]) -> list[Path]:
 
 def _is_report(path: Path) -> bool:
     """Is there one already?"""
-    if path.suffix.lower() != ".json" or not path.is_file():
+    if path.suffix.lower() != ".json" or not os.path.isfile(path):
         return False
     try:
         load_file(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -147,7 +148,7 @@ def _anew(report: Report) -> Report:
 @report_app.command("validate")
 def validate_report(file: File, as_json: sharedoptions.Json = False) -> int:
     """Check a saved report: exit code 0 if it is a report of this schema, 1 if it is not."""
-    if str(file) != "-" and (file.is_dir() or not file.exists()):
+    if str(file) != "-" and (os.path.isdir(file) or not os.path.exists(file)):
         raise UsageError(f"there is no file {file}")
     try:
         report = load_file(file)

@@ -13,6 +13,7 @@ SENTENCES = {
         "This is the id of a peer without an address: ipfs id on its machine tells where it listens, or ipfs "
         "routing findpeer."
     ),
+    "peer-without-port": "It has no port: write /tcp/4001 behind it, or the port where that peer listens.",
     "peer-unsupported": (
         "Addresses of this kind ({detail:or none that is known}) are not supported: only TCP is. Name its "
         "TCP address to have it asked."

@@ -131,6 +131,8 @@ def _why_not(visit: PeerVisit) -> Statement:
         return statement("peer-web-socket-port", remote=visit.remote)
     if visit.outcome == "unsupported" and visit.detail == "p2p":
         return statement("peer-id-alone")
+    if visit.outcome == "unsupported" and not visit.detail:
+        return statement("peer-without-port")
     code = _VISITS.get(visit.outcome, "peer-says-nothing")
     return statement(code, remote=visit.remote, detail=visit.detail)
 

@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -51,10 +51,37 @@ def test_a_punch_tells_of_its_plan_and_stages(capsys: pytest.CaptureFixture[str]
     assert len(stages) > 5
 
 
-def test_a_command_that_fails_says_so_in_words(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["nat", "--lab", "server-refuses", "--events", "--json"]) == 3
-    last = capsys.readouterr().err.splitlines()
-    assert any(line.startswith("nattools: ") for line in last)
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["nat", "--lab", "server-refuses"], 3, "no server answered"),
+        (["nat", "--lab", "no\x7f\x1bsuch"], 2, "no scenario is called"),
+        (["nat", "--bogus"], 2, "No such option"),
+    ],
+)
+def test_a_command_that_fails_says_so_in_its_last_event(
+    arguments: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments, "--events"]) == code
+    error = capsys.readouterr().err
+    last = events(error)[-1]
+    assert (last["event"], last["exit_code"]) == ("failed", code)
+    assert says in last["text"]
+    assert error.replace("\n", "").isprintable()
+
+
+def test_an_interrupted_command_says_so_in_its_last_event(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nattools.cli.running.run", interrupted)
+    assert run(["nat", "--lab", "home-router", "--events"]) == 130
+    (told,) = events(capsys.readouterr().err)
+    assert (told["event"], told["text"], told["exit_code"]) == ("failed", "interrupted", 130)
+    assert run(["nat", "--lab", "home-router"]) == 130
+    assert capsys.readouterr().err == "nattools: interrupted\n"
 
 
 def test_the_code_is_for_nobody_else_to_read(tmp_path: Path) -> None:
