@@ -15,13 +15,16 @@ from guard import Guard
 from hypothesis import HealthCheck, settings
 from leftopen import TIMES, LeftOpenError
 
+from nattools.lab.scenariofiles import available, load
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # as in the background of a script: the programs that tests interrupt would ignore that too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# no test of properties fails because the machine is busy
+# no test of properties fails because the machine is busy, nor by chance: `make fuzz` draws new examples
 settings.register_profile("nattools", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("nattools")
+settings.register_profile("the same", settings.get_profile("nattools"), derandomize=True, database=None)
+settings.load_profile("nattools" if "NATTOOLS_NEW_EXAMPLES" in os.environ else "the same")
 
 TOOLS = {
     "nft": "nftables",
@@ -41,6 +44,8 @@ TOOLS = {
     "tailcontrol": "Go, and run scripts/peers.sh",
 }
 PEERS = Path(__file__).parent.parent / ".peers"
+TUN = "/dev/net/tun"
+ROOTS_TUN = f"{TUN} is for root alone here"
 
 
 @cache
@@ -58,9 +63,39 @@ def tool(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path=f"/usr/sbin:/sbin:{PEERS}")
 
 
+@cache
+def why_no_tunnels() -> str | None:
+    """None if TUN devices can be made here: VPNs and NAT64 in namespaces are made of them."""
+    if os.access(TUN, os.R_OK | os.W_OK):
+        return None
+    if os.path.exists(TUN) and os.geteuid() != 0:
+        return ROOTS_TUN
+    return (
+        "no /dev/net/tun that may be opened: modprobe tun, or start the container with --device /dev/net/tun"
+    )
+
+
+def needs_tunnels(item: pytest.Item) -> bool:
+    """Those that are marked, and the scenarios that draw one."""
+    if item.get_closest_marker("tun") is not None:
+        return True
+    called = getattr(item, "callspec", None)
+    name = None if called is None else called.params.get("name")
+    return isinstance(name, str) and name in available() and draws_tunnels(name)
+
+
+@cache
+def draws_tunnels(name: str) -> bool:
+    """Has a host of this scenario a VPN, or a router a NAT64?"""
+    drawn = load(name)
+    return any(host.vpn for host in drawn.host.values()) or any(nat.nat64 for nat in drawn.nat.values())
+
+
 def why_not(item: pytest.Item) -> str | None:
     """Why this test cannot run here, or None."""
     if item.get_closest_marker("netns") is not None and (reason := why_no_namespaces()) is not None:
+        return reason
+    if item.get_closest_marker("netns") is not None and needs_tunnels(item) and (reason := why_no_tunnels()):
         return reason
     marker = item.get_closest_marker("interop")
     for name in marker.args if marker is not None else ():
@@ -83,7 +118,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     reason = why_not(item)
     if reason is None:
         return
-    if os.environ.get("NATTOOLS_REQUIRE_ALL"):
+    if os.environ.get("NATTOOLS_REQUIRE_ALL") and reason != ROOTS_TUN:
         pytest.fail(f"cannot run here, and no tier may be skipped: {reason}")
     pytest.skip(reason)
 

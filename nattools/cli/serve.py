@@ -46,7 +46,7 @@ TlsCert = Annotated[
     typer.Option(
         "--tls-cert",
         metavar="FILE",
-        help="A certificate in PEM, with its chain: TLS on the same ports, beside plain TCP.",
+        help="A certificate in PEM, with its chain: TLS on the same ports, beside plain TCP; no DTLS.",
     ),
 ]
 TlsKey = Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, in PEM.")]

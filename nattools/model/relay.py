@@ -54,8 +54,9 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True):
     next; `loss` in 0..1; `reordered` counts those that came back behind a later one. `relayed` is the address
     that it gives (for DERP, the key), `address` its own. `direct_rtt_ms`: the round trip to the same host
     without relaying, so that the difference is the relay's. `mtu`: the largest datagram, in bytes of payload,
-    that passed unfragmented. `works`: bytes were relayed; None: it was only asked how far away it is. `rank`:
-    1 is the best; None: it does not work, or did not answer. `evidence` are observation ids.
+    that passed unfragmented. `works`: bytes were relayed; None: it was only asked how far away it is, or
+    (with an `error`) this machine left the network meanwhile. `rank`: 1 is the best; None: it does not work,
+    or did not answer. `evidence` are observation ids.
     """
 
     kind: RelayKind

@@ -29,6 +29,15 @@ _PIECE: Final = 1024
 _TURNS: Final = 2
 """Connections that are worked on before UDP has its turn again."""
 _PAUSE_S: Final = 0.05
+UNTAKEN_S: Final = 10.0
+"""So long one whose connection was closed may leave unread what it was sent."""
+
+
+def close_within(stream: TcpStream, seconds: float = UNTAKEN_S) -> None:
+    """Close it, and reset it unless what was written leaves in so many seconds: one who reads nothing would
+    hold for ever a connection that is in no table any more, and a descriptor of the server's with it."""
+    stream.close()
+    asyncio.get_running_loop().call_later(seconds, stream.abort)
 
 
 class ClientFramer(TurnFramer):
@@ -61,7 +70,7 @@ class Reception:
 class _PacedStream:
     """A stream that is read in small pieces, and waits where its source has said too much: what comes then
     stays with the client's system (RFC 9293 3.8.6). Nor is one waited for that is gone: what it had said too
-    much would be worked on for minutes, and answered to nobody."""
+    much would be worked on for minutes, and answered to nobody. `close` is `close_within`."""
 
     def __init__(
         self,
@@ -72,8 +81,9 @@ class _PacedStream:
     ) -> None:
         self.local, self.remote = stream.local, stream.remote
         self.write, self.drain, self.end = stream.write, stream.drain, stream.end
-        self.close, self.abort = stream.close, stream.abort
+        self.abort = stream.abort
         self._stream = stream
+        self._closed = False
         self._octets = octets
         self._turns = turns
         self._proven = proven
@@ -82,6 +92,11 @@ class _PacedStream:
     @property
     def over(self) -> bool:
         return self._stream.over
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            close_within(self._stream)
 
     async def read(self, limit: int = 65536) -> bytes:
         if self._ends in self._proven:

@@ -130,31 +130,40 @@ class Occupancy:
         """Are all taken?"""
         return self._count >= self._total
 
-    def has_room_for(self, source: Endpoint) -> bool:
-        """Has this source fewer than its share?"""
+    @property
+    def taken(self) -> int:
+        """How many are taken."""
+        return self._count
+
+    def has_room_for(self, source: Endpoint, count: int = 1) -> bool:
+        """Is so much left of this source's share?"""
         for key, share in source_keys(source.host):
-            if self._held.get(key, 0) >= self._per_source * share:
+            if self._held.get(key, 0) + count > self._per_source * share:
                 return False
         return True
 
-    def enter(self, source: Endpoint) -> bool:
-        """Take a slot if there is one; `leave` gives it back."""
-        if self.full or not self.has_room_for(source):
+    def enter(self, source: Endpoint, count: int = 1) -> bool:
+        """Take so many slots if there are as many; `leave` gives them back."""
+        if not count:
+            return True
+        if self._count + count > self._total or not self.has_room_for(source, count):
             return False
-        self.add(source)
+        self.add(source, count)
         return True
 
-    def add(self, source: Endpoint) -> None:
-        """Take a slot of those that there are for this source."""
-        self._count += 1
+    def add(self, source: Endpoint, count: int = 1) -> None:
+        """Take slots of those that there are for this source."""
+        self._count += count
         for key, _ in source_keys(source.host):
-            self._held[key] = self._held.get(key, 0) + 1
+            self._held[key] = self._held.get(key, 0) + count
 
-    def leave(self, source: Endpoint) -> None:
-        """Give back a slot that `enter` gave."""
-        self._count -= 1
+    def leave(self, source: Endpoint, count: int = 1) -> None:
+        """Give back slots that `enter` gave."""
+        if not count:
+            return
+        self._count -= count
         for key, _ in source_keys(source.host):
-            held = self._held[key] - 1
+            held = self._held[key] - count
             if held:
                 self._held[key] = held
             else:

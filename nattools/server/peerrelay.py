@@ -26,15 +26,17 @@ _PIECE: Final = 4096
 class PeerRelayLimits(msgspec.Struct, frozen=True):
     """As go-libp2p's: a reservation lasts `lasts_s` seconds, and each source has some of all `reservations`;
     a connection lasts `circuit_s` seconds and carries `circuit_octets` each way. `circuits` bounds
-    connections, `per_peer` those of one peer."""
+    connections, `per_peer` those to one peer, `circuits_per_source` those of one source: or two who connect
+    to each other, and stall, would take all from everybody."""
 
     lasts_s: float = 3600.0
     reservations_per_source: int = 8
     reservations: int = 128
     circuit_s: float = 120.0
     circuit_octets: int = 1 << 17
-    circuits: int = 64
+    circuits: int = 128
     per_peer: int = 16
+    circuits_per_source: int = 8
     asks_rate: float = 1.0
     asks_burst: float = 30.0
     asks_total_rate: float = 50.0
@@ -68,7 +70,7 @@ class PeerRelay:
         self._clock = clock
         self._held: dict[PeerId, _Held] = {}
         self._reservations = Occupancy(per_source=limits.reservations_per_source, total=limits.reservations)
-        self._circuits = 0
+        self._circuits = Occupancy(per_source=limits.circuits_per_source, total=limits.circuits)
         self._asks = RateLimit(
             rate=limits.asks_rate,
             burst=limits.asks_burst,
@@ -131,21 +133,20 @@ class PeerRelay:
         status: CircuitStatus = "ok"
         if held is None:
             status = "no-reservation"
-        elif not allowed or self._circuits >= self._limits.circuits or held.circuits >= self._limits.per_peer:
+        elif not allowed or held.circuits >= self._limits.per_peer or not self._circuits.enter(stream.remote):
             status = "limit-exceeded"
         if held is None or status != "ok":
             messages.write(circuit.encode_hop(_refusal(status)))
             stream.end()
             await stream.drain()
             return
-        self._circuits += 1
         held.circuits += 1
         caller = stream.connection
         caller.idle_s = max(caller.idle_s or 0.0, self._limits.circuit_s + _REQUEST_S)
         try:
             await self._join(stream, messages, held)
         finally:
-            self._circuits -= 1
+            self._circuits.leave(stream.remote)
             held.circuits -= 1
 
     async def _join(self, stream: MuxStream, messages: StreamMessages, held: _Held) -> None:

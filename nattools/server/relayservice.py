@@ -25,7 +25,7 @@ from nattools.net.base import (
 from nattools.protocols import stun
 from nattools.protocols.mailbox import RelayOffer
 from nattools.protocols.turn import turnconstants as t
-from nattools.server.connections import BackgroundTasks
+from nattools.server.connections import BackgroundTasks, close_within
 from nattools.server.relayallocation import ForwardedData, RelayAllocation, RelayedPort
 from nattools.server.turn import METHODS, AllocateOrder, TurnServer
 from nattools.server.turnconnections import ConnectOrder, JoinOrder
@@ -371,14 +371,14 @@ class _RelayedListener:
 
 
 class _Pair:
-    """Two connections that are one."""
+    """A client's connection and a peer's that are one. Nobody waits until both have taken all."""
 
     def __init__(self, *streams: TcpStream) -> None:
         self._streams = streams
 
     def close(self) -> None:
         for each in self._streams:
-            each.close()
+            close_within(each)
 
 
 def _client(stream: TcpStream) -> Client:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nattools.server.relayservice import RelayService
 
 _CHANNELS: Final = frozenset(bytes((each,)) for each in CHANNELS)
+_TLS_HANDSHAKE: Final = b"\x16"
 
 
 class StunService:
@@ -93,10 +94,13 @@ class StunService:
         socket.on_datagram, socket.on_batch = on_any, on_batch
 
     def _receive(self, data: bytes, source: Endpoint, role: Role) -> None:
-        """Only requests of a known method are answered: neither noise nor what others answered."""
+        """Only requests of a known method are answered: neither noise nor what others answered. One who
+        begins with DTLS is told that it is not spoken here, or would wait for a minute."""
         try:
             request = stun.decode(data)
         except ProtocolError:
+            if data[:1] == _TLS_HANDSHAKE:
+                self._refuse_dtls(data, source, role)
             return
         if self._relay is not None and self._relay.takes(request.method):
             self._relay.on_message(request, source, self._sockets[role])
@@ -116,6 +120,13 @@ class StunService:
                 self._tasks.spawn(self._dial_and_tell(self._dial_back, decision, role))
             elif decision is not None:
                 self._sockets[role].send(decision, source)
+
+    def _refuse_dtls(self, data: bytes, source: Endpoint, role: Role) -> None:
+        from nattools.protocols import dtls
+
+        refusal = dtls.refusal(data)
+        if refusal is not None:
+            self._sockets[role].send(refusal, source)
 
     def stream_answer(self, role: Role) -> Answer:
         """What a conversation over TCP asks for each message. A dial-back's answer comes when it is over:

@@ -110,7 +110,7 @@ class RelayedConnections:
     def end(self, connection: RelayedConnection) -> None:
         """It is over. Idempotent."""
         if self._all.pop(connection.number, None) is not None:
-            self._quotas.connections -= 1
+            self._quotas.connections.leave(connection.allocation.client.remote)
             connection.allocation.connections.pop(connection.peer, None)
         if connection.stream is not None:
             connection.stream.close()
@@ -123,15 +123,13 @@ class RelayedConnections:
     def _add(
         self, allocation: RelayAllocation, peer: Endpoint, expires_at: float
     ) -> RelayedConnection | None:
-        limits = self._quotas.limits
-        if self._quotas.connections >= limits.connections:
+        if len(allocation.connections) >= self._quotas.limits.connections_per_allocation:
             return None
-        if len(allocation.connections) >= limits.connections_per_allocation:
+        if not self._quotas.connections.enter(allocation.client.remote):
             return None
         number = 0
         while number in self._all or not number:
             number = chance().getrandbits(32)
-        self._quotas.connections += 1
         connection = RelayedConnection(number, allocation, peer, expires_at)
         self._all[number] = allocation.connections[peer] = connection
         return connection

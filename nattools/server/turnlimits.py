@@ -11,7 +11,8 @@ from nattools.server.limits import Occupancy, RateLimit, TokenBucket
 @dataclass(frozen=True, slots=True)
 class TurnLimits:
     """Allocations (a pair of families is one, a reserved port another) in all, of a user and of a source.
-    Permissions and channels together, and connections to peers (RFC 6062), of an allocation and in all.
+    Permissions and channels together, and connections to peers (RFC 6062), of an allocation, of a source
+    (or one would take them from everybody) and in all.
     Bytes a second that are carried for a user, and for all; each may have the burst of one second. Challenges
     to a source a second, failed tries among them; requests a second, of a source and in all."""
 
@@ -20,8 +21,10 @@ class TurnLimits:
     allocations_per_source: int = 64
     peers: int = 65_536
     peers_per_allocation: int = 1024
+    peers_per_source: int = 4096
     connections: int = 512
     connections_per_allocation: int = 16
+    connections_per_source: int = 32
     octets_per_user: float = 12.5e6
     octets: float = 125e6
     challenge_rate: float = 10.0
@@ -41,8 +44,8 @@ class Quotas:
     """What of a `TurnLimits` is used. What has no more room refuses, and the rest goes on."""
 
     limits: TurnLimits
-    peers: int = 0
-    connections: int = 0
+    peers: Occupancy = field(init=False)
+    connections: Occupancy = field(init=False)
     challenges: RateLimit = field(init=False)
     _places: Occupancy = field(init=False)
     _bucket: TokenBucket = field(init=False)
@@ -51,6 +54,8 @@ class Quotas:
     def __post_init__(self) -> None:
         limits = self.limits
         self._places = Occupancy(per_source=limits.allocations_per_source, total=limits.allocations)
+        self.peers = Occupancy(per_source=limits.peers_per_source, total=limits.peers)
+        self.connections = Occupancy(per_source=limits.connections_per_source, total=limits.connections)
         self._bucket = TokenBucket(limits.octets, limits.octets)
         self.challenges = RateLimit(
             rate=limits.challenge_rate,
@@ -85,10 +90,3 @@ class Quotas:
     def carrier(self, user: str) -> tuple[TokenBucket, TokenBucket]:
         """What limits the bytes that are carried for this user, who has an allocation."""
         return self._users[user].bucket, self._bucket
-
-    def take_peers(self, count: int) -> bool:
-        """So many permissions and channels more, or none."""
-        if self.peers + count > self.limits.peers:
-            return False
-        self.peers += count
-        return True

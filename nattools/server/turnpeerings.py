@@ -95,11 +95,12 @@ class Peerings:
         channels = [each for each in allocation.channels.values() if each.expires_at <= now]
         for channel in channels:
             del allocation.channels[channel.number], allocation.by_peer[channel.peer]
-        self._quotas.peers -= len(hosts) + len(channels)
+        self._quotas.peers.leave(allocation.client.remote, len(hosts) + len(channels))
 
     def drop_all(self, allocation: RelayAllocation) -> None:
         """The allocation is over."""
-        self._quotas.peers -= len(allocation.permissions) + len(allocation.channels)
+        count = len(allocation.permissions) + len(allocation.channels)
+        self._quotas.peers.leave(allocation.client.remote, count)
         for table in (allocation.permissions, allocation.channels, allocation.by_peer):
             table.clear()
 
@@ -110,7 +111,7 @@ class Peerings:
     def _make_room(
         self, allocation: RelayAllocation, hosts: Iterable[str], channels: int, now: float
     ) -> None:
-        """For new ones. TurnError: the allocation has its share, or all are taken."""
+        """For new ones. TurnError: the allocation or its client's source has its share, or all are taken."""
         more = sum(host not in allocation.permissions for host in hosts) + channels
         most = self._quotas.limits.peers_per_allocation
         if len(allocation.permissions) + len(allocation.channels) + more > most:
@@ -118,5 +119,5 @@ class Peerings:
             more = sum(host not in allocation.permissions for host in hosts) + channels
         if len(allocation.permissions) + len(allocation.channels) + more > most:
             raise TurnError(t.INSUFFICIENT_CAPACITY)
-        if not self._quotas.take_peers(more):
+        if not self._quotas.peers.enter(allocation.client.remote, more):
             raise TurnError(t.INSUFFICIENT_CAPACITY)

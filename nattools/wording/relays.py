@@ -38,6 +38,8 @@ SENTENCES = {
     "relay-closed": "It closed the connection.",
     "relay-no-answer": "It accepts the connection but does not answer.",
     "relay-ask-operator": "Ask whoever runs it: its log has the reason.",
+    "relay-network-left": "This machine left the network meanwhile, so its silence says nothing of it.",
+    "relay-run-again": "Run it again to settle it.",
     # credentials
     "relay-credentials-missing": "It asks for a user name and a password, but none are given here.",
     "relay-give-credentials": "Give them: --turn-user NAME:PASSWORD, or --turn-secret SECRET.",

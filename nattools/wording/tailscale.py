@@ -47,6 +47,7 @@ SENTENCES = {
         "Take the name off the block list (Pi-hole, AdGuard Home, NextDNS, the hosts file), or ask another "
         "name server."
     ),
+    "ts-control-left": "This machine left the network meanwhile, so the silence of {url} says nothing of it.",
     "ts-control-silent": "Nothing answers at the control server {url}: {detail}.",
     "ts-control-refused": "Nothing listens at the control server {url}.",
     "ts-control-unreachable": "The control server {url} cannot be reached: {detail}.",

@@ -68,6 +68,12 @@ def test_coturns_client_within_tls(port: int) -> None:
     assert int(re.findall(r"tot_recv_msgs=(\d+)", said)[-1]) > 0, said
 
 
+def test_coturns_client_over_dtls_is_told_at_once(port: int) -> None:
+    """It waited for a minute for an answer."""
+    said = uclient(port, "-u", "user", "-w", "pass", "-y", "-S")
+    assert "handshake failure" in said, said
+
+
 def test_coturns_client_with_time_limited_credentials(port: int) -> None:
     assert "Total lost packets 0 (" in uclient(port, "-W", SECRET, "-u", "somebody", "-y")
     refused = uclient(port, "-W", "another secret", "-u", "somebody", "-y")

@@ -132,7 +132,9 @@ DRAWINGS = {
 }
 
 
-@pytest.mark.parametrize("name", DRAWINGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.tun] if "tunnel" in name else []) for name in DRAWINGS]
+)
 def test_whatever_is_drawn_the_outcome_is_the_same_on_both(name: str) -> None:
     scenario = parse(f'title = "t"\n{DRAWINGS[name]}', "t.toml")
     simulated, real = (played(scenario, backend) for backend in BACKENDS)

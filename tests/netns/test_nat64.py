@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.netns,
     pytest.mark.interop("tayga"),
-    pytest.mark.skipif(not os.access("/dev/net/tun", os.R_OK | os.W_OK), reason="may not open /dev/net/tun"),
+    pytest.mark.tun,
 ]
 
 

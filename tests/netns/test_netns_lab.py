@@ -211,9 +211,7 @@ def test_several_machines_share_a_segment_whatever_their_links() -> None:
         lab.run(main)
 
 
-@pytest.mark.skipif(
-    not os.access("/dev/net/tun", os.R_OK | os.W_OK), reason="/dev/net/tun is not for everybody here"
-)
+@pytest.mark.tun
 def test_a_host_with_two_providers_uses_the_one_it_is_told_to() -> None:
     scenario = Scenario(
         title="two providers, one of them a VPN",

@@ -41,6 +41,8 @@ def relayed(findings: Findings, kind: RelayKind) -> Technique:
 
 
 def _untried(nearest: Relay) -> tuple[Statement, ...]:
+    if nearest.error is not None:
+        return nearest.error.reason
     if nearest.direct_rtt_ms is None:
         return (statement("relay-derp-silent-all"),)
     return (statement("relay-derp-near", uri=_named(nearest), rtt_ms=nearest.direct_rtt_ms),)

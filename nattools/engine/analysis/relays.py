@@ -8,6 +8,8 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
+from nattools.model.endpoint import Family
+from nattools.model.networkleft import NetworkLeft
 from nattools.model.observation import AnyObservation
 from nattools.model.relay import Relay, RelayError, RoundTrips
 from nattools.model.relaytrial import RelayCause, RelayFailure, RelayTrial
@@ -54,20 +56,33 @@ _CODES: dict[int, tuple[str, str, str]] = {
 """By the error codes of RFC 8656 19.2 and RFC 8489 14.8, the same."""
 
 
+_SILENCE: frozenset[RelayCause] = frozenset(
+    ("timeout", "unresolved", "unreachable", "closed", "nothing-relayed", "not-reached", "inward-only")
+)
+"""What a cable that is out looks like as well."""
+
+
 def relays(observations: Iterable[AnyObservation]) -> tuple[Relay, ...]:
     """A row for each relay and way to it: those that work by their round trips, then those that were only
     asked how far away they are, then those that do not work, in the order in which they were tried."""
+    observations = tuple(observations)
     trials = [each for each in observations if isinstance(each, RelayTrial)]
-    rows = sorted((_relay(each) for each in trials), key=_order)
+    left = {each.family for each in observations if isinstance(each, NetworkLeft)}
+    rows = sorted((_unless_left(_relay(each), each, left) for each in trials), key=_order)
     return tuple(
-        row if row.works is False or _trip_ms(row) is None else replace(row, rank=place)
+        row if _fails(row) or _trip_ms(row) is None else replace(row, rank=place)
         for place, row in enumerate(rows, 1)
     )
 
 
+def _fails(row: Relay) -> bool:
+    """Or may: nobody knows."""
+    return row.works is False or row.error is not None
+
+
 def _order(row: Relay) -> tuple[int, float]:
     trip = _trip_ms(row)
-    group = 2 if row.works is False or trip is None else 0 if row.works else 1
+    group = 2 if _fails(row) or trip is None else 0 if row.works else 1
     return group, trip if trip is not None and group < 2 else 0.0
 
 
@@ -100,6 +115,17 @@ def _relay(trial: RelayTrial) -> Relay:
         steps=trial.steps,
         evidence=(trial.id,),
     )
+
+
+def _unless_left(row: Relay, trial: RelayTrial, left: set[Family]) -> Relay:
+    """Once this machine has left the network no silence is the relay's, and no loss."""
+    if not left or (trial.family is not None and trial.family not in left):
+        return row
+    if row.error is not None and trial.failure is not None and trial.failure.cause in _SILENCE:
+        why, again = (statement("relay-network-left"),), (statement("relay-run-again"),)
+        error = RelayError(step=row.error.step, name="network left", reason=why, remedy=again)
+        return replace(row, works=None, error=error, loss=None, mtu=None)
+    return replace(row, loss=None, mtu=None) if row.loss else row
 
 
 def _median(values: Sequence[float]) -> float:

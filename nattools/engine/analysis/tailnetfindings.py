@@ -31,6 +31,8 @@ _CONTROL: dict[ControlCause, tuple[str, str]] = {
     "not-a-control": ("ts-control-other", "ts-check-control"),
 }
 """By cause: what it means, what to do."""
+_SILENCE: frozenset[ControlCause] = frozenset(("unresolved", "timeout", "unreachable", "closed"))
+"""What a cable that is out looks like as well."""
 
 
 def tailscale(findings: Findings) -> Tailscale:
@@ -83,9 +85,13 @@ def _tailnet(findings: Findings, ways: dict[str, TailscaleWay], asked: TailnetAs
     home = None if check is None else names.get(check.PreferredDERP)
     rows = netchecks.region_rows(findings, asked.number, asked.regions)
     relay = _home_relay(findings, asked, 0 if check is None else check.PreferredDERP)
-    control_said = _control(control)
+    doubted = findings.left and control is not None and control.cause in _SILENCE
+    control_said = _control(None if doubted else control)
     said = [control_said] if status is None else [own_state(status), announces(status), control_said]
     reason, remedy = [each for one, _ in said for each in one], [each for _, one in said for each in one]
+    if doubted:
+        reason.append(statement("ts-control-left", url=asked.control))
+        remedy.append(statement("relay-run-again"))
     if asked.problem:
         reason.append(statement("ts-map-missing", map=asked.map, detail=asked.problem))
         remedy.append(statement("ts-name-map"))
@@ -102,7 +108,7 @@ def _tailnet(findings: Findings, ways: dict[str, TailscaleWay], asked: TailnetAs
         name=asked.name,
         program="tailscale" if status is None else status.program,
         control=asked.control,
-        reachable=None if control is None else control.answers,
+        reachable=None if control is None or doubted else control.answers,
         logs_in=None if control is None else control.upgrade,
         steps=() if control is None else control.steps,
         map=asked.map,

@@ -198,7 +198,10 @@ class Libp2pConnection:
                 self._flush()
                 async with TimeLimit(UNREAD_S) as limit:
                     await self._stream.drain()
-                data = b"" if limit.expired() else await self._heard()
+                if limit.expired():
+                    self._stream.abort()
+                    return
+                data = await self._heard()
                 if not data:
                     return
                 self._dispatch(self._session.receive(data))

@@ -7,6 +7,8 @@ from typing import Final
 from nattools.errors import ProtocolError
 from nattools.protocols.tunnel import frames as f
 from nattools.protocols.tunnel.streams import (
+    ACKNOWLEDGE_EVERY,
+    KEEP,
     Acknowledged,
     Data,
     Done,
@@ -21,6 +23,8 @@ MOST_BUFFERED: Final = 64 << 20
 """What the applications of one side may leave unread, of a few streams together."""
 WINDOW: Final = 4 << 20
 SMALLEST_WINDOW: Final = 65_536
+MOST_KEPT: Final = 64 << 20
+"""Bytes that the peer has not acknowledged, of a few streams together."""
 _MOST_PENDING: Final = 1 << 20  # bytes of answers that the peer does not take
 
 
@@ -120,7 +124,7 @@ class TunnelSession:
         return stream.id
 
     def write(self, stream: int, data: bytes) -> None:
-        """Send bytes. They are kept until the peer has them: look at `kept` and be patient."""
+        """Send bytes. They are kept until the peer has them: look at `has_room` and be patient."""
         found = self._alive(stream)
         if found is not None and not found.outgoing.ended:
             found.outgoing.write(data)
@@ -130,6 +134,15 @@ class TunnelSession:
         """Bytes that the peer does not have yet, as far as is known."""
         found = self._alive(stream)
         return 0 if found is None else found.outgoing.kept
+
+    def has_room(self, stream: int) -> bool:
+        """Is it time to write more? Whatever the peer asks for and does not take, all streams together keep
+        `MOST_KEPT`; beyond that each has what a peer takes before it acknowledges any."""
+        kept = self.kept(stream)
+        if kept < ACKNOWLEDGE_EVERY:
+            return True
+        others = sum(each.outgoing.kept for each in self._streams.values()) - kept
+        return kept < max(ACKNOWLEDGE_EVERY, min(KEEP, MOST_KEPT - others))
 
     def end(self, stream: int) -> None:
         """There is no more to say. Idempotent."""
@@ -358,7 +371,16 @@ class TunnelSession:
         """`anew`: the peer has no hello of ours that it could understand about this stream."""
         if not self._greeted:
             return
-        window = max(SMALLEST_WINDOW, min(WINDOW, MOST_BUFFERED // max(1, len(self._streams))))
         incoming = stream.incoming
+        window = self._window(stream)
         if incoming.credit(window) or anew:
             self._say(f.Credit(stream.id, incoming.acknowledged, incoming.limit))
+
+    def _window(self, stream: Stream) -> int:
+        """What this one may leave unread. What was granted cannot be taken back, so the first may have had
+        all that there is."""
+        if len(self._streams) * WINDOW <= MOST_BUFFERED:
+            return WINDOW
+        alive = [each.incoming for each in self._streams.values() if each.gone is None and each is not stream]
+        others = sum(each.limit - each.consumed for each in alive)
+        return max(SMALLEST_WINDOW, min(MOST_BUFFERED // len(self._streams), MOST_BUFFERED - others))

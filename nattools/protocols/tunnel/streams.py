@@ -18,15 +18,21 @@ KEEP: Final = 4 << 20
 PIECE: Final = 16_000
 """Bytes of a stream in one frame: fewer than may be, since whatever else is to be said waits until they have
 left; and in one record of TLS there is room for the frame (RFC 8446 5.1)."""
-_ACKNOWLEDGE_EVERY: Final = 262_144
+ACKNOWLEDGE_EVERY: Final = 262_144
+"""Bytes that are received before they are acknowledged, at most."""
 
 
 class Outgoing:
     """Bytes to the peer: those from the offset `base` on are kept until they are acknowledged; `following` is
-    the offset of what is sent next, `limit` what the peer allows."""
+    the offset of what is sent next, `limit` what the peer allows.
+
+    They are kept in blocks of `PIECE` or more, however few are written, allowed or acknowledged at a time: a
+    block for each byte would take eighty times as much."""
 
     __slots__ = (
+        "_behind",
         "_sent",
+        "_taken",
         "_told_end",
         "_waiting",
         "base",
@@ -41,8 +47,10 @@ class Outgoing:
         self.base = self.following = 0
         self.limit = INITIAL_LIMIT
         self.final = 0  # the offset behind the last byte that was written
-        self._sent: deque[memoryview] = deque()
-        self._waiting: deque[memoryview] = deque()
+        self._sent: deque[bytes | bytearray] = deque()  # wholly
+        self._waiting: deque[bytes | bytearray] = deque()  # at least in part
+        self._taken = 0  # bytes of the first waiting block that were sent
+        self._behind = 0  # bytes of the first block of all that were acknowledged
         self.ended = self.delivered = self._told_end = False
 
     @property
@@ -53,7 +61,7 @@ class Outgoing:
     def write(self, data: bytes) -> None:
         """More bytes."""
         if data:
-            self._waiting.append(memoryview(data))
+            _append(self._waiting, data)
             self.final += len(data)
 
     @property
@@ -76,24 +84,22 @@ class Outgoing:
         return offset, self._next(size)
 
     def _next(self, size: int) -> bytes:
-        pieces: list[memoryview] = []
+        pieces: list[bytes | bytearray] = []
         while size:
-            piece = self._waiting.popleft()
-            if len(piece) > size:
-                self._waiting.appendleft(piece[size:])
-                piece = piece[:size]
+            block = self._waiting[0]
+            piece = block[self._taken : self._taken + size]
             pieces.append(piece)
             size -= len(piece)
-        self._sent.extend(pieces)
+            self._taken += len(piece)
+            if self._taken == len(block):
+                _append(self._sent, self._waiting.popleft())
+                self._taken = 0
         return b"".join(pieces)
 
     def _forget(self, size: int) -> None:
-        while size:
-            piece = self._sent.popleft()
-            if len(piece) > size:
-                self._sent.appendleft(piece[size:])
-                return
-            size -= len(piece)
+        self._behind += size
+        while self._sent and self._behind >= len(self._sent[0]):
+            self._behind -= len(self._sent.popleft())
 
     def take_end(self) -> bool:
         """Is the end to be told now? It then counts as told."""
@@ -120,12 +126,23 @@ class Outgoing:
         self.following, self._told_end = self.base, self.delivered
         self._waiting.extendleft(reversed(self._sent))
         self._sent.clear()
+        self._taken = self._behind
 
     def restart(self) -> None:
         """On a new connection, where the peer has not heard of the stream. ProtocolError: it had."""
         if self.base:
             raise ProtocolError("a stream was forgotten of which bytes had been acknowledged")
         self.resume(0, self.limit)
+
+
+def _append(blocks: deque[bytes | bytearray], data: bytes | bytearray) -> None:
+    """Behind the others; together with the last one while both are small."""
+    if len(data) >= PIECE:
+        blocks.append(data)
+    elif blocks and isinstance(blocks[-1], bytearray) and len(blocks[-1]) < PIECE:
+        blocks[-1] += data
+    else:
+        blocks.append(bytearray(data))
 
 
 class Incoming:
@@ -164,7 +181,7 @@ class Incoming:
     def credit(self, window: int) -> bool:
         """Is it time to tell the peer? It then counts as told."""
         limit = max(self.limit, self.consumed + window)
-        step = min(window // 4, _ACKNOWLEDGE_EVERY)
+        step = min(window // 4, ACKNOWLEDGE_EVERY)
         enough = self.acknowledged - self._told >= step or limit - self.limit >= step
         if not enough and not (self.ended and self._told < self.acknowledged):
             return False

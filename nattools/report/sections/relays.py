@@ -46,6 +46,8 @@ def headline(report: Report) -> str:
         return (
             "The relay does not work here." if len(tried) == 1 else f"None of {len(tried)} relays works here."
         )
+    if any(row.error is not None and row.works is None for row in report.relays):
+        return "This machine left the network meanwhile: nobody knows whether the relay works here."
     if near is not None:
         return f"The nearest relay is {_name(near)}, {_ms(near.direct_rtt_ms)} away; none was tried."
     return "No relay answered." if report.relays else "No relay was asked."

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Final
 
 from nattools.protocols.tunnel import Purpose, TunnelSession
-from nattools.protocols.tunnel.streams import KEEP
 from nattools.traversal.link import Changes, joined
 
 SMALL: Final = 1024
@@ -67,7 +66,7 @@ class TunnelStream:
 
     async def drain(self) -> None:
         """Wait until there is room for more, or it is over."""
-        while not self.over and self.kept >= KEEP:
+        while not self.over and not self._session.has_room(self.id):
             await self._changes.next()
 
     def end(self) -> None:

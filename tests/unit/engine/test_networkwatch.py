@@ -12,13 +12,17 @@ import pytest
 from nattools.engine.lanscan import measure_lan
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
+from nattools.engine.relays import measure_relays
 from nattools.engine.run import NothingAnswered, measure
+from nattools.engine.tailnets import measure_tailnets
 from nattools.errors import CannotRun
 from nattools.lab.backend import open_lab
 from nattools.lab.scenariofiles import load
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
+from nattools.report.terminal import render_text
+from nattools.trials.labsearches import with_searches
 
 Measured = Callable[[SimLab], Awaitable[Report]]
 
@@ -115,3 +119,36 @@ def test_a_router_is_not_said_to_be_silent(back_s: float | None) -> None:
     stayed = left_after(1000.0, None, asking("diagnose"), "mapping-off")
     assert stayed is not None
     assert {each.id: each.verdict for each in stayed.techniques}["upnp-igd"] == "fails"
+
+
+@pytest.mark.parametrize("back_s", [None, 2.0])
+@pytest.mark.parametrize("after_s", [0.02, 0.05, 0.1, 0.2, 0.4])
+def test_a_relay_is_not_said_to_fail(after_s: float, back_s: float | None) -> None:
+    def try_relays(lab: SimLab) -> Awaitable[Report]:
+        options = MeasureOptions("relay", tuple(map(parse_server, lab.server_uris())), families=(4,))
+        return measure_relays(lab.network("alice"), with_searches(options, lab), nobody)
+
+    report = left_after(after_s, back_s, try_relays, "relay-near")
+    assert report is not None
+    assert report.warns_of("network-left")
+    assert all(row.works is not False and not row.loss for row in report.relays)
+    assert all(row.rank is None for row in report.relays if row.error is not None)
+    verdict = next(each for each in report.techniques if each.id == "relay-turn")
+    if not any(row.works for row in report.relays):
+        assert verdict.verdict == "unknown"
+        assert "left the network" in render_text(report)
+
+
+@pytest.mark.parametrize("after_s", [0.02, 0.1, 0.3])
+def test_a_control_server_is_not_said_to_be_silent(after_s: float) -> None:
+    def ask_tailnets(lab: SimLab) -> Awaitable[Report]:
+        options = MeasureOptions("tailscale", tuple(map(parse_server, lab.server_uris())), families=(4,))
+        network = lab.network("alice")
+        return measure_tailnets(network, with_searches(options, lab), nobody, MemoryJournal())
+
+    report = left_after(after_s, None, ask_tailnets, "tailnet")
+    assert report is not None
+    assert report.tailscale is not None
+    assert report.warns_of("network-left")
+    assert all(each.reachable is not False for each in report.tailscale.tailnets)
+    assert {each.id: each.verdict for each in report.techniques}["tailscale"] != "fails"

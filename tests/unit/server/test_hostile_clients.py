@@ -208,10 +208,17 @@ class Dead:
 
     local = remote = Endpoint("11.102.0.2", 5000)
     over = True
-    write = drain = end = close = abort = None
+    write = drain = end = None
 
     def __init__(self) -> None:
         self.read_bytes = 0
+        self.ends: list[str] = []
+
+    def close(self) -> None:
+        self.ends.append("closed")
+
+    def abort(self) -> None:
+        self.ends.append("reset")
 
     async def read(self, limit: int = 65536) -> bytes:
         self.read_bytes += limit
@@ -232,3 +239,21 @@ def test_what_a_client_that_is_gone_had_said_too_much_is_not_worked_on() -> None
         return dead.read_bytes
 
     assert run(behind_nat(), main) <= 11_000
+
+
+def test_who_does_not_take_what_is_left_is_reset() -> None:
+    """Such connections were in no table any more, and 1,000 of them used up the server's descriptors."""
+
+    async def main(lab: SimLab) -> list[list[str]]:
+        arrivals = RateLimit(rate=1.0, burst=1.0, total_rate=1.0, total_burst=1.0)
+        dead = Dead()
+        stream = Reception(arrivals, arrivals).admit(cast(TcpStream, dead))
+        assert stream is not None
+        seen = []
+        for seconds in (9, 2):
+            stream.close()
+            await pass_time(seconds)
+            seen.append(list(dead.ends))
+        return seen
+
+    assert run(behind_nat(), main) == [["closed"], ["closed", "reset"]]

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from envelopes import open_envelope
 from simulated import pass_time, run
 
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
@@ -27,7 +28,6 @@ from nattools.net.libp2p.peerquestions import (
 )
 from nattools.probes.libp2p.reservations import RelayedCalls
 from nattools.protocols.libp2p import autonat, circuit
-from nattools.protocols.libp2p.hostkey import open_envelope
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at, parse_multiaddr
 from nattools.protocols.libp2p.multistream import Negotiation
 from nattools.protocols.libp2p.peerid import PeerId, decode_peer_id
@@ -376,6 +376,28 @@ def test_places_are_limited_for_each_source_and_come_back() -> None:
             assert (await reserve(other)).granted
 
     served(main, relay=PeerRelayLimits(reservations_per_source=1))
+
+
+def test_who_stalls_calls_to_itself_leaves_some_to_others() -> None:
+    async def main(site: Site) -> None:
+        async with site.peer("alice") as (alice, hers), site.peer("carol") as (_, third):
+            RelayedCalls(alice)
+            assert (await reserve(hers)).granted
+            answers = [await connect_through(third, alice.peer) for _ in range(4)]
+            assert [each.granted for each in answers] == [True, True, False, False]
+            assert answers[-1].message is not None
+            assert answers[-1].message.status == "limit-exceeded"
+            async with site.peer("bob") as (_, his):
+                assert (await connect_through(his, alice.peer)).granted
+            await pass_time(121.0)
+            assert (await connect_through(third, alice.peer)).granted, "they come to an end"
+
+    served(main, relay=PeerRelayLimits(circuits=3, circuits_per_source=2))
+
+
+def test_no_network_of_peers_has_all_calls() -> None:
+    limits = PeerRelayLimits()
+    assert limits.circuits_per_source * 8 < limits.circuits, "an IPv4 /24 may have as much as eight sources"
 
 
 def test_without_a_relay_there_is_none() -> None:

@@ -270,7 +270,7 @@ def test_permissions() -> None:
     site.pass_time(301)
     assert client.send(PEER, b"x") is None
     assert allocation.from_peer(b"y", 1, PEER, site.now) == []
-    assert site.quotas.peers == 0
+    assert site.quotas.peers.taken == 0
 
 
 def test_all_permissions_or_none() -> None:
@@ -400,7 +400,7 @@ def test_permissions_and_channels_are_bounded() -> None:
     site.pass_time(301)
     assert client.bind(0x4000, peers[5]) is None
     client.ask(c.REFRESH, lasting(0))
-    assert site.quotas.peers == 0
+    assert site.quotas.peers.taken == 0
 
 
 def test_the_end_of_a_connection_ends_its_allocation() -> None:

@@ -53,7 +53,7 @@ def test_connect_and_bind() -> None:
     assert not stream.closed, "bound"
     site.server.connections.end(order.connection)
     assert stream.closed
-    assert site.quotas.connections == 0
+    assert site.quotas.connections.taken == 0
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_connection_waits_thirty_seconds() -> None:
     site.pass_time(31)
     assert stream.closed
     assert data_connection(site).bind_connection(number) == 400
-    assert site.quotas.connections == 0
+    assert site.quotas.connections.taken == 0
 
 
 def test_who_may_bind() -> None:
@@ -159,7 +159,7 @@ def test_the_end_of_an_allocation_ends_its_connections() -> None:
     late = Port()
     assert finish(site, under_way, late) is None
     assert late.closed
-    assert site.quotas.connections == 0
+    assert site.quotas.connections.taken == 0
 
 
 def test_two_relayed_peers_connect() -> None:

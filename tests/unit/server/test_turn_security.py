@@ -379,7 +379,7 @@ def test_ten_thousand_attempts_leave_nothing_behind() -> None:
     assert grown < 15e6, "a table of sources, which is bounded, and nothing else"
     site.pass_time(3601)
     assert site.server.idle
-    assert site.quotas.peers == 0
+    assert site.quotas.peers.taken == 0
 
 
 def test_an_allocation_is_small() -> None:
@@ -404,3 +404,51 @@ def test_nothing_of_the_program_is_told_to_strangers() -> None:
     assert isinstance(answer, stun.Message)
     assert answer.software is None
     assert answer.error == (401, "")
+
+
+def test_one_source_cannot_take_all_permissions() -> None:
+    """64 allocations with 1,024 each were all that there are, and nobody else could be relayed for."""
+    site = RelaySite(TurnLimits(challenge_rate=1e6, challenge_burst=1e6))
+    given = 0
+    for number in range(64):
+        client = RelayClient(site, Endpoint(ALICE.host, 30_000 + number))
+        client.allocate()
+        for block in range(16):
+            peers = [Endpoint(f"11.7.{block}.{last}", 5000) for last in range(64)]
+            given += 64 * (client.permit(*peers) is None)
+    assert given == 4096
+    honest = RelayClient(site, Endpoint("11.9.0.1", 4000), user="other", password="word")
+    honest.allocate()
+    assert honest.permit(PEER) is None
+    assert honest.bind(0x4000, PEER) is None
+
+
+def test_ten_thousand_channels() -> None:
+    """An allocation has 1,024 channels and permissions; renewing them takes no more."""
+    site = RelaySite()
+    client = RelayClient(site)
+    client.allocate()
+    answers = [
+        client.bind(0x4000 + number, Endpoint(f"11.7.{number % 200}.9", 1024 + number))
+        for number in range(10_000)
+    ]
+    assert answers.count(None) == 1024 - 200
+    assert set(answers) == {None, 508}
+    assert client.bind(0x4000, Endpoint("11.7.0.9", 1024)) is None
+    assert site.quotas.peers.taken == 1024
+    assert error_of(client.ask(c.REFRESH, (c.LIFETIME, bytes(4)))) is None
+    assert site.quotas.peers.taken == 0
+
+
+def test_one_source_cannot_take_all_connections_to_peers() -> None:
+    site = RelaySite(TurnLimits(challenge_rate=1e6, challenge_burst=1e6))
+    orders = 0
+    for number in range(40):
+        client = RelayClient(site, Endpoint(ALICE.host, 30_000 + number), "tcp")
+        client.allocate(TCP)
+        for last in range(16):
+            orders += isinstance(client.connect(Endpoint(f"11.7.{number}.{last}", 5000)), ConnectOrder)
+    assert orders == 32
+    honest = RelayClient(site, Endpoint("11.9.0.1", 4000), "tcp", user="other", password="word")
+    honest.allocate(TCP)
+    assert isinstance(honest.connect(PEER), ConnectOrder)

@@ -6,7 +6,8 @@ from tunnelpipe import SESSION, Ends, connected
 from nattools.errors import ProtocolError
 from nattools.protocols import tunnel as p
 from nattools.protocols.tunnel import frames as f
-from nattools.protocols.tunnel.streams import KEEP
+from nattools.protocols.tunnel.session import MOST_BUFFERED, MOST_KEPT, SMALLEST_WINDOW
+from nattools.protocols.tunnel.streams import ACKNOWLEDGE_EVERY, INITIAL_LIMIT, KEEP
 
 
 def opened(ends: Ends) -> int:
@@ -247,5 +248,75 @@ def test_many_streams_share_what_may_be_left_unread() -> None:
         assert isinstance(frame, f.Credit)
         allowed[frame.stream] = frame.limit
     assert max(allowed.values()) == 4 << 20
-    assert allowed[511] == 256 << 10
-    assert sum(allowed.values()) < 256 << 20
+    silent = (256 - len(allowed)) * INITIAL_LIMIT
+    assert sum(allowed.values()) + silent <= MOST_BUFFERED + 256 * SMALLEST_WINDOW
+
+
+def test_a_stream_that_is_read_goes_on_beside_many_that_are_not() -> None:
+    session, deframer = greeted_by_hand()
+    for number in range(1, 512, 2):
+        session.receive(f.encode(f.Open(number, p.Pipe())))
+    limits = {frame.stream: frame.limit for frame in deframer.feed(session.bytes_to_send(1 << 20))}
+    offset = 0
+    for _ in range(400):
+        size = min(f.MAX_DATA, limits.get(511, INITIAL_LIMIT) - offset)
+        assert size > 0
+        session.receive(f.data_frame(511, offset, bytes(size)))
+        session.consume(511, size)
+        offset += size
+        for frame in deframer.feed(session.bytes_to_send()):
+            assert isinstance(frame, f.Credit)
+            limits[frame.stream] = frame.limit
+
+
+def test_bytes_granted_one_by_one_are_kept_together() -> None:
+    """Or each would take eighty of memory, and a peer fill it with a stream or two."""
+    session, _ = greeted_by_hand()
+    number = session.open(p.Pipe())
+    assert number == 0
+    session.receive(f.encode(f.Credit(number, 0, INITIAL_LIMIT)))
+    for _ in range(INITIAL_LIMIT // 1000):
+        session.write(number, bytes(1000))
+        assert session.bytes_to_send()
+    sent = INITIAL_LIMIT // 1000 * 1000
+    for limit in range(INITIAL_LIMIT + 1, INITIAL_LIMIT + 20_000):
+        session.write(number, b"x" * (limit - sent))
+        session.receive(f.encode(f.Credit(number, 0, limit)))
+        assert session.bytes_to_send()
+        sent = limit
+    outgoing = session._streams[number].outgoing
+    assert outgoing.kept == sent
+    assert len(outgoing._sent) + len(outgoing._waiting) < 20
+    session.disconnected()
+    session.connected()
+    session.bytes_to_send()
+    session.receive(f.encode(f.Hello(f.VERSION, SESSION, 1, (f.State(number, 64_990, sent),))))
+    frames = f.Deframer().feed(session.bytes_to_send())
+    again = b"".join(frame.data for frame in frames if isinstance(frame, f.DataFrame))
+    assert again == bytes(10) + b"x" * (sent - 65_000)
+
+
+def test_who_takes_nothing_of_any_stream_is_kept_little_for() -> None:
+    """Of 256 streams each would keep 4 MiB."""
+    session, _ = greeted_by_hand()
+    for number in range(1, 512, 2):
+        session.receive(f.encode(f.Open(number, p.TcpTo("localhost", 80))))
+    for number in range(1, 512, 2):
+        while session.has_room(number):
+            session.write(number, bytes(65_536))
+    kept = [session.kept(number) for number in range(1, 512, 2)]
+    assert kept[0] == KEEP
+    assert kept[-1] == ACKNOWLEDGE_EVERY
+    assert sum(kept) <= MOST_KEPT + 256 * ACKNOWLEDGE_EVERY
+
+
+def test_streams_that_share_what_is_kept_all_go_on() -> None:
+    ends = connected()
+    numbers = [ends.sessions[0].open(p.Pipe()) for _ in range(200)]
+    ends.settle()
+    for number in numbers:
+        assert number is not None
+        for _ in range(12):
+            assert ends.sessions[0].has_room(number)
+            ends.sessions[0].write(number, bytes(65_536))
+            ends.settle()
