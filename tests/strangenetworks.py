@@ -37,8 +37,7 @@ def strange(seed: int) -> Drawing:
     drawing.host = _host(draw, drawing, layers)
     _write(drawing, layers)
     who_is_asked(drawing)
-    short = any("lifetime_s" in layer for layer in layers)  # its answers come when that is over
-    if draw.random() < 0.15 and not short:
+    if draw.random() < 0.15:
         drawing.server("nattools", addresses=2, loss=draw.choice((0.4, 0.7)), delay_ms=10)
     _truth(drawing, layers)
     return drawing
@@ -85,8 +84,8 @@ def _nat(draw: random.Random, *, outermost: bool) -> Layer:
     if allocation == "random" and layer["range"] is None and draw.random() < 0.2:
         layer["port_set"] = draw.choice(([4032, 832], [1984, 320], [15, 3]))
     for key, value, share in RARE:
-        if draw.random() < share:
-            layer[key] = value
+        if draw.random() < share and not (key == "parity" and "port_set" in layer):
+            layer[key] = value  # whose ports are all odd has none for an even one
     if draw.random() < 0.15:
         layer["ttl"] = draw.choice(("kept", "reset"))
     if outermost and draw.random() < 0.25:

@@ -52,7 +52,8 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
 
     `asked` is the destination, `source` where the first valid answer truly came from, `mapped` what it said
     of us. `change_*` are CHANGE-REQUEST's flags (RFC 5780 7.2). `received` counts the valid answers,
-    `pending` the copies behind the first one answered whose answers might still have come.
+    `pending` the copies behind the first one answered whose answers might still have come; `copy_s`: how long
+    after the first copy the one was sent to which the answer came first.
     `unmasked`: what MAPPED-ADDRESS said, where no XOR-MAPPED-ADDRESS was there or it said otherwise (gateways
     rewrite the former, RFC 8489 14.2). `offender`: who sent the ICMP error that came instead of an answer.
     """
@@ -69,6 +70,7 @@ class Binding(Observation, frozen=True, kw_only=True, tag="binding"):
     received: int = 0
     pending: int = 0
     waited_s: float = 0.0
+    copy_s: float = 0.0
     rtt_s: float | None = None
     source: str | None = None
     mapped: str | None = None

@@ -15,6 +15,7 @@ FLOOR_S = 0.15
 UNKNOWN_RTT_S = 0.25
 MOST_COPIES = 40
 FEWEST_COPIES = 5
+TCP_RESENT_S = 1.0
 
 
 class InFlight:
@@ -59,9 +60,15 @@ class PathEstimate:
         self.add_rtt(rtt_s)
 
     def add_rtt(self, rtt_s: float) -> None:
-        """A round trip over TCP, which hides losses: it says nothing about the path's loss."""
+        """A round trip."""
         self.lowest_s = rtt_s if self.lowest_s is None else min(self.lowest_s, rtt_s)
         self.highest_s = max(self.highest_s, rtt_s)
+
+    def add_tcp_rtt(self, rtt_s: float) -> None:
+        """One over TCP, which hides losses: it says nothing of the path's loss, and where it is as long as a
+        segment takes that was sent again (RFC 6298 2.1), nothing of its round trip either."""
+        if rtt_s < TCP_RESENT_S or not self.sent:
+            self.add_rtt(rtt_s)
 
     def missed(self, copies: int = 1) -> None:
         """Questions that an answering server did not answer."""

@@ -57,6 +57,7 @@ class Question(BindingQuestion, eq=False):
     done: TimedEvent = msgspec.field(default_factory=TimedEvent)
     errors: int = 0
     answered_copies: set[int] = msgspec.field(default_factory=set)
+    answered_copy: int | None = None
     expected: bool = False
     form: PacketForm = "whole"
 
@@ -178,7 +179,6 @@ class StunClient:
             question.done.set()
 
     def _datagram(self, data: bytes, source: Endpoint) -> None:
-        now = self._loop.time()
         try:
             message = stun.decode(data)
         except ProtocolError as error:
@@ -187,7 +187,8 @@ class StunClient:
         identity = message.transaction_id[-12:]
         question = self._questions.get(identity[:11])
         if question is None or message.kind not in ("success", "error"):
-            taken = self._exchanges is not None and self._exchanges.receive_datagram(data, source, now)
+            now, waiting = self._loop.time(), self._exchanges
+            taken = waiting is not None and waiting.receive_datagram(data, source, now)
             if not taken and self.on_other is not None:
                 self.on_other(data, source)
             return
@@ -195,9 +196,10 @@ class StunClient:
         if copy >= len(question.sent_at) or copy in question.answered_copies:
             return
         question.answered_copies.add(copy)
-        self._accept(question, message, source, now - question.sent_at[copy])
+        self._accept(question, message, source, copy)
 
-    def _accept(self, question: Question, message: stun.Message, source: Endpoint, rtt_s: float) -> None:
+    def _accept(self, question: Question, message: stun.Message, source: Endpoint, copy: int) -> None:
+        rtt_s = self._loop.time() - question.sent_at[copy]
         try:
             mapped = message.mapped
         except ProtocolError as error:
@@ -212,7 +214,7 @@ class StunClient:
         earlier = question.answer
         if earlier is None or (earlier.kind == "error" and message.kind == "success"):
             question.answer, question.source, question.rtt_s = message, source, rtt_s
-            question.mapped = mapped
+            question.mapped, question.answered_copy = mapped, copy
         if message.legacy:
             self.context.estimate.old_servers.add(question.asked)
         if earlier is None and question.expected:
@@ -300,9 +302,17 @@ class StunClient:
             sent=len(question.sent_at),
             received=question.received,
             pending=self._pending(question),
+            copy_s=_after_first(question),
             source=text_of(question.source),
         )
         self.context.recorder.add(observed, at=first)
+
+
+def _after_first(question: Question) -> float:
+    """How long after its first copy a question's answered one was sent."""
+    if question.answered_copy is None:
+        return 0.0
+    return round(question.sent_at[question.answered_copy] - question.sent_at[0], 6)
 
 
 async def expect_all(asked: list[tuple[StunClient, Question]], *, copies: int = 8) -> None:

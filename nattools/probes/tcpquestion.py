@@ -104,7 +104,7 @@ async def _ask_on(
         question.failure, question.detail = "timeout", ""
     if question.answer is not None:
         question.rtt_s = loop.time() - asked_at
-        context.estimate.add_rtt(question.rtt_s)
+        context.estimate.add_tcp_rtt(question.rtt_s)
     answered = question.answer is not None
     observed = question.observed(
         "tcp",

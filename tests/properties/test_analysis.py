@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from itertools import permutations
 from math import gcd
 from typing import Any
 
@@ -14,6 +16,8 @@ from synthetic_nats import CORNERS, PLAIN, World, hop, idle, measurement, opener
 
 from nattools.engine.analyse import analyse
 from nattools.engine.analysis.allocation import (
+    Taken,
+    chance_of_inversions,
     dense_step,
     mostly_ordered_step,
     ordered_step,
@@ -174,14 +178,39 @@ def test_two_ports_that_changed_places_hide_no_counter(start: int, steps: list[i
     ports = [start + sum(steps[:index]) for index in range(12)]
     ports[place], ports[place + 1] = ports[place + 1], ports[place]
     common = gcd(*steps)
-    assert mostly_ordered_step(ports) == common
-    assert mostly_ordered_step(ports[::-1]) == -common
+    assert mostly_ordered_step(one_by_one(ports)) == common
+    assert mostly_ordered_step(one_by_one(ports[::-1])) == -common
+
+
+def one_by_one(ports: list[int]) -> Taken:
+    """Taken in this order."""
+    return Taken([[[port]] for port in ports])
 
 
 def test_ports_of_tests_side_by_side_are_in_order_each_by_itself() -> None:
     first, second = [100 + 5 * place for place in range(8)], [60 + 7 * place for place in range(8)]
-    assert mostly_ordered_step(second, first) == 1
-    assert mostly_ordered_step([*first, *second]) is None
+    assert mostly_ordered_step(Taken([[first, second]])) == 1
+    assert mostly_ordered_step(Taken([[[*first, *second]]])) is None
+    assert mostly_ordered_step(Taken([[[40]], [first, second], [[150]], [[152]]])) == 1
+
+
+@pytest.mark.parametrize(
+    "sizes", [((4,),), ((1,), (1,), (1,)), ((2, 1),), ((2, 2), (1,)), ((1,), (2, 1), (2,))]
+)
+def test_the_chance_of_few_falling_pairs_is_that_of_all_permutations(
+    sizes: tuple[tuple[int, ...], ...],
+) -> None:
+    """Counted out."""
+    count = sum(map(sum, sizes))
+    fallen: Counter[int] = Counter()
+    shape = Taken([])
+    for order in permutations(range(count)):
+        ports = iter(order)
+        shape = Taken([[[next(ports) for _ in range(size)] for size in moment] for moment in sizes])
+        fallen[shape.pairs()[0]] += 1
+    for most in range(max(fallen) + 1):
+        counted = sum(times for pairs, times in fallen.items() if pairs <= most) / fallen.total()
+        assert chance_of_inversions(shape, most) == pytest.approx(counted)
 
 
 @given(st.integers(0, 512), st.integers(0, 600), st.integers(1, 2000))
@@ -201,4 +230,5 @@ def test_random_ports_are_not_taken_for_a_sequence(block: int) -> None:
             assert ordered_step(ports) is None, ports
             assert dense_step(ports) is None, ports
             assert step_but_for_one(ports, keeps_parity=True) is None, ports
-            assert mostly_ordered_step(ports) is None, ports
+            assert mostly_ordered_step(one_by_one(ports)) is None, ports
+            assert mostly_ordered_step(Taken([[ports[::2], ports[1::2]]])) is None, ports

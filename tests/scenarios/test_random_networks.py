@@ -1,6 +1,7 @@
 """Networks drawn at random, an oracle beside them: no finding is wrong, and few are unknown.
 
-`make loss` draws 20,000 of them, and 10,000 stranger ones; the ordinary tests some. The seeds are fixed.
+`make loss` draws 20,000 of them, and 10,000 stranger ones; the ordinary tests some. The seeds are fixed:
+NATTOOLS_FIRST_NETWORK names the first one.
 """
 
 from __future__ import annotations
@@ -23,27 +24,30 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 
 NETWORKS = int(os.environ.get("NATTOOLS_RANDOM_NETWORKS", "400"))
+FIRST = int(os.environ.get("NATTOOLS_FIRST_NETWORK", "0"))
 STRANGE = NETWORKS // 2
 PARTS = 4
-ONCE_WRONG = (101407, 101772, 102205, 102976, 15796, 16632, 19296)
+ONCE_WRONG = (101407, 101772, 102205, 102976, 15796, 16632, 19296, 202869)
 """Two servers that are both silent when another address is to answer; a server that errs in step with the
 ports that ask it; a NAT that counts and gives every second port another of its addresses; a server that errs
-now and then, with a NAT that deals out several addresses."""
-MOST_UNKNOWN = {"pooling": 0.03, "filtering": 0.15, "hairpinning": 0.7, "double_nat": 0.8, "cgnat": 0.8}
+now and then, with a NAT that deals out several addresses; ports at random that fall by chance."""
+MOST_UNKNOWN = {"pooling": 0.03, "filtering": 0.15, "hairpinning": 0.7, "double_nat": 0.4, "cgnat": 0.4}
 """Of the findings of each part where an able server was asked and nothing is lost; of others 0.01. The filter
 hides hairpinning from one machine alone; where it lets everybody in, an opener does not tell how many NATs
 there are."""
-STRANGE_ONCE_WRONG = (67, 77, 453, 1444, 1788, 1921, 2432, 4262, 5945)
+STRANGE_ONCE_WRONG = (
+    67, 77, 453, 1444, 1788, 1921, 2432, 4262, 5945, 21344, 23217, 25043, 26842, 28652, 28938,
+)  # fmt: skip
 """A carrier with squatted addresses that lets everybody in; counters that keep parity, seen under loss and by
 several tests at once; public addresses routed behind a NAT; blocks that are aligned to nothing; a
-silent NAT that lets everybody in."""
+silent NAT that lets everybody in; two addresses of which one server alone saw both."""
 STRANGE_UNKNOWN = MOST_UNKNOWN | {
     "mapping": 0.1,
     "filtering": 0.25,
     "port_allocation": 0.25,
     "port_step": 0.2,
-    "double_nat": 0.92,
-    "cgnat": 0.92,
+    "double_nat": 0.7,
+    "cgnat": 0.7,
 }
 """Of these: ports are drawn from ranges that hold few, mappings end early, routers keep silent."""
 
@@ -94,11 +98,11 @@ def held(networks: Iterable[tuple[int, Drawing]], most_unknown: dict[str, float]
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_finding_is_wrong_and_few_are_unknown(part: int) -> None:
-    seeds = (*range(part, NETWORKS, PARTS), *ONCE_WRONG[part::PARTS])
+    seeds = (*range(FIRST + part, FIRST + NETWORKS, PARTS), *ONCE_WRONG[part::PARTS])
     held(((seed, drawn(seed)) for seed in seeds), MOST_UNKNOWN)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_finding_is_wrong_in_stranger_networks(part: int) -> None:
-    seeds = (*range(part, STRANGE, PARTS), *STRANGE_ONCE_WRONG[part::PARTS])
+    seeds = (*range(FIRST + part, FIRST + STRANGE, PARTS), *STRANGE_ONCE_WRONG[part::PARTS])
     held(((seed, strange(seed)) for seed in seeds), STRANGE_UNKNOWN)

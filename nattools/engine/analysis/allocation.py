@@ -7,9 +7,12 @@ often than CERTAIN_ERROR.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import reduce
-from itertools import accumulate, combinations, pairwise
+from itertools import accumulate, combinations, groupby, pairwise
 from math import ceil, factorial, gcd
+
+import msgspec
 
 from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
 from nattools.engine.analysis.externals import ExternalAddresses
@@ -28,10 +31,12 @@ UNLIKELY = 0.01
 """Ports that lie so close in an aligned block only by such a chance have another block."""
 MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
-LOOKS = 3
-"""The last of so many looks at the same ports has to see so many times more."""
-MOST_INVERSIONS = 4
-"""More pairs out of order than so many for each port are no order."""
+ORDER_ERROR = CERTAIN_ERROR / 10
+"""Several looks are taken at the same ports: each errs so seldom that all together hardly do."""
+PORT_SET_SHARE = 0.01
+"""Few customers have ports that all have their lowest bits in common."""
+MOST_OUT_OF_ORDER = 1 / 6
+"""A counter's ports are hardly ever more out of order, in pairs."""
 FEWEST = 5
 """Fewer external ports than this are no pattern."""
 KEPT_SHARE = 0.75
@@ -117,17 +122,46 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
         )
         step = next((each for each in steps if each is not None), None)
     if step is None:
-        step = mostly_ordered_step([s.mapped.port for s in samples], keeps_parity=parity)
-        step = step or mostly_ordered_step(*_by_test(samples), keeps_parity=parity)
+        timed = (samples, [s for s in samples if s.asked_s == s.at_s])
+        orders = (mostly_ordered_step(_taken(each), keeps_parity=parity) for each in timed)
+        step = next((each for each in orders if each is not None), None)
     return None if step is None else AllocationFinding("sequential", ids, step=step)
 
 
-def _by_test(samples: list[BindingAnswer]) -> list[list[int]]:
-    """The ports of each test, in its order."""
-    tests: dict[str, list[int]] = {}
-    for sample in samples:
-        tests.setdefault(sample.purpose, []).append(sample.mapped.port)
-    return list(tests.values())
+class Taken(msgspec.Struct, frozen=True):
+    """Ports in the order in which they were taken, as far as it is known: each of `moments` has ports by
+    test, each test's in order."""
+
+    moments: list[list[list[int]]]
+
+    @property
+    def ports(self) -> list[int]:
+        """All of them, in an order that may be right."""
+        return [port for moment in self.moments for test in moment for port in test]
+
+    def pairs(self) -> tuple[int, int]:
+        """How many pairs fall of those whose order is known, and how many rise."""
+        falling = known = 0
+        before: list[int] = []
+        for moment in self.moments:
+            now = [port for test in moment for port in test]
+            both = [(one, other) for one in before for other in now]
+            both += [pair for test in moment for pair in combinations(test, 2)]
+            falling += sum(one > other for one, other in both)
+            known += len(both)
+            before += now
+        return falling, known - falling
+
+
+def _taken(samples: list[BindingAnswer]) -> Taken:
+    """Tests run side by side: of what they ask at the same moment nobody knows what comes first."""
+    moments = []
+    for _, together in groupby(samples, key=lambda sample: sample.at_s):
+        tests: dict[str, list[int]] = {}
+        for sample in together:
+            tests.setdefault(sample.purpose, []).append(sample.mapped.port)
+        moments.append(list(tests.values()))
+    return Taken(moments)
 
 
 def _step_of_all(step: int, chosen: list[BindingAnswer], samples: list[BindingAnswer]) -> int:
@@ -154,7 +188,11 @@ def ordered_step(ports: list[int], *, keeps_parity: bool = True, choices: int = 
     if not onward or (against and not wrapped):
         return None
     common, room = reduce(gcd, onward), _room(ports)
-    even = _chance_of_evenness(common, len(onward) + 1, keeps_parity=keeps_parity)
+    even, in_a_set = (
+        _chance_of_evenness(each, len(onward) + 1, keeps_parity=keeps_parity)
+        for each in (common, _odd_part(common))
+    )
+    even = max(even, in_a_set * PORT_SET_SHARE)
     chance = _chance_of_order(len(onward) + 1, sum(onward), room) * even
     return sign * common if chance * choices < CERTAIN_ERROR else None
 
@@ -169,21 +207,19 @@ def step_but_for_one(ports: list[int], *, keeps_parity: bool) -> int | None:
     return max((step for step in steps if step is not None), key=abs, default=None)
 
 
-def mostly_ordered_step(*groups: list[int], keeps_parity: bool = True) -> int | None:
-    """The step of ports of which so few pairs are out of order, each group by itself, that random ones hardly
-    ever are: those whose first copy was lost take their port a little later, and tests run side by side."""
-    ports = [port for group in groups for port in group]
+def mostly_ordered_step(taken: Taken, *, keeps_parity: bool = True) -> int | None:
+    """The step of ports of which so few pairs are out of order that random ones hardly ever are: those whose
+    first copy was lost take their port a little later."""
+    ports = taken.ports
     if len(ports) < FEWEST or len(set(ports)) < len(ports):
         return None
-    pairs = [pair for group in groups for pair in combinations(group, 2)]
-    falling = sum(before > after for before, after in pairs)
-    few, sign = min((falling, 1), (len(pairs) - falling, -1))
-    if few > MOST_INVERSIONS * len(ports):
+    falling, rising = taken.pairs()
+    few, sign = min((falling, 1), (rising, -1))
+    if few > MOST_OUT_OF_ORDER * (falling + rising):
         return None
     common = reduce(gcd, _gaps(sorted(ports)))
     even = _chance_of_evenness(_odd_part(common), len(ports), keeps_parity=keeps_parity)
-    chance = 2 * _chance_of_inversions([len(group) for group in groups], few) * even
-    return sign * common if chance * LOOKS < CERTAIN_ERROR else None
+    return sign * common if 2 * chance_of_inversions(taken, few) * even < ORDER_ERROR else None
 
 
 def _odd_part(common: int) -> int:
@@ -191,15 +227,39 @@ def _odd_part(common: int) -> int:
     return common // (common & -common)
 
 
-def _chance_of_inversions(counts: list[int], most: int) -> float:
-    """The probability that of so many numbers in any order, in each of some groups, at most so many pairs are
-    out of order in all (the Mahonian numbers: each number more may take any place)."""
-    ways = [1.0] + [0.0] * most
-    for count in counts:
-        for size in range(2, count + 1):
-            up_to = [0.0, *accumulate(ways)]
-            ways = [(up_to[at + 1] - up_to[max(0, at - size + 1)]) / size for at in range(most + 1)]
-    return sum(ways)
+def chance_of_inversions(taken: Taken, most: int) -> float:
+    """The probability that of random ports at most so many pairs of known order fall. Of permutations, that
+    many have each number of inversions as the product of 1 + q + ... + q^(k-1), for k up to their length,
+    says; inversions between the moments are what is left of it without those within each (q-multinomial
+    coefficients), which have those of each test instead."""
+    sizes = [[len(test) for test in moment] for moment in taken.moments]
+    ways = _inversions(most, times=(sum(map(sum, sizes)),))
+    for moment in sizes:
+        if len(moment) > 1:
+            ways = _inversions(most, ways, times=moment, without=(sum(moment),))
+    whole = factorial(sum(map(sum, sizes)))
+    for moment in sizes:
+        if len(moment) > 1:
+            whole = whole * reduce(lambda product, size: product * factorial(size), moment, 1)
+            whole //= factorial(sum(moment))
+    return sum(ways) / whole
+
+
+def _inversions(
+    most: int, ways: Iterable[int] = (1,), *, times: Iterable[int] = (), without: Iterable[int] = ()
+) -> list[int]:
+    """`ways` to have each number of inversions up to `most`, times those of permutations of these lengths,
+    divided by those of others."""
+    found = [*ways, *[0] * most][: most + 1]
+    for size in (size for length in times for size in range(2, length + 1)):
+        sums = list(accumulate(found))
+        found = [sums[at] - (sums[at - size] if at >= size else 0) for at in range(most + 1)]
+    for size in (size for length in without for size in range(2, length + 1)):
+        steps = [found[at] - (found[at - 1] if at else 0) for at in range(most + 1)]
+        found = []
+        for at, step in enumerate(steps):
+            found.append(step + (found[at - size] if at >= size else 0))
+    return found
 
 
 def _room(ports: list[int]) -> int:
@@ -234,7 +294,7 @@ def dense_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
     common, span = reduce(gcd, _gaps(ordered)), ordered[-1] - ordered[0]
     even = _chance_of_evenness(_odd_part(common), len(ordered), keeps_parity=keeps_parity)
     chance = _chance_of_nearness(len(ordered), span, _room(ordered)) * even
-    return common if chance < CERTAIN_ERROR else None
+    return common if chance < ORDER_ERROR else None
 
 
 def _gaps(ordered: list[int]) -> list[int]:
@@ -256,9 +316,17 @@ def _random(
         return AllocationFinding("random", ids, port_range=_range(ports), block=False, mask=port_set(ports))
     rising = sorted(set(ports))
     in_order = ports in (rising, rising[::-1])
-    if _dense(rising, 12 if keeps_parity else 4) or (in_order and len(ports) < 8):
+    dense = _dense(rising, 12 if keeps_parity else 4)
+    if dense or (in_order and len(ports) < 8) or _suspicious(_taken(samples)):
         return AllocationFinding("unknown", ids, (statement("allocation-ports-close"),), port_range=block)
     return AllocationFinding("random", ids, port_range=block, block=True)
+
+
+def _suspicious(taken: Taken) -> bool:
+    """Are ports as much in order as random ones seldom are, whatever else there is against a counter?"""
+    falling, rising = taken.pairs()
+    few = min(falling, rising)
+    return 2 * chance_of_inversions(taken, few) < UNLIKELY
 
 
 def _block(ports: list[int]) -> tuple[int, int] | None:

@@ -134,7 +134,12 @@ class LayersFinding(msgspec.Struct, frozen=True):
 
 
 def layers(
-    path: PathEvidence, outside: ExternalAddresses, *, nat: bool | None, filtering: FilteringBehaviour
+    path: PathEvidence,
+    outside: ExternalAddresses,
+    *,
+    nat: bool | None,
+    varies: bool | None,
+    filtering: FilteringBehaviour,
 ) -> LayersFinding:
     """NATs are counted by the networks between them and by how far a packet must go to open them all."""
     hops = _nearest(path.hops)
@@ -143,7 +148,9 @@ def layers(
         flat = tuple(Layer(hops=h.ttl, address=h.address, role=_plain_role(path, h, nat)) for h in hops)
         settled = False if nat is False else None
         return LayersFinding(flat, None, settled, settled, () if nat is False else (path.unanswered,), ids)
-    reach = _within(path, filtering) if _counts_all(path, hops) else None
+    reach = None
+    if _counts_all(path, hops):
+        reach = _within(path, filtering) or _next_door(path, outside, hops, varies=varies)
     inferred = _before_public(hops, path)
     distance = reach if reach is not None else inferred
     alone = reach == 1 and _seen_alone(path, hops)
@@ -186,6 +193,22 @@ def _within(path: PathEvidence, filtering: FilteringBehaviour) -> int | None:
         return None
     opened = [opener.ttl for opener in path.openers if opener.opened and opener.ttl > 1]
     return min(opened) - 1 if opened else None
+
+
+def _next_door(
+    path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], *, varies: bool | None
+) -> int | None:
+    """The same by address: where a router with a public address is a neighbour of our external one, it is the
+    first beyond the NAT that has that one. One that has it itself is that NAT; and what an opener with as
+    small a TTL did not open stands farther away, unless each destination has a mapping of its own."""
+    mine = {_network(host) for host in outside.hosts}
+    if len(outside.hosts) != 1 or outside.disputed:
+        return None
+    near = [hop for hop in hops if hop.address is not None and not _inside(path, hop.address)]
+    if not near or near[0].address in outside.hosts or _network(near[0].address or "") not in mine:
+        return None
+    shut = any(opener.opened is False and opener.ttl >= near[0].ttl for opener in path.openers)
+    return None if (shut and not varies) or near[0].ttl < 2 else near[0].ttl - 1
 
 
 def _counts_all(path: PathEvidence, hops: list[Hop]) -> bool:

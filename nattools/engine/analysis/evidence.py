@@ -81,6 +81,8 @@ class Finding(msgspec.Struct, Generic[T], frozen=True):
 IsPublic = Callable[[str], bool]
 FAMILIES: tuple[Family, ...] = (4, 6)
 TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
+KEPT_S = 10.0
+"""NATs keep a mapping for at least so long without traffic, as far as any has been seen."""
 _PACED = ("mapping", "control", "allocation")
 """Purposes whose copies are paced by the measured round trip, so that each was lost that is neither answered
 nor pending. Of other questions, earlier copies may still have been under way when one was answered: they
@@ -89,8 +91,8 @@ count as one lost copy."""
 
 class BindingAnswer(msgspec.Struct, frozen=True):
     """A plain Binding question that was answered: what `asked` said of `local`. It was asked at `at_s`, and
-    answered by `until_s`. `prompt`: every copy sent was answered, so that the external port was taken when
-    `at_s` says."""
+    answered by `until_s`; `asked_s` is when the copy was sent that was answered first. `prompt`: every copy
+    sent was answered, so that the external port was taken when `at_s` says."""
 
     id: int
     at_s: float
@@ -99,7 +101,13 @@ class BindingAnswer(msgspec.Struct, frozen=True):
     asked: Endpoint
     mapped: Endpoint
     prompt: bool
+    asked_s: float
     until_s: float
+
+    def same_mapping(self, other: BindingAnswer) -> bool:
+        """Did the NAT have one mapping for both, if one serves both destinations? Both came from the same own
+        port. What lay between them was no silence in which NATs forget."""
+        return abs(self.asked_s - other.asked_s) <= KEPT_S
 
 
 JudgedAnswer = tuple[BindingAnswer | None, str | None]
@@ -211,9 +219,10 @@ def _judge(binding: Binding) -> JudgedAnswer:
         return _NO_ANSWER
     prompt, local, seen = binding.received >= binding.sent, read_endpoint(binding.local), as_ipv4(mapped)
     why = why_impossible(seen, asked, local, unmasked=binding.unmasked == binding.mapped)
-    at_s = binding.at_s
-    until_s = at_s + (binding.waited_s if binding.rtt_s is None else binding.rtt_s)
-    return BindingAnswer(binding.id, at_s, binding.purpose, local, asked, seen, prompt, until_s), why
+    at_s, asked_s = binding.at_s, binding.at_s + max(0.0, binding.copy_s)
+    until_s = asked_s + (binding.waited_s if binding.rtt_s is None else binding.rtt_s)
+    answer = BindingAnswer(binding.id, at_s, binding.purpose, local, asked, seen, prompt, asked_s, until_s)
+    return answer, why
 
 
 def doubt(binding: Binding, judged: JudgedAnswer) -> Statement | None:

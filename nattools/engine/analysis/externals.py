@@ -136,16 +136,22 @@ def _changed(answers: list[BindingAnswer]) -> float | None:
 
 def _fickle(path: PathEvidence) -> set[str]:
     """Servers that named several addresses for one own port: no NAT changes a mapping while it is used."""
-    said: dict[tuple[Endpoint, Endpoint], set[str]] = defaultdict(set)
+    said: dict[tuple[Endpoint, Endpoint], list[BindingAnswer]] = defaultdict(list)
     for answer in path.answers:
         if answer.local is not None:
-            said[answer.local, answer.asked].add(answer.mapped.host)
-    return {path.groups.of(asked.host) for (_, asked), hosts in said.items() if len(hosts) > 1}
+            said[answer.local, answer.asked].append(answer)
+    return {
+        path.groups.of(asked.host)
+        for (_, asked), answers in said.items()
+        for one, other in combinations(answers, 2)
+        if one.mapped.host != other.mapped.host and one.same_mapping(other)
+    }
 
 
 def _erratic(path: PathEvidence) -> set[str]:
     """Servers to whose one address own ports seemed to come from several, while another server saw a single
-    one of so many ports: a NAT that deals its addresses out at random would have shown it others too."""
+    one of so many ports: a NAT that deals its addresses out at random would have shown it others too, but for
+    rare chance. Of a nattools server it is known that it says what it sees."""
     seen: dict[str, dict[str, set[Endpoint | None]]] = defaultdict(lambda: defaultdict(set))
     for answer in path.answers:
         seen[answer.asked.host][answer.mapped.host].add(answer.local)
@@ -154,7 +160,7 @@ def _erratic(path: PathEvidence) -> set[str]:
         for hosts in seen.values()
     )
     several = {path.groups.of(asked) for asked, hosts in seen.items() if len(hosts) > 1}
-    return several if steady else _alone(path, several)
+    return (several if steady else _alone(path, several)) - path.nattools
 
 
 def _alone(path: PathEvidence, several: set[str]) -> set[str]:

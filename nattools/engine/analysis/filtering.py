@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.evidence import Finding, PathEvidence
+from nattools.engine.analysis.evidence import KEPT_S, Finding, PathEvidence
 from nattools.engine.analysis.servers import ServerBehaviour
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.endpoint import Endpoint, host_of, read_endpoint
@@ -190,17 +190,25 @@ def hairpinning(
         return HairpinFinding(None, (), (statement("hairpinning-no-nat"),))
     tests = [test for test in path.hairpins if test.sent > 0]
     ids = tuple(test.id for test in tests)
+    silent = [test for test in tests if _kept(path, test)]
     if not tests:
         untested = statement("no-probe" if path.transport == "tcp" else "hairpinning-not-tested")
         return HairpinFinding(None, (), (untested if path.answers else path.unanswered,))
     came = [test for test in tests if test.received > 0]
     if came:
         return HairpinFinding(True, ids, (), len(came) / len(tests), _source_outside(path, came))
-    if not path.own_loss.conclusive(sum(test.sent for test in tests)):
+    if not path.own_loss.conclusive(sum(test.sent for test in silent)):
         return HairpinFinding(None, ids, (statement("hairpinning-maybe-loss"),))
     if filtering != "endpoint-independent" and (varies is not False or not _mutual(path, tests)):
         return HairpinFinding(None, ids, (statement("hairpinning-maybe-filtered"),))
     return HairpinFinding(False, ids, (), 1.0)
+
+
+def _kept(path: PathEvidence, test: Hairpin) -> bool:
+    """Can the NAT not have forgotten the mapping that was sent to?"""
+    target = read_endpoint(test.target)
+    seen = [answer.asked_s for answer in path.answers if answer.mapped == target]
+    return not seen or test.at_s - max(seen) <= KEPT_S
 
 
 def _mutual(path: PathEvidence, tests: list[Hairpin]) -> bool:

@@ -145,7 +145,7 @@ def path_findings(
     maps = mapping(path, outside, nat.value)
     filters = filtering(path, behaviours)
     way = beside.layers if beside is not None and beside.present.value == nat.value else None
-    layered = way if way is not None else layers(path, outside, nat=nat.value, filtering=filters.value)
+    layered = way if way is not None else _layers(path, outside, nat.value, maps, filters)
     return PathFindings(
         path=path,
         outside=outside,
@@ -161,6 +161,16 @@ def path_findings(
         lifetime=lifetime(path),
         layers=layered,
     )
+
+
+def _layers(
+    path: PathEvidence,
+    outside: ExternalAddresses,
+    nat: bool | None,
+    maps: MappingFinding,
+    filters: FilteringFinding,
+) -> LayersFinding:
+    return layers(path, outside, nat=nat, varies=maps.varies, filtering=filters.value)
 
 
 def _round_trip_ms(path: PathEvidence) -> float | None:

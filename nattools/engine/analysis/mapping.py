@@ -127,7 +127,11 @@ def _judge(group: list[BindingAnswer], outside: ExternalAddresses, tally: _Tally
     if not elsewhere and 2 * count > len(group) and len({answer.asked.host for answer in agreeing}) > 1:
         tally.stable += [answer.id for answer in agreeing]
         tally.stable_groups += 1
-        return [answer for answer in group if answer.mapped != most]
+        return [
+            answer
+            for answer in group
+            if answer.mapped != most and any(answer.same_mapping(usual) for usual in agreeing)
+        ]
     before = len(tally.by_port) + len(tally.by_address)
     for one, other in combinations(group, 2):
         _compare(one, other, outside, tally)
@@ -141,6 +145,8 @@ def _compare(one: BindingAnswer, other: BindingAnswer, outside: ExternalAddresse
         if one.asked.host == other.asked.host:
             tally.same_for_ports += ids
         return
+    if not one.same_mapping(other):
+        return  # the NAT may have forgotten in between
     if one.mapped.host != other.mapped.host and not {one.mapped.host, other.mapped.host} <= outside.agreed:
         return  # a server that is wrong looks the same
     if one.asked.host == other.asked.host:

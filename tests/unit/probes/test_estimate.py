@@ -16,7 +16,7 @@ def test_nothing_known_means_any_loss_is_possible() -> None:
 
 def test_tcp_tells_the_time_and_nothing_of_the_loss() -> None:
     estimate = PathEstimate()
-    estimate.add_rtt(0.08)
+    estimate.add_tcp_rtt(0.08)
     assert estimate.rtt_s == 0.08
     assert (estimate.sent, estimate.lost) == (0, 0)
 
@@ -59,3 +59,16 @@ def test_idle_times_stand_on_both_sides_of_every_ordinary_lifetime_without_wide_
 def test_idle_times_end_with_the_longest_asked_for() -> None:
     assert max(idle_times(60)) <= 60 * (1 + MARGIN)
     assert len(idle_times(60)) < len(idle_times(600)) < 60
+
+
+def test_a_connection_that_sent_again_tells_no_round_trip() -> None:
+    """Where UDP has told it; else nothing better is known."""
+    estimate = PathEstimate()
+    estimate.answered(0.03)
+    estimate.add_tcp_rtt(7.03)
+    assert estimate.rtt_s == 0.03
+    estimate.add_tcp_rtt(0.4)
+    assert estimate.rtt_s == 0.4
+    silent = PathEstimate()
+    silent.add_tcp_rtt(1.2)
+    assert silent.rtt_s == 1.2

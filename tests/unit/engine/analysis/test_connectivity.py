@@ -147,9 +147,28 @@ def test_behind_a_phone_whose_network_has_only_ipv6(unnamed: str) -> None:
 
 
 def test_hops_alone_do_not_prove_a_single_nat() -> None:
-    _, nat = with_more(hop(1, "10.0.1.1"), hop(2, "11.1.0.1"))
+    _, nat = with_more(hop(1, "10.0.1.1"), hop(2, "11.7.0.1"))
     assert (nat.distance_hops, nat.double_nat, nat.cgnat) == (1, None, None)
     assert "TTL" in nat.unknowns["double_nat"]
+
+
+def test_a_router_next_to_the_outside_address_is_beyond_all_nats() -> None:
+    world = World(filtering="endpoint-independent").measure()
+    _, nat = with_more(hop(1, "10.0.1.1"), hop(2, "11.1.0.1"), world=world)
+    assert (nat.distance_hops, nat.double_nat, nat.cgnat) == (1, False, False)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        [hop(1, "10.0.1.1"), hop(2, "11.1.0.2")],  # it has the outside address: it is the NAT
+        [hop(1, "10.0.1.1"), hop(2, "11.1.0.1"), opener(2, False)],  # something did not open before it
+        [hop(1, None), hop(2, "11.1.0.1")],  # who keeps silent may be a second router
+    ],
+)
+def test_a_neighbour_of_the_outside_address_may_not_prove_it(seen: list[AnyObservation]) -> None:
+    _, nat = with_more(*seen)
+    assert (nat.double_nat, nat.cgnat) == (None, None)
 
 
 def test_where_anybody_gets_in_openers_prove_nothing() -> None:
