@@ -75,8 +75,7 @@ loss: setup
 
 fuzz: setup
 	@NATTOOLS_FUZZ_DOCUMENTS=1000000 NATTOOLS_FUZZ_MESSAGES=1000000 NATTOOLS_CONVERSATIONS=3000 \
-	  $(PYTHON) -m pytest tests/properties/test_lenient_readers.py tests/properties/test_damaged_messages.py \
-	  tests/properties/test_punch_budget.py $(ARGS)
+	  NATTOOLS_NEW_EXAMPLES=1 $(PYTHON) -m pytest tests/properties $(ARGS)
 
 attacks: setup
 	@NATTOOLS_ATTACK_S=60 $(PYTHON) -m pytest tests/netns/test_serve_under_attack.py -rP $(ARGS)

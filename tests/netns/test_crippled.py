@@ -17,7 +17,7 @@ from crippled import DEFECTS, STARTS, Cell, Outcome
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")]
 
 TESTS = Path(__file__).parents[1]
-LIMIT_S = 100.0
+LIMIT_S = 300.0
 SERVER = ("--server", "11.0.0.2")
 OFFERS = "--libp2p --relay --turn-user me:secret"
 STATUS = json.dumps({"Version": "1.80", "BackendState": "Running", "Self": {"HostName": "me"}, "Peer": {}})
@@ -105,7 +105,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[Cell, Outcome]:
         input=json.dumps(CELLS),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
         check=False,
         cwd=TESTS,
         env={**os.environ, "PYTHONPATH": str(TESTS.parent), "HOME": str(folder)},

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import select
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ pytestmark = [
     ),
 ]
 
+LIMIT_S = 60.0
 PREFIX = f"nthost{os.getpid()}"
 SETUP = """\
 link add eth0 netns {c} type veth peer name eth0 netns {r}
@@ -62,6 +66,27 @@ def ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
+def await_service(spaces: dict[str, str]) -> None:
+    """What is sent before the kernel has a cable in service is lost."""
+    until = time.monotonic() + LIMIT_S
+    for role, cables in (("c", 1), ("r", 2), ("s", 1)):
+        while time.monotonic() < until:
+            told = subprocess.run(
+                ["ip", "-n", spaces[role], "-j", "addr", "show", "up"], capture_output=True, check=True
+            )
+            ready = [
+                link["ifname"]
+                for link in json.loads(told.stdout)
+                if link.get("operstate") == "UP"
+                and any(each.get("scope") == "link" for each in link["addr_info"])
+            ]
+            if len(ready) >= cables:
+                break
+            select.select((), (), (), 0.01)
+        else:
+            pytest.fail(f"the kernel brings no cable of {role} into service")
+
+
 @pytest.fixture(scope="module")
 def names() -> Iterator[dict[str, str]]:
     spaces = {role: f"{PREFIX}{role}" for role in "crs"}
@@ -79,6 +104,7 @@ def names() -> Iterator[dict[str, str]]:
         for name in ("net.ipv4.icmp_ratemask", "net.ipv6.icmp.ratelimit"):
             for role in "rs":  # a kernel otherwise sends a handful of errors and then one a second
                 ip("netns", "exec", spaces[role], "sysctl", "-qw", f"{name}=0")
+        await_service(spaces)
         yield spaces
     finally:
         for space in made:
@@ -97,7 +123,7 @@ def server(names: dict[str, str]) -> HostNetwork:
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             await main()
 
     asyncio.run(bounded())
@@ -218,7 +244,7 @@ def test_no_route(server: HostNetwork) -> None:
 )
 def test_tcp_failures_have_their_reason(client: HostNetwork, target: str, outcome: Any, detail: str) -> None:
     async def main() -> None:
-        result = await client.connect_tcp(Endpoint(target, 9), timeout_s=3)
+        result = await client.connect_tcp(Endpoint(target, 9), timeout_s=20)
         assert result == TcpFailure(outcome, detail)
 
     run(main)
@@ -228,7 +254,7 @@ def test_tcp_crosses_the_router(client: HostNetwork, server: HostNetwork) -> Non
     async def main() -> None:
         accepted: asyncio.Queue[TcpStream] = asyncio.Queue()
         listener = await server.listen_tcp(family=6, host="2a10:9::2", on_stream=accepted.put_nowait)
-        here = await client.connect_tcp(listener.local, timeout_s=3)
+        here = await client.connect_tcp(listener.local, timeout_s=20)
         assert not isinstance(here, TcpFailure)
         assert here.local.host == "fd09::2"
         there = await accepted.get()

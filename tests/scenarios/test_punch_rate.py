@@ -29,7 +29,7 @@ WINDOW_S = 0.25
 LATE = {"sim": 4, "netns": 60}
 """Probes sent between the peer's first packet and the agreement on a path: there is next to no delay. They
 are counted rather than timed, since a busy machine that holds this process up stops the probes as well."""
-RUNS = {"sim": 1, "netns": 3}
+RUNS = {"sim": 1, "netns": 6}
 """In namespaces a router process that gets no processor time delays the agreement: one run has to be good."""
 
 
