@@ -390,8 +390,11 @@ class Life:
         port = int(claim.external.rpartition(":")[2]) if claim.external else None
         row = next((row for row in rows if row.outside.port == port), None)
         if claim.removed:
-            # one that the router was never seen to have may be anywhere
-            there = rows if not claim.created else [row] if row else []
+            there = [row] if row else []
+            if not claim.created and claim.protocol == "upnp-igd":
+                # one that the router was never seen to have may be anywhere, but where another one of ours is
+                known = {note.granted.external_port for note in self.noted if note.granted is not None}
+                there = [each for each in rows if each.outside.port not in known]
             makers = [{b"": "upnp-igd", b"nat-pmp": "nat-pmp"}.get(each.nonce, "pcp") for each in there]
             return "it is there" if claim.protocol in makers else ""
         if claim.protocol != "upnp-igd" and (self.behaviour.full or self.behaviour.told_port is not None):
