@@ -44,6 +44,7 @@ TOOLS = {
     "tailcontrol": "Go, and run scripts/peers.sh",
 }
 PEERS = Path(__file__).parent.parent / ".peers"
+ROOT_OF_A_CONTAINER = "root may make no namespaces here (no CAP_SYS_ADMIN): docker run --privileged"
 TUN = "/dev/net/tun"
 ROOTS_TUN = f"{TUN} is for root alone here"
 
@@ -51,10 +52,15 @@ ROOTS_TUN = f"{TUN} is for root alone here"
 @cache
 def why_no_namespaces() -> str | None:
     """None if network namespaces can be made here."""
-    if os.geteuid() != 0:
-        probe = subprocess.run(["unshare", "-Urnm", "true"], capture_output=True, check=False)
-        if probe.returncode != 0:
-            return "neither root nor unprivileged user namespaces"
+    root = os.geteuid() == 0
+    try:
+        made = subprocess.run(
+            ["unshare", "-nm" if root else "-Urnm", "true"], capture_output=True, check=False
+        )
+    except OSError:
+        return "no unshare: Linux has it, in util-linux"
+    if made.returncode != 0:
+        return ROOT_OF_A_CONTAINER if root else "neither root nor unprivileged user namespaces"
     return None if tool("nft") else "no nft: install nftables"
 
 

@@ -24,7 +24,8 @@ IMPOSSIBLE = ("0.0.0.0", "127.0.0.1", "172.17.0.1", "own", "224.0.0.9", "255.255
 class Drawing:
     """`lines` of a scenario with the host `a`; `truth`: by field of the UDP finding over IPv4, the values
     that are right. `hosts`: addresses that may be seen from outside. `host`: the lines of the host itself,
-    where they are more than what it is `behind`. `able`: a server tells all, and nothing is lost."""
+    where they are more than what it is `behind`. `able`: a server tells all, and nothing is lost. `slow`:
+    more is lost than by chance alone."""
 
     draw: random.Random
     lines: list[str] = field(default_factory=list)
@@ -34,6 +35,7 @@ class Drawing:
     host: str | None = None
     servers: int = 0
     able: bool = False
+    slow: bool = False
 
     @property
     def text(self) -> str:
@@ -41,7 +43,7 @@ class Drawing:
         behind = self.host or (f'behind = "{self.behind}"\n' if self.behind else "")
         loss = self.draw.choice((0.0, 0.0, 0.03, 0.1))
         path = f"delay_ms = {self.draw.choice((0, 5, 40, 150))}\nloss = {loss}\n"
-        self.able = self.able and not loss
+        self.able = self.able and not loss and not self.slow
         return 'title = "random"\n' + "".join(self.lines) + f"[host.a]\n{behind}{path}"
 
     def server(self, kind: str, **keys: Any) -> None:

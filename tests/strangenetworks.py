@@ -37,10 +37,25 @@ def strange(seed: int) -> Drawing:
     drawing.host = _host(draw, drawing, layers)
     _write(drawing, layers)
     who_is_asked(drawing)
+    drawing.host += _link(random.Random(f"link {seed}"), drawing)
     if draw.random() < 0.15:
         drawing.server("nattools", addresses=2, loss=draw.choice((0.4, 0.7)), delay_ms=10)
     _truth(drawing, layers)
     return drawing
+
+
+def _link(draw: random.Random, drawing: Drawing) -> str:
+    """What else the way out may have: it delays, turns around, cuts or throttles what passes."""
+    kind = draw.choice((None, None, None, None, None, "jitter", "reorder", "mtu", "bursts", "rate"))
+    drawing.slow = kind in ("bursts", "rate")
+    keys = {
+        "jitter": "jitter_ms = 40\n",
+        "reorder": "reorder = 0.2\n",
+        "mtu": "mtu = 576\n",
+        "bursts": "bursts = { good_s = 2, bad_s = 0.3 }\n",
+        "rate": "rate_mbps = 0.05\nqueue_ms = 200\n",
+    }
+    return "" if kind is None else keys[kind]
 
 
 def _layers(draw: random.Random) -> list[Layer]:

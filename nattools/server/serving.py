@@ -94,14 +94,11 @@ class ServeConfig(msgspec.Struct, frozen=True):
 
 
 class Running:
-    """A running server. `endpoints` are what it listens on, over UDP and, if `tcp`, over TCP as well.
-
-    `services` says in a few lines what it offers and, where that is less than it could be, why.
-    """
+    """A running server. `endpoints` are what it listens on, over UDP and, if `tcp`, over TCP as well."""
 
     def __init__(self, network: Network, config: ServeConfig) -> None:
         self.endpoints: tuple[Endpoint, ...] = ()
-        self.services = ""
+        self._sites: tuple[ServerEndpoints, ...] = ()
         self._network = network
         self._config = config
         self._tasks = BackgroundTasks()
@@ -136,9 +133,14 @@ class Running:
             raise
         if self._config.libp2p is not None and self._config.tcp:
             self._peers = self._make_peers(self._config.libp2p, sites)
-        self.endpoints = tuple(endpoint for site in sites.values() for _, endpoint in site)
-        self.services = describe(
-            tuple(sites.values()),
+        self._sites = tuple(sites.values())
+        self.endpoints = tuple(endpoint for site in self._sites for _, endpoint in site)
+
+    @property
+    def services(self) -> str:
+        """What it offers, in a few lines and, where that is less than it could be, why."""
+        return describe(
+            self._sites,
             self._network.is_public,
             tcp=self._config.tcp,
             dial_back=self._config.dial_back,

@@ -23,7 +23,7 @@ from nattools.protocols.dnstexts import decode_answer, encode_question
 from nattools.protocols.lanbeacon import Beacon, decode_beacon, encode_beacon
 from nattools.protocols.libp2p import autonat, circuit, dcutr, identify, protobuf
 from nattools.protocols.libp2p.dnsaddr import read_records
-from nattools.protocols.libp2p.hostkey import HostKey, open_envelope
+from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.multiaddr import decode_multiaddr, parse_multiaddr
 from nattools.protocols.libp2p.multistream import Negotiation
 from nattools.protocols.libp2p.noise import NoiseXX
@@ -170,7 +170,6 @@ CASES: Cases = {
         circuit.encode_hop(circuit.CircuitMessage("status", "ok", limit=circuit.RelayLimit(120, 1 << 17))),
     )),
     "dcutr": (dcutr.decode_dcutr, (dcutr.encode_dcutr(dcutr.HolePunchMessage("connect", ADDRESSES)),)),
-    "envelope": (lambda data: open_envelope(b"domain", data), (circuit.make_voucher(KEY, OTHER.peer, 9),)),
     "multiaddr": (decode_multiaddr, tuple(each.encode() for each in ADDRESSES)),
     "dnsaddr": (texts, (b"dnsaddr=/dnsaddr/a.example", b"dnsaddr=/ip4/192.0.2.1/tcp/4001")),
     "TXT answer": (dns_answer, (QUESTION[:2] + b"\x81\x80\0\x01\0\x01\0\0\0\0" + QUESTION[12:-11] + TXT,)),

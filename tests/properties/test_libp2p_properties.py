@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nattools.errors import ProtocolError
 from nattools.protocols.libp2p import autonat, circuit, dcutr, identify, multiaddr, peerid, protobuf, uvarint
 from nattools.protocols.libp2p.dnsaddr import read_records
-from nattools.protocols.libp2p.hostkey import HostKey, open_envelope, verify
+from nattools.protocols.libp2p.hostkey import HostKey, verify
 from nattools.protocols.libp2p.multiaddr import Multiaddr, decode_multiaddr, parse_multiaddr
 from nattools.protocols.libp2p.multistream import Negotiation
 from nattools.protocols.libp2p.noise import NoiseXX
@@ -33,7 +33,6 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
     "multiaddr": multiaddr.decode_multiaddr,
     "peer id": peerid.decode_peer_id,
     "protobuf": protobuf.parse_fields,
-    "envelope": lambda data: open_envelope(b"domain", data),
     "public key": lambda data: verify(data, b"data", bytes(64)),
     "versions": VersionProbe().answered,
 }

@@ -167,7 +167,8 @@ class NatEngine:
         binding = self._binding_for(key, now)
         if binding is None:
             return None
-        entry_key = self._entry_key(key[0], binding.outside, binding.outside_port, key[3], key[4])
+        whole: Key = (key[0], binding.outside, binding.outside_port, key[3], key[4])
+        entry_key = whole[: 3 + self._filter_depth]
         entry = self._entries.get(entry_key)
         if entry is None or entry.binding is not binding:
             entry = self._entries[entry_key] = binding.entries[entry_key] = FilterEntry(entry_key, binding)
@@ -181,14 +182,14 @@ class NatEngine:
 
     def _binding_for(self, key: FlowKey, now: float) -> NatBinding | None:
         """The binding that this flow uses, made if need be; None when the NAT has no room for it."""
-        if self._kernel:
+        if self._kernel and key in self._bindings:
             moved = self._tables.live(key, now)
             if moved is not None:
                 return moved
         mapping_key: Key = key[: 3 + self._mapping_depth]
         if self._pool is not None and self._pool.by_destination:
             mapping_key = (*mapping_key, self._pool.choose(key[1], key[3]))
-        binding = self._tables.live(mapping_key, now)
+        binding = self._tables.live(mapping_key, now) if mapping_key in self._bindings else None
         if self._ids is not None and key[0] == "icmp":
             return binding or self._bind(mapping_key, key, now)
         if binding is not None:

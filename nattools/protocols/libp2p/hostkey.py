@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from nattools.chance import random_bytes
 from nattools.errors import ProtocolError
 from nattools.protocols.libp2p import uvarint
-from nattools.protocols.libp2p.peerid import PeerId, peer_id_of
+from nattools.protocols.libp2p.peerid import peer_id_of
 from nattools.protocols.libp2p.protobuf import number_field, octets_field, parse_fields
 
 if TYPE_CHECKING:
@@ -52,16 +52,6 @@ class HostKey:
             + octets_field(3, payload)
             + octets_field(5, signature)
         )
-
-
-def open_envelope(domain: bytes, envelope: bytes) -> tuple[PeerId, bytes, bytes]:
-    """(who signed it, the type of its payload, the payload). ProtocolError: it is none, or the signature is
-    wrong."""
-    fields = parse_fields(envelope)
-    public, signature = fields.octets(1, MAX_KEY) or b"", fields.octets(5, MAX_SIGNATURE) or b""
-    kind, payload = fields.octets(2, 64) or b"", fields.octets(3, 1 << 16) or b""
-    verify(public, _enveloped(domain, kind, payload), signature)
-    return peer_id_of(public), kind, payload
 
 
 def _enveloped(*parts: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Keys of the short-term and long-term credential mechanisms (RFC 8489 9.1.1, 9.2.2, 18.5.1)."""
+"""The long-term credential mechanism and its keys (RFC 8489 9.2, 18.5.1)."""
 
 from __future__ import annotations
 
@@ -41,11 +41,6 @@ def opaque_string(text: str) -> str:
         if unicodedata.category(letter) in _FORBIDDEN:
             raise ValueError(f"U+{ord(letter):04X} is not allowed in a user name, realm or password")
     return prepared
-
-
-def short_term_key(password: str) -> bytes:
-    """The key of the short-term mechanism, ICE's among others (RFC 8489 9.1.1)."""
-    return opaque_string(password).encode()
 
 
 def long_term_key(username: str, realm: str, password: str, algorithm: int = MD5) -> bytes:

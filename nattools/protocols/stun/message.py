@@ -166,11 +166,6 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         )
 
     @property
-    def mapped_unmasked(self) -> Endpoint | None:
-        """MAPPED-ADDRESS (RFC 8489 14.1)."""
-        return self._address(c.MAPPED_ADDRESS)
-
-    @property
     def other_address(self) -> Endpoint | None:
         """OTHER-ADDRESS (RFC 5780 7.4) or RFC 3489's CHANGED-ADDRESS."""
         return self._address(c.OTHER_ADDRESS) or self._address(c.CHANGED_ADDRESS)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from envelopes import open_envelope
 from simulated import pass_time, run
 
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
@@ -27,7 +28,6 @@ from nattools.net.libp2p.peerquestions import (
 )
 from nattools.probes.libp2p.reservations import RelayedCalls
 from nattools.protocols.libp2p import autonat, circuit
-from nattools.protocols.libp2p.hostkey import open_envelope
 from nattools.protocols.libp2p.multiaddr import Multiaddr, multiaddr_at, parse_multiaddr
 from nattools.protocols.libp2p.multistream import Negotiation
 from nattools.protocols.libp2p.peerid import PeerId, decode_peer_id

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from envelopes import open_envelope
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.protocols.libp2p.hostkey import HostKey, open_envelope, verify
+from nattools.protocols.libp2p.hostkey import HostKey, verify
 from nattools.protocols.libp2p.multiaddr import decode_multiaddr, multiaddr_at, parse_multiaddr
 from nattools.protocols.libp2p.peerid import (
     PeerId,
