@@ -18,7 +18,7 @@ from nattools.cli.help import HelpfulCommand, HelpfulGroup, general
 from nattools.cli.standardstreams import settle_output
 from nattools.defects import DEFECTS, each_of
 from nattools.errors import NattoolsError, UsageError
-from nattools.report.safetext import safe, wrap
+from nattools.report.safetext import safe, valid_text, wrap
 
 INTERRUPTED = 130
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -257,13 +257,16 @@ def _misused(problem: Any) -> int | Failure:
 
 
 def _as_event(failure: Failure) -> int:
-    """The last of the lines of `--events`."""
-    import json
+    """The last of the lines of `--events`. Where the machine refuses even what that takes, words do."""
+    try:
+        import msgspec
 
-    from nattools.report.savedreport import escaped_controls
-
-    words = {"text": failure.message, "advice": failure.remedy, "exit_code": failure.exit_code}
-    line = json.dumps({"event": "failed", "at_s": None, **words}, ensure_ascii=False)
+        from nattools.report.savedreport import escaped_controls
+    except (ImportError, MemoryError, OSError):
+        return _in_words(failure)
+    words = {"text": valid_text(failure.message), "advice": valid_text(failure.remedy)}
+    told = {"event": "failed", "at_s": None, **words, "exit_code": failure.exit_code}
+    line = msgspec.json.encode(told).decode()
     sys.stderr.write(escaped_controls(line) + "\n")
     return failure.exit_code
 

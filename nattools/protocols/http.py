@@ -19,6 +19,8 @@ MAX_BODY = 262_144
 _MAX_INTERIM = 4
 _MAX_CHUNK_LINE = 1024
 _NO_BODY = (204, 304)
+_BODY_UNREAD = (301, 302, 303, 307, 308, 429, 503)
+"""Whoever is sent elsewhere, or is to come again later, needs no more than the head."""
 _MAX_NAME = 256
 _MAX_PROLOG = 4096
 _GZIP = b"\x1f\x8b"
@@ -124,7 +126,7 @@ class ResponseReader:
         """How long is the body (RFC 9112 6.3)? Where the headers make no sense, it ends with the connection,
         or with its document."""
         codings = headers.get("transfer-encoding").lower()
-        if self._status in _NO_BODY:
+        if self._status in _NO_BODY or self._status in _BODY_UNREAD:
             self._length = 0
         elif "chunked" in codings:
             self._chunks = _Chunks(self._max_body)

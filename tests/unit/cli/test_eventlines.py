@@ -55,7 +55,7 @@ def test_a_punch_tells_of_its_plan_and_stages(capsys: pytest.CaptureFixture[str]
     ("arguments", "code", "says"),
     [
         (["nat", "--lab", "server-refuses"], 3, "no server answered"),
-        (["nat", "--lab", "no\x7f\x1bsuch"], 2, "no scenario is called"),
+        (["nat", "--lab", "no\x7f\x1b\udcffsuch"], 2, "no scenario is called"),
         (["nat", "--bogus"], 2, "No such option"),
     ],
 )

@@ -183,6 +183,16 @@ def test_no_body_and_no_reason() -> None:
     assert (response.status, response.reason, response.body) == (204, "", b"")
 
 
+@pytest.mark.parametrize("status", ["503 Service Unavailable", "429 Too Many Requests", "307 Moved"])
+@pytest.mark.parametrize("framing", ["", "Content-Length: 99\r\n", "Transfer-Encoding: chunked\r\n"])
+def test_whose_head_says_all_is_not_waited_for(status: str, framing: str) -> None:
+    """A router that leaves the connection open would else be called silent, and not be asked again."""
+    response = read(f"HTTP/1.1 {status}\r\n{framing}Location: /x\r\n\r\n".encode())
+    assert response is not None
+    assert str(response.status) == status[:3]
+    assert response.headers.get("location") == "/x"
+
+
 def test_interim_responses_are_passed_over() -> None:
     response = read(b"HTTP/1.1 100 Continue\r\n\r\n" * 2 + CONTENT_LENGTH)
     assert response is not None
