@@ -58,7 +58,7 @@ class Home:
         asked = {each["outcome"] for each in report["observations"] if each["kind"] == "map-offer"}
         if self.maps and not asked & {"answered", "refused"}:
             raise LeftOpenError("the router was not heard")
-        made = report["mappings"] if arguments[0] in ("add", "probe") else ()
+        made = report["mappings"] if arguments[0] == "add" or arguments == ("probe",) else ()
         if any(each["created"] and each["verified_inbound"] is None for each in made):
             raise LeftOpenError("whether others get in")
         return process.returncode, report
