@@ -164,10 +164,10 @@ def _conclude(
         )
     if tally.stable_groups:
         return MappingFinding("unknown", _unique(tally.stable), (statement("mapping-inconsistent"),))
-    if tally.by_port:
+    if len(tally.by_port) >= len(tally.same_for_ports) and tally.by_port:
         ids = _unique(tally.by_port + tally.by_address)
         return MappingFinding("address-and-port-dependent", ids, varies=True, by_port=True)
-    if tally.by_address and tally.same_for_ports:
+    if tally.by_address and tally.same_for_ports:  # a flow that collided with another may have moved
         ids = _unique(tally.by_address + tally.same_for_ports)
         return MappingFinding("address-dependent", ids, varies=True, by_port=False)
     if tally.by_address:
