@@ -74,6 +74,23 @@ class _Timer(_Handle, eq=False):
                     loop.forget_cancelled()
 
 
+class _NumberedTask(asyncio.Task[T]):
+    """asyncio keeps tasks in sets (those of a group, those that are waited for) and cancels them in the set's
+    order, which would follow from addresses in memory; here it follows from the order they were made in."""
+
+    __slots__ = ("_number",)
+    _number: int
+
+    def __hash__(self) -> int:
+        try:
+            return self._number
+        except AttributeError:
+            loop = self.get_loop()
+            assert isinstance(loop, SimLoop)
+            self._number = loop.number()
+            return self._number
+
+
 class SimLoop(asyncio.BaseEventLoop):
     """`now` is the virtual time in seconds; it starts at 0 and never goes back.
 
@@ -152,9 +169,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], **options: Any
     ) -> asyncio.Task[T]:
         """As asyncio's."""
-        if options or self._shut:
+        if self._shut:
             return super().create_task(coro, **options)
-        return asyncio.Task(coro, loop=self)
+        return _NumberedTask(coro, loop=self, **options)
 
     def run_in_executor(self, executor: Any, func: Callable[[*Args], T], *args: *Args) -> asyncio.Future[T]:
         """RuntimeError: a thread would run on the real clock and the real network."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -154,3 +155,34 @@ def test_no_loop_in_a_loop(loop: SimLoop) -> None:
 
     with pytest.raises(RuntimeError, match=r"running|another loop"):
         loop.run_until_complete(nested())
+
+
+def test_tasks_are_cancelled_in_the_same_order_each_time() -> None:
+    """asyncio keeps a group's tasks in a set: its order must not follow from where they lie in memory."""
+    ended: list[int] = []
+
+    async def one(number: int) -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(number)
+
+    async def main() -> None:
+        between: list[object] = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1), asyncio.TaskGroup() as group:
+                for number in range(200):
+                    between.append(bytearray(number * 37 % 500))  # so that tasks lie here and there
+                    group.create_task(one(number))
+
+    orders: list[list[int]] = []
+    for _ in range(2):
+        ended.clear()
+        loop = SimLoop()
+        try:
+            loop.run_until_complete(main())
+        finally:
+            loop.close()
+        orders.append(list(ended))
+    assert sorted(orders[0]) == list(range(200))
+    assert orders[0] == orders[1]
