@@ -37,6 +37,14 @@ SENTENCES = {
         "no first peers here. Ask another name server, or give it addresses that begin with /ip4 or /dns4."
     ),
     # addresses
+    "libp2p-without-autonat": (
+        "None of these peers has AutoNAT v2, by which one asks to be connected to. Name one that has, or a "
+        "nattools serve --libp2p."
+    ),
+    "libp2p-not-seen": (
+        "No peer with AutoNAT v2 says from where it sees this machine, so there is no address to try. Name "
+        "another peer, or a nattools serve --libp2p."
+    ),
     "address-reached": (
         "The peer {by} connected to it from {origin}, to which this machine had sent nothing: so can others."
     ),
@@ -61,7 +69,9 @@ SENTENCES = {
     # relays
     "place-refused": "It refuses a reservation: it has none left, or none for this address.",
     "place-denied": "It gives reservations only to peers that it knows.",
-    "place-limit": "This machine has as many reservations there as it allows.",
+    "place-limit": (
+        "It refuses a reservation: it has given as many as it allows, or was asked too often from here."
+    ),
     "place-status": "It refuses: {status}.",
     "place-silent": "It did not answer the request for a reservation.",
     "place-carries-nothing": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nattools.model.libp2p import DcutrKind, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
+from nattools.model.libp2p import DcutrKind, Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
 from nattools.model.report import Report
 from nattools.model.statement import statement
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
@@ -24,6 +24,7 @@ def answer(report: Report, view: View) -> list[Section]:
     if verdict is not None and not any(each.code == "libp2p-upgraded" for each in verdict.reason):
         lines.append(Prose(safe(verdict.summary), mood=VERDICT_MOODS[verdict.verdict]))
     lines.append(Prose(safe(report.libp2p.why), "DCUtR"))
+    lines += _why_unknown(report.libp2p)
     if report.libp2p.names is False:
         lines.append(Prose(sentence(statement("libp2p-names-lost")), "Names", mood="bad"))
     actions = (verdict.advice,) if verdict is not None and verdict.advice else ()
@@ -45,6 +46,16 @@ def _headline(report: Report) -> str:
     if not any(row.identified for row in found.peers):
         return "No libp2p peer answered."
     return "Whether other libp2p peers can connect to a node here is not known."
+
+
+def _why_unknown(found: Libp2p) -> list[Prose]:
+    """Why no peer could be asked to connect to a node here, where that is by the peers."""
+    known = [row for row in found.peers if row.identified]
+    able = [row for row in known if row.autonat]
+    if found.autonat or not known or any(row.observed for row in able):
+        return []
+    code = "libp2p-not-seen" if able else "libp2p-without-autonat"
+    return [Prose(sentence(statement(code)), "Not known", mood="unsure")]
 
 
 def addresses(report: Report, view: View) -> list[Section]:
@@ -128,7 +139,8 @@ def _relay(row: Libp2pRelay) -> tuple[Cell, ...]:
 def _limit(row: Libp2pRelay) -> str:
     parts = [terms.seconds(row.limit_s)] if row.limit_s else []
     if row.limit_bytes:
-        parts.append(f"{terms.number(row.limit_bytes // 1024)}{terms.TIE}KiB each way")
+        size = (row.limit_bytes, "bytes") if row.limit_bytes < 1024 else (row.limit_bytes // 1024, "KiB")
+        parts.append(f"{terms.number(size[0])}{terms.TIE}{size[1]} each way")
     return ", ".join(parts) or "none"
 
 

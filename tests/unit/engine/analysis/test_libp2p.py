@@ -121,6 +121,7 @@ def test_a_quic_port_of_no_visited_peer_is_told_of(answered: bool, quic: bool | 
         ({"outcome": "silent"}, None, "did not answer"),
         ({"outcome": "answered", "status": "reservation-refused"}, False, "none left"),
         ({"outcome": "answered", "status": "permission-denied"}, False, "only to peers"),
+        ({"outcome": "answered", "status": "limit-exceeded"}, False, "given as many as it allows, or"),
         ({"outcome": "answered", "status": "malformed"}, False, "refuses"),
         (
             {"outcome": "answered", "status": "ok", "carried": False, "detail": "x"},
