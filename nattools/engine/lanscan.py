@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import msgspec
+
 from nattools.engine.laninterface import found_on_lan, lan_context, lan_interface, note_link
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
@@ -34,6 +36,8 @@ async def measure_lan(network: Network, options: MeasureOptions, emit: Emit) -> 
         raise CannotRun(f"the interface {interface.name} has no address of the family asked for")
     watch = NetworkWatch(run, addresses=context.own.values())
     timed_out = await within_time_limit(run, watch.during(_look(run, context)))
+    # it is of this network, wherever the default route leads
+    run.options = msgspec.structs.replace(run.options, interface=interface.name)
     return CompletedRun(run, context.families, started, timed_out, tells_servers=False).report()
 
 
