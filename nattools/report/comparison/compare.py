@@ -89,7 +89,7 @@ def _meaning(changes: list[Change]) -> Statement:
 def _ending(before: Report, after: Report) -> Iterator[Change]:
     """Did anything outside answer, and if not, why?"""
     one, other = (None if each.ended is None else each.ended.step for each in (before, after))
-    if one == other:
+    if one == other or not all(map(_asked_outside, (before, after))):
         return
     texts = ["" if each.advice is None else each.advice.headline for each in (before, after)]
     if other is None:
@@ -100,6 +100,11 @@ def _ending(before: Report, after: Report) -> Iterator[Change]:
         says = statement("diff-ends-otherwise", before=texts[0], after=texts[1])
     better = other is None if None in (one, other) else None
     yield Change(area="network", what="ended", before=one, after=other, better=better, says=says)
+
+
+def _asked_outside(report: Report) -> bool:
+    """Or could it not have ended for want of an answer, as `lan`?"""
+    return report.ended is not None or bool(report.servers) or any(each.works for each in report.relays)
 
 
 def _network(before: Report, after: Report) -> Iterator[Change]:

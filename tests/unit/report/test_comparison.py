@@ -104,6 +104,13 @@ def test_that_nothing_answers_any_more_is_the_first_thing_that_is_said() -> None
         assert (found.changes[0].what, found.changes[0].better) == ("ended", better)
 
 
+def test_a_command_that_asks_nobody_outside_proves_nothing_of_it() -> None:
+    gone = ended("answer", "No server answered.")
+    lan = replace(home_router(), command="lan", servers=(), nat=NatByTransport(), techniques=())
+    for before, after in ((gone, lan), (lan, gone)):
+        assert all(each.what != "ended" for each in compare(before, after).changes)
+
+
 def test_a_glance_at_the_local_network_proves_nothing_and_takes_nothing_back() -> None:
     report = replace(home_router(), command="lan", lan=Lan(unicast=True, proven=True))
     glance = replace(report, command="diagnose", lan=Lan(unicast=True, proven=False))
