@@ -47,6 +47,9 @@ def draw_servers(drawing: Drawing, report: Report) -> DrawnServers:
             regions[relay.region] = place
     if not by_uri and not report.relays:
         drawing.note("The report names no server: there is one nattools serve.")
+    if not by_uri and report.relays and all(relay.kind == "derp" for relay in report.relays):
+        drawing.note("The report names no server but DERP's: there is one nattools serve beside them.")
+        drawing.table("server", drawing.name("stun", "server"))
     at = {each.address: places[_host_and_port(each.uri, 3478)[0]] for each in report.servers if each.address}
     return DrawnServers(at, regions)
 

@@ -20,6 +20,7 @@ from nattools.model.ipv6 import Ipv6
 from nattools.model.nat import Nat
 from nattools.model.packetform import FormPassage, FragmentsByFamily
 from nattools.model.punch import Throughput
+from nattools.model.relay import Relay
 from nattools.model.report import Server
 
 EVIL = (
@@ -59,6 +60,14 @@ def test_a_port_is_a_number_that_a_port_can_have(port: str, drawn: int) -> None:
     server = Server(uri=f"stun:stun.example:{port}", address=f"11.9.0.1:{port}", answered=True)
     (spec,) = parse(redrawn(replace(home_router(), servers=(server,))).toml(), "drawn.toml").server.values()
     assert spec.port == drawn
+
+
+def test_beside_derp_servers_alone_there_is_one_to_measure_with() -> None:
+    relays = tuple(Relay(kind="derp", uri=f"derp://{each}", transport="tls") for each in ("near", "far"))
+    drawn = parse(redrawn(replace(home_router(), command="relay", servers=(), relays=relays)).toml(), "drawn")
+    assert len(drawn.server) == 3
+    (one,) = (spec for spec in drawn.server.values() if spec.derp is None)
+    assert one.kind == "nattools"
 
 
 @given(
