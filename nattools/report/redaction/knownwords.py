@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import msgspec
 
 import nattools
 from nattools.model.report import Report
+from nattools.wording.sentences import tables
 
 WORD = re.compile(r"\w[\w.'-]*", re.ASCII)
 _LONGEST = 40
@@ -70,6 +72,13 @@ def constants() -> frozenset[str]:
     found: set[str] = set()
     _collect(msgspec.json.schema(Report), found)
     return frozenset(found)
+
+
+@cache
+def value_names() -> frozenset[str]:
+    """What the values of sentences are called."""
+    templates = (template for table in tables().values() for template in table.values())
+    return frozenset(name for each in templates for _, name, _, _ in Formatter().parse(each) if name)
 
 
 def _collect(part: Any, found: set[str]) -> None:

@@ -15,7 +15,7 @@ from nattools.model.endpoint import parse_address
 from nattools.model.provider import Provider
 from nattools.model.report import Report
 from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
-from nattools.report.redaction.knownwords import constants, is_known
+from nattools.report.redaction.knownwords import constants, is_known, value_names
 from nattools.report.redaction.nameplaces import is_figure_here, is_name_here
 from nattools.report.redaction.pseudonyms import Pseudonyms, plain_mac, taken_by
 from nattools.wording.texts import with_texts
@@ -44,6 +44,9 @@ _VERSION = re.compile(r"\d{1,3}\.\d{1,3}(?:\.\d{1,3})?(?=[-+])", re.ASCII)
 _PORTS = ("aimed", "hit", "pool", "port_range", "blocked_ports", "open_ports", "wanted_port", "external_port")
 """Numbers of a report that are ports."""
 _PORTS_AS_TEXT = ("port", "ports")
+_MACHINES = ("peers", "neighbours")
+"""Lists of machines that somebody gave their names."""
+_MACHINE = "name of a machine"
 _NUMBERS = re.compile(r"\d{1,5}(?:(?:, | and | or |-)\d{1,5})*", re.ASCII)
 
 _DIGITS = re.compile(r"\d+", re.ASCII)
@@ -77,7 +80,7 @@ def redacted(report: Report, wanted: Redaction) -> Report:
         prefixes=tuple(search.prefixes),
     )
     scrubber = _Scrubber(pseudonyms, frozenset(search.names))
-    walked = _walk(plain, "", scrubber.text, pseudonyms.port if wanted.ports else None)
+    walked = _walk(plain, "", scrubber.text, pseudonyms.port if wanted.ports else None, scrubber.machine)
     result = with_texts(msgspec.convert(walked, Report))
     _check(result, scrubber.replaced)
     mark = "" if wanted.salt is None else pseudonyms.mark()
@@ -95,17 +98,29 @@ def _kept(provider: Provider, keep: frozenset[str]) -> Provider | None:
 
 
 def _walk(
-    part: Any, name: str, change: Callable[[str], str], port: Callable[[int], int] | None = None
+    part: Any,
+    name: str,
+    change: Callable[[str], str],
+    port: Callable[[int], int] | None = None,
+    machine: Callable[[str], str] | None = None,
 ) -> Any:
-    """All texts changed, keys of tables included; and ports, which have names that say so."""
+    """All texts changed, keys of tables included, but for those of sentences' values; ports, which have names
+    that say so; and by `machine` what other machines are called."""
     if isinstance(part, str):
+        if name == _MACHINE and machine is not None:
+            return machine(part)
         if name in _PORTS_AS_TEXT and _NUMBERS.fullmatch(part):
             return part if port is None else _DIGITS.sub(lambda digits: str(port(int(digits.group()))), part)
         return change(part)
     if isinstance(part, dict):
-        return {change(key): _walk(value, key, change, port) for key, value in part.items()}
+        return {
+            key if key in value_names() else change(key): _walk(
+                value, _MACHINE if key == "name" and name in _MACHINES else key, change, port, machine
+            )
+            for key, value in part.items()
+        }
     if isinstance(part, list | tuple):
-        return [_walk(value, name, change, port) for value in part]
+        return [_walk(value, name, change, port, machine) for value in part]
     if port is not None and name in _PORTS and isinstance(part, int) and 0 <= part < 65536:
         return port(part)
     return part
@@ -154,6 +169,11 @@ class _Scrubber:
     def text(self, text: str) -> str:
         """A text with pseudonyms; a value of a closed set stays."""
         return text if text in constants() else _TOKEN.sub(self._token, text)
+
+    def machine(self, text: str) -> str:
+        """A machine's name, which may be words of nattools' own: Mark, Max Pi."""
+        words = text.split()
+        return self._pseudonyms.name(text) if words and all(map(is_known, words)) else self.text(text)
 
     def _token(self, token: re.Match[str]) -> str:
         whole = token.group()

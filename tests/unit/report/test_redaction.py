@@ -8,12 +8,19 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from msgspec import inspect
+from msgspec.structs import replace
 from plantedsecrets import filled
 from report_samples import home_router
 
-from nattools.model.report import Report
+from nattools.model.lan import Lan, LanNeighbour
+from nattools.model.libp2p import Libp2p
+from nattools.model.report import Report, Server
+from nattools.model.statement import statement
+from nattools.model.tailscale import Tailnet, TailnetPeer, Tailscale
 from nattools.report.redaction import Redaction, redacted
+from nattools.report.redaction.knownwords import is_known
 from nattools.report.savedreport import render_json
+from nattools.wording.sentences import sentence
 
 RANDOM = random.Random(14)
 
@@ -204,3 +211,34 @@ def test_a_network_at_the_end_of_a_sentence_is_that_network() -> None:
     first, last = (part for part in said.rstrip(".").split() if "/" in part)
     assert first.rstrip(",") == last
     assert last.endswith(".0/24")
+
+
+def test_a_server_that_is_called_as_a_value_of_a_sentence_changes_no_sentence() -> None:
+    said = statement("dcutr-possible", over="udp", direct=5, kinds=9)
+    server = Server(uri="stun:over:3478", address="84.17.1.1:3478", answered=True)
+    report = replace(home_router(), servers=(server,), libp2p=Libp2p(reason=(said,)))
+    found = redacted(report, Redaction())
+    assert found.libp2p is not None
+    assert found.libp2p.reason == (said,)
+    assert found.libp2p.why == sentence(said)
+    assert "over" not in found.servers[0].uri
+
+
+def test_machines_whose_names_are_words_of_the_program_have_pseudonyms() -> None:
+    peers = tuple(TailnetPeer(name=name, direct=None) for name in ("Mark", "will", "Max Pi"))
+    neighbours = (LanNeighbour(address="10.0.1.9", name="max"),)
+    report = replace(
+        home_router(),
+        tailscale=Tailscale(tailnets=(Tailnet(name="a tailnet", peers=peers),)),
+        lan=Lan(neighbours=neighbours),
+    )
+    known = {"Mark", "will", "Max Pi", "max"}
+    assert all(is_known(word) for name in known for word in name.split())
+    found = redacted(report, Redaction())
+    assert found.tailscale is not None
+    assert found.lan is not None
+    (tailnet,) = found.tailscale.tailnets
+    names = {*(each.name for each in tailnet.peers), found.lan.neighbours[0].name}
+    assert len(names) == 4
+    assert not known & names
+    assert [each.verdict for each in found.techniques] == [each.verdict for each in report.techniques]
