@@ -17,12 +17,14 @@ _PHYSICAL = ("ethernet", "wireless")
 
 
 def lan_interface(run: MeasurementRun) -> Interface | None:
-    """The one that is named; else that of the default route, unless it leads into a tunnel; else the first
-    physical one that is up. None: there is no such interface."""
+    """The one that is named; else that on whose network a machine is that is named; else that of the default
+    route, unless it leads into a tunnel; else the first physical one that is up. None: there is no such
+    interface."""
     network, wanted = run.network, run.options.interface
     able = [each for each in network.interfaces() if each.up and each.kind != "loopback" and each.addresses]
     if wanted is not None:
         return next((each for each in able if each.name == wanted), None)
+    of_named = _of_named(run, [each for each in able if each.kind != "vpn"])
     routes = [network.route(FAR_AWAY[family]) for family in run.options.families]
     routed = next((route[0] for route in routes if route is not None and route[0]), None)
     of_route = [each for each in able if each.name == routed and each.kind != "vpn"]
@@ -30,7 +32,19 @@ def lan_interface(run: MeasurementRun) -> Interface | None:
     with_router = {each.interface for each in network.gateways()}
     physical.sort(key=lambda each: each.name not in with_router)
     tunnel = [each for each in able if each.name == routed]
-    return next(iter((*of_route, *physical, *tunnel)), None)
+    return next(iter((*of_named, *of_route, *physical, *tunnel)), None)
+
+
+def _of_named(run: MeasurementRun, able: list[Interface]) -> list[Interface]:
+    """Those by which packets go straight to machines that are named."""
+    found = []
+    for peer in run.options.peers:
+        name: str | None = peer.partition("%")[2]
+        if not name:
+            way = run.network.way(peer)
+            name = way.interface if way is not None and way.gateway is None else None
+        found += [each for each in able if each.name == name and family_of(peer) in run.options.families]
+    return found
 
 
 def lan_context(
