@@ -118,7 +118,8 @@ def explain(code: str) -> Explanation | None:
 
 
 def _normal(code: str) -> str:
-    words = re.sub(r"[\s_/:-]+", "-", code.strip().lower())
+    plain = code.strip().strip("[]()\\`'\".,; \t\n")  # as pages and sentences have it around a code
+    words = re.sub(r"[\s_/:-]+", "-", plain.lower())
     return re.sub(r"^(upnp|igd)-(?=\d)", "upnp-igd-", words)
 
 

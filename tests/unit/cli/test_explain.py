@@ -26,6 +26,12 @@ def test_a_routers_refusal_in_two_words(capsys: Capture) -> None:
     assert "To do Ask for another external port, or let the router choose." in out
 
 
+@pytest.mark.parametrize("copied", ["[ask-for-own-address]", r"\[ask-for-own-address\]", "`port-per-peer`,"])
+def test_a_code_as_it_was_copied_from_a_page(copied: str, capsys: Capture) -> None:
+    assert run(["explain", copied]) == 0
+    assert copied.strip("[]\\`,") in capsys.readouterr().out
+
+
 def test_a_wrong_code_is_wrong_usage_and_near_ones_are_named(capsys: Capture) -> None:
     assert run(["explain", "port-pre-peer"]) == 2
     assert "there is no code 'port-pre-peer'; did you mean port-per-peer" in capsys.readouterr().err
