@@ -5,6 +5,9 @@ from __future__ import annotations
 SENTENCES = {
     # peers
     "peer-unresolved": "Its name cannot be looked up: {detail}.",
+    "peer-other-family": (
+        "This machine has no way to IPv{family} addresses, or only the other family was asked for."
+    ),
     "peer-name-blocked": (
         "Its name leads to this machine itself ({address}): a name server here blocks it, as ad blockers do, "
         "or the hosts file does."

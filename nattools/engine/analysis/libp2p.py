@@ -127,6 +127,8 @@ def _why_not(visit: PeerVisit) -> Statement:
     host = host_of(visit.remote) if visit.address.startswith("/dns") else None
     if host is not None and is_this_machine(host):
         return statement("peer-name-blocked", address=host)
+    if (visit.outcome, visit.remote) == ("unresolved", None) and visit.address.startswith(("/ip4/", "/ip6/")):
+        return statement("peer-other-family", family=int(visit.address[3]))
     if visit.outcome == "unsupported" and visit.detail in ("ws", "wss") and visit.remote is not None:
         return statement("peer-web-socket-port", remote=visit.remote)
     if visit.outcome == "unsupported" and visit.detail == "p2p":

@@ -92,6 +92,19 @@ def test_why_a_peer_could_not_be_asked(outcome: Any, words: str) -> None:
     assert words in found.peers[0].why
 
 
+def test_an_address_of_a_family_that_is_not_here_is_no_name() -> None:
+    visit = PeerVisit(
+        address="/ip6/2a10::9/tcp/4001", outcome="unresolved", stage="connect",
+        detail="it has no address of a family that is measured here",
+    )  # fmt: skip
+    found = said(visit)
+    assert found is not None
+    assert (
+        found.peers[0].why
+        == "This machine has no way to IPv6 addresses, or only the other family was asked for."
+    )
+
+
 def test_a_peer_with_what_it_offers() -> None:
     peer = "12D3KooWpeer"
     visit = PeerVisit(
