@@ -15,6 +15,7 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Hairpin
+from nattools.probes.estimate import BURST_S
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target
@@ -24,8 +25,6 @@ ROUNDS = 3
 COPIES = 3
 LOSSY_COPIES = 7
 GAP_S = 0.02
-AGAIN_S = 0.5
-"""Losses that come together, on a radio link say, are mostly over by then."""
 
 
 class _Pair(msgspec.Struct, eq=False):
@@ -102,7 +101,7 @@ class HairpinningAgain(Hairpinning):
     tells_loss = False
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
-        """Only if it is needed, and `AGAIN_S` after the first time."""
+        """Only if it is needed, and `BURST_S` after the first time."""
         await context.loss_known.wait()
         tried = [
             seen
@@ -112,7 +111,7 @@ class HairpinningAgain(Hairpinning):
         if not context.estimate.lost or not tried or any(seen.received for seen in tried):
             return
         since_s = asyncio.get_running_loop().time() - context.recorder.started - tried[-1].at_s
-        await asyncio.sleep(max(0.0, AGAIN_S - since_s))
+        await asyncio.sleep(max(0.0, BURST_S - since_s))
         await _try_pairs(context, targets[0])
 
 
