@@ -93,7 +93,7 @@ class Hairpinning(LaneProbe):
 
 class HairpinningAgain(Hairpinning):
     """Once more from other ports, where nothing came back and the path turned out to lose packets: all copies
-    go out within an instant, and one burst of losses takes them all. Who is about to connect does not wait."""
+    go out within an instant, and one burst of losses takes them all. Who connects does not wait for it."""
 
     name = "hairpin-again"
     text = "does it work from inside at another moment, if in doubt?"
