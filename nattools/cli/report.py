@@ -174,7 +174,8 @@ def predict(
     """How two machines would connect: by what, with what odds, packets and time."""
     sharedoptions.check_choice("--low-ports", low_ports, ("a", "b", "both"))
     from nattools.report.prediction import prediction_json, prediction_page
-    from nattools.traversal.punchplan import MeasuredEnd, plan
+    from nattools.traversal.punchplan import MeasuredEnd
+    from nattools.traversal.punchplan import predict as predict_plan
 
     reports = _both(a, b)
     granted = (low_ports in ("a", "both"), low_ports in ("b", "both"))
@@ -182,7 +183,7 @@ def predict(
         MeasuredEnd(nat=each.nat, low_ports=low, outside=frozenset(each.nat.external()))
         for each, low in zip(reports, granted, strict=True)
     ]
-    made = plan(ends[0], ends[1], ("A's", "B's"))
+    made = predict_plan(ends[0], ends[1], ("A's", "B's"))
     files = (valid_text(str(a)), valid_text(str(b)))
     if as_json:
         write_out(prediction_json(made, files))

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from nattools.probes.filtering import FilterAddress, FilterAddressTcp, FilterPort, FilterPortTcp
-from nattools.probes.hairpin import Hairpinning
+from nattools.probes.hairpin import Hairpinning, HairpinningAgain
 from nattools.probes.layers import Layers
 from nattools.probes.mapping import Allocation, MappingTcp, MappingUdp, Pooling
 from nattools.probes.probe import LaneProbe, MachineProbe
@@ -26,6 +26,7 @@ LANE_PROBES: tuple[LaneProbe, ...] = (
     Layers(),
     Allocation(),
     Hairpinning(),
+    HairpinningAgain(),
     Pooling(),
     MappingTcp(),
     FilterPortTcp(),

@@ -16,6 +16,8 @@ UNKNOWN_RTT_S = 0.25
 MOST_COPIES = 40
 FEWEST_COPIES = 5
 TCP_RESENT_S = 1.0
+BURST_S = 0.5
+"""Losses that come together, on a radio link say, are mostly over by then."""
 
 
 class InFlight:

@@ -15,6 +15,7 @@ import msgspec
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Hairpin
+from nattools.probes.estimate import BURST_S
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target
@@ -87,27 +88,56 @@ class Hairpinning(LaneProbe):
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Learn the outside addresses, then send across."""
-        with ExitStack() as opened:
-            clients = [opened.enter_context(await open_stun_client(context)) for _ in range(2 * ROUNDS)]
-            asked = [(client, client.prepare(targets[0].endpoint, "control")) for client in clients]
-            await expect_all(asked)
-            for client, question in asked:
-                client.record(question)
-            outside = [question.outside(client.local) for client, question in asked]
-            pairs = [
-                _Pair((clients[one], clients[one + 1]), (first, second))
-                for one in range(0, len(clients), 2)
-                if (first := outside[one]) is not None and (second := outside[one + 1]) is not None
-                if first != clients[one].local
-            ]
-            for pair in pairs:
-                pair.listen()
-            # the NAT is nearer than the server
-            copies = LOSSY_COPIES if context.estimate.lost else COPIES
-            await _send_across(pairs, copies, context.estimate.last_wait_s)
-            for pair in pairs:
-                pair.record(context, 0, 1)
-                pair.record(context, 1, 0)
+        await _try_pairs(context, targets[0])
+
+
+class HairpinningAgain(Hairpinning):
+    """Once more from other ports, where nothing came back and the path turned out to lose packets: all copies
+    go out within an instant, and one burst of losses takes them all. Who connects does not wait for it."""
+
+    name = "hairpin-again"
+    text = "does it work from inside at another moment, if in doubt?"
+    commands = frozenset({"diagnose", "nat"})
+    after = ("hairpin",)
+    tells_loss = False
+
+    async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
+        """Only if it is needed, and `BURST_S` after the first time."""
+        await context.loss_known.wait()
+        tried = [
+            seen
+            for seen in context.recorder.observations
+            if isinstance(seen, Hairpin) and seen.family == context.family
+        ]
+        if not context.estimate.lost or not tried or any(seen.received for seen in tried):
+            return
+        since_s = asyncio.get_running_loop().time() - context.recorder.started - tried[-1].at_s
+        await asyncio.sleep(max(0.0, BURST_S - since_s))
+        await _try_pairs(context, targets[0])
+
+
+async def _try_pairs(context: ProbeContext, target: Target) -> None:
+    with ExitStack() as opened:
+        clients = [opened.enter_context(await open_stun_client(context)) for _ in range(2 * ROUNDS)]
+        asked = [(client, client.prepare(target.endpoint, "control")) for client in clients]
+        await expect_all(asked)
+        for client, question in asked:
+            client.record(question)
+        outside = [question.outside(client.local) for client, question in asked]
+        pairs = [
+            _Pair((clients[one], clients[one + 1]), (first, second))
+            for one in range(0, len(clients), 2)
+            if (first := outside[one]) is not None and (second := outside[one + 1]) is not None
+            if first != clients[one].local
+        ]
+        for pair in pairs:
+            pair.listen()
+        # the NAT is nearer than the server
+        copies = LOSSY_COPIES if context.estimate.lost else COPIES
+        await _send_across(pairs, copies, context.estimate.last_wait_s)
+        for pair in pairs:
+            pair.record(context, 0, 1)
+            pair.record(context, 1, 0)
 
 
 async def _send_across(pairs: list[_Pair], copies: int, wait_s: float) -> None:

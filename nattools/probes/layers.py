@@ -14,6 +14,7 @@ from nattools.model.observation import Binding, Hop, Opener
 from nattools.net.addresses import is_squatted
 from nattools.net.base import IcmpError
 from nattools.net.eventloop import AllEvents
+from nattools.probes.estimate import BURST_S
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
@@ -144,14 +145,16 @@ async def opener(
 ) -> None:
     """Send towards the server's other address with a small TTL, then have it send from there: does that
     get in? If so, the packet passed every NAT and firewall that filters before it died. That it dies is
-    tried, where no router has said so (`expires`)."""
+    tried, where no router has said so (`expires`). Where packets were lost, no one burst takes all copies."""
     assert target.other is not None
     with await open_stun_client(context) as client:
         control = await client.expect(client.prepare(target.endpoint, "control"))
         client.record(control)
         if control.answer is None:
             return
-        for _ in range(copies):
+        for number in range(copies):
+            if number == copies // 2 and context.estimate.lost:
+                await asyncio.sleep(BURST_S)
             client.send_opener(target.other, ttl)
         question = client.prepare(target.endpoint, "filter-address", change_address=True, change_port=True)
         async with asyncio.TaskGroup() as group:

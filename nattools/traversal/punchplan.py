@@ -54,19 +54,30 @@ def plan(first: MeasuredEnd, second: MeasuredEnd, whose: Whose = ("our", "its"))
     return msgspec.structs.replace(best, steps=steps if certain else (*steps, RELAY))
 
 
+def predict(first: MeasuredEnd, second: MeasuredEnd, whose: Whose) -> Plan:
+    """The plan of two that have not met. Where it is a relay alone and both show one outside address, it is
+    not known whether they need that: of their own network nothing was measured."""
+    made = plan(first, second, whose)
+    common = {host for host in first.outside & second.outside if family_of(host) == 4}
+    if made.path != "relay" or not common:
+        return made
+    return Plan(path="unknown", family=4, unknown=statement("plan-one-outside", external=min(common)))
+
+
 _FAMILIES: Final[tuple[Family, ...]] = (6, 4)
 
 
 def beside_each_other(made: Plan, first: MeasuredEnd, second: MeasuredEnd, family: Family) -> Plan:
     """The same where both are behind one router, which does not send packets back in (RFC 4787 6), or of
     which that is not known: then they connect only if their own network lets them reach each other, and of
-    that nothing was measured."""
+    that nothing was measured. Over IPv6 a prefix translator may leave the source of what it sends back as it
+    is, and answers to that cross their own network."""
     common = _networks(first.outside, family) & _networks(second.outside, family)
     if not common or made.path != "direct":
         return made
     nats = [end.nat.udp4 if family == 4 else end.nat.udp6 for end in (first, second)]
     hairpins = [nat is not None and nat.hairpinning for nat in nats]
-    if all(hairpins):
+    if all(hairpins) and family == 4:
         return made
     if all(nat is not None and nat.hairpinning is False for nat in nats):
         unknown = statement("plan-no-hairpinning", external=min(common))

@@ -89,6 +89,10 @@ SENTENCES = {
         "Both are behind {external}, whose NAT does not support hairpinning: they connect only if they can "
         "reach each other's own addresses."
     ),
+    "plan-one-outside": (
+        "Both are behind {external}: they connect if they can reach each other's own addresses, and need a "
+        "relay else."
+    ),
     "relay-in-reserve-at": "The relay {uri} carries everything, more slowly, while no direct path works.",
     "relay-only": "Only a relay may be used.",
     "relay-disagreed": "One side allows only a relay (--relay-only), the other allows none (--no-relay).",

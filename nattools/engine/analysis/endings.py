@@ -65,7 +65,7 @@ def ending(
     over_udp = [each for each in asked if each.transport == "udp"]
     if over_udp and all(each.detail == FORBIDDEN_HERE for each in over_udp):
         return _at("firewall", statement("ending-forbidden"))
-    return _at("answer", _asked(servers), *_refused(asked), *_way(observations))
+    return _at("answer", _asked(servers), *_refused(asked), *_prohibited(asked), *_way(observations))
 
 
 def _at(step: EndingStep, *reason: Statement) -> Ending:
@@ -98,6 +98,13 @@ def _asked(servers: Iterable[Server]) -> Statement:
 def _refused(asked: Iterable[Binding]) -> list[Statement]:
     who = tuple(dict.fromkeys(each.asked for each in asked if each.outcome == "refused"))
     return [statement(REFUSED, ports=who[:_MOST_SERVERS])] if who else []
+
+
+def _prohibited(asked: Iterable[Binding]) -> list[Statement]:
+    """Who says so on the way (RFC 1812 5.2.7.1)."""
+    told = (each.offender for each in asked if each.outcome == "prohibited")
+    who = tuple(dict.fromkeys(each for each in told if each is not None))
+    return [statement("ending-prohibited", routers=who[:_MOST_SERVERS])] if who else []
 
 
 def _way(observations: Iterable[AnyObservation]) -> list[Statement]:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
+from simulated import STUN, behind_nat
 
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
+from nattools.lab.sim.simsockets import SimUdpSocket
+from nattools.model.endpoint import Endpoint
+from nattools.model.observation import Opener
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
+from nattools.probes.estimate import PathEstimate
+from nattools.probes.layers import opener
+from nattools.probes.probe import ProbeContext, Recorder
+from nattools.probes.target import Target
 
 
 def measured(seed: int) -> Report:
@@ -38,3 +49,36 @@ def test_a_liars_answer_is_not_taken_for_a_mapping_that_varies(seed: int) -> Non
     assert nat.distance_hops == 1
     assert nat.cgnat is False
     assert nat.double_nat is False
+
+
+@pytest.mark.parametrize(("lost", "opened", "took_s"), [(0, False, (0, 1)), (1, True, (0.5, 1.5))])
+def test_one_burst_does_not_take_all_openers(
+    monkeypatch: pytest.MonkeyPatch, lost: int, opened: bool, took_s: tuple[float, float]
+) -> None:
+    """Where nothing was lost before, there is no waiting."""
+    really, sent_at = SimUdpSocket.send, []
+
+    def send(self: SimUdpSocket, data: bytes, to: Any, *, ttl: int | None = None) -> Any:
+        if ttl != 2:
+            return really(self, data, to, ttl=ttl)
+        now = asyncio.get_running_loop().time()
+        sent_at.append(now)
+        return None if now == sent_at[0] else really(self, data, to, ttl=ttl)
+
+    async def main() -> tuple[bool | None, float]:
+        began = asyncio.get_running_loop().time()
+        estimate = PathEstimate()
+        estimate.answered(0.02)
+        estimate.missed(lost)
+        context = ProbeContext(lab.network("alice"), Recorder(began), estimate, 4, MeasureOptions("nat", ()))
+        target = Target("stun:x", STUN, "udp", None, 0.02, Endpoint("11.201.0.3", 3479))
+        await opener(context, target, 2, expires=True, copies=10)
+        seen = [each for each in context.recorder.observations if isinstance(each, Opener)]
+        return seen[0].opened, asyncio.get_running_loop().time() - began
+
+    monkeypatch.setattr(SimUdpSocket, "send", send)
+    with SimLab(behind_nat(delay_ms=10)) as lab:
+        found, seconds = lab.run(main)
+    assert found is opened
+    assert took_s[0] <= seconds <= took_s[1]
+    assert len(sent_at) == 10

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.statement import statement
-from nattools.traversal.punchplan import MeasuredEnd, plan
+from nattools.traversal.punchplan import MeasuredEnd, plan, predict
 from nattools.wording import is_known, sentence
 
 EIM, ADM, APDM = "endpoint-independent", "address-dependent", "address-and-port-dependent"
@@ -163,6 +163,16 @@ def test_behind_one_router_it_depends_on_hairpinning(
     assert (apart.path, apart.odds) == ("direct", 1.0)
 
 
+@pytest.mark.parametrize(("other", "path"), [("11.1.0.2", "unknown"), ("11.2.0.2", "relay")])
+def test_two_behind_one_address_may_reach_each_other_inside(other: str, path: str) -> None:
+    random = nat(APDM, allocation="random")
+    ends = beside(random, "11.1.0.2"), beside(random, other)
+    made = predict(*ends, ("A's", "B's"))
+    assert made.path == path
+    assert made.unknown is None or "11.1.0.2" in sentence(made.unknown)
+    assert plan(*ends).path == "relay"  # who meets has tried that
+
+
 def test_ipv6_addresses_of_one_network_are_behind_one_router() -> None:
     def over_ipv6(host: str) -> MeasuredEnd:
         firewall = nat("none", present=False, distance_hops=None)
@@ -170,6 +180,14 @@ def test_ipv6_addresses_of_one_network_are_behind_one_router() -> None:
 
     assert plan(over_ipv6("2a10:1:0:1::2"), over_ipv6("2a10:1:0:1::3")).odds is None
     assert plan(over_ipv6("2a10:1:0:1::2"), over_ipv6("2a10:1:0:2::2")).odds == 1.0
+
+
+def test_a_prefix_translator_that_sends_packets_back_makes_nothing_certain() -> None:
+    def translated(host: str) -> MeasuredEnd:
+        return MeasuredEnd(nat=NatByTransport(udp6=nat(hairpinning=True)), outside=frozenset({host}))
+
+    made = plan(translated("2a10:1:0:1::2"), translated("2a10:1:0:1::3"))
+    assert (made.path, made.odds, made.steps[0].reason.code) == ("direct", None, "step-one-router")
 
 
 def test_no_way_leads_over_udp_where_it_gets_out_to_services_alone() -> None:

@@ -79,6 +79,14 @@ def interface(**other: object) -> Host:
         ),
         (
             ONLINE,
+            tuple(
+                replace(ASKED, outcome="prohibited", offender=who) for who in ("10.0.1.1", "10.0.1.1", None)
+            ),
+            "answer",
+            "from stun:a, stun:b. Said to be prohibited, by 10.0.1.1.",
+        ),
+        (
+            ONLINE,
             (ASKED, Hop(family=4, destination="x", ttl=1, address=None, sent=3)),
             "answer",
             "No router on the way answered either.",
