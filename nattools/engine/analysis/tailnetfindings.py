@@ -98,11 +98,9 @@ def _tailnet(findings: Findings, ways: dict[str, TailscaleWay], asked: TailnetAs
     if check is not None:
         reason += _home(rows, check.PreferredDERP, status.relay if status is not None else "", home)
     verifies = relay is not None and _verifies(relay)
-    if relay is not None and verifies:
-        reason.append(statement("ts-relay-verifies", uri=relay.uri))
-    elif relay is not None and relay.works is False and relay.error is not None:
-        reason += [statement("ts-relay-fails", uri=relay.uri), *relay.error.reason]
-        remedy += relay.error.remedy
+    of_relay, for_relay = _of_relay(relay)
+    reason += of_relay
+    remedy += for_relay
     trials = netchecks.of_tailnet(findings, asked.number)
     return Tailnet(
         name=asked.name,
@@ -123,6 +121,15 @@ def _tailnet(findings: Findings, ways: dict[str, TailscaleWay], asked: TailnetAs
         remedy=unique(remedy),
         evidence=tuple(one.id for one in (asked, *([control] if control else []), *trials[:5])),
     )
+
+
+def _of_relay(relay: Relay | None) -> tuple[Reason, Reason]:
+    """What is to be said of the home region's, and what to do."""
+    if relay is not None and _verifies(relay):
+        return (statement("ts-relay-verifies", uri=relay.uri),), ()
+    if relay is not None and relay.works is False and relay.error is not None:
+        return (statement("ts-relay-fails", uri=relay.uri), *relay.error.reason), relay.error.remedy
+    return (), ()
 
 
 def _control(trial: ControlTrial | None) -> tuple[Reason, Reason]:
