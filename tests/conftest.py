@@ -50,20 +50,21 @@ PEERS = Path(__file__).parent.parent / ".peers"
 ROOT_OF_A_CONTAINER = "root may make no namespaces here (no CAP_SYS_ADMIN): docker run --privileged"
 TUN = "/dev/net/tun"
 ROOTS_TUN = f"{TUN} is for root alone here"
+IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+"""Before any test: a lab of an ordinary user makes this process root in a namespace of users."""
 
 
 @cache
 def why_no_namespaces() -> str | None:
     """None if network namespaces can be made here."""
-    root = os.geteuid() == 0
     try:
         made = subprocess.run(
-            ["unshare", "-nm" if root else "-Urnm", "true"], capture_output=True, check=False
+            ["unshare", "-nm" if IS_ROOT else "-Urnm", "true"], capture_output=True, check=False
         )
     except OSError:
         return "no unshare: Linux has it, in util-linux"
     if made.returncode != 0:
-        return ROOT_OF_A_CONTAINER if root else "neither root nor unprivileged user namespaces"
+        return ROOT_OF_A_CONTAINER if IS_ROOT else "neither root nor unprivileged user namespaces"
     return None if tool("nft") else "no nft: install nftables"
 
 
@@ -77,7 +78,7 @@ def why_no_tunnels() -> str | None:
     """None if TUN devices can be made here: VPNs and NAT64 in namespaces are made of them."""
     if os.access(TUN, os.R_OK | os.W_OK):
         return None
-    if os.path.exists(TUN) and os.geteuid() != 0:
+    if os.path.exists(TUN) and not IS_ROOT:
         return ROOTS_TUN
     return (
         "no /dev/net/tun that may be opened: modprobe tun, or start the container with --device /dev/net/tun"
