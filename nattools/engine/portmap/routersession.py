@@ -283,12 +283,15 @@ class PortmapSession:
         others = [] if shared else [each for each in self.discovery.mappers if each is not held.mapper]
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
             wanted = self._knowing(held.note, held.wanted)
-            result = await remove_mapping([held.mapper, *others], wanted, protocol, held.granted)
-            if result is None and held.granted is not None and held.note.may_have_moved:
-                result = await held.mapper.delete(wanted)  # what a renewal that nobody saw end has moved
+            known = held.granted
+            result = await remove_mapping([held.mapper, *others], wanted, protocol, known)
+            if result is None and known is not None and held.note.may_have_moved:
+                # what a renewal that nobody saw end has moved: the one that was known is gone
+                result = await held.mapper.delete(wanted)
+                known = known if result is None else None
         if result is not None and result.failure == "refused" and self._went_with_another(held):
             result = None
-        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=held.granted)
+        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
         return result
 
     def _went_with_another(self, held: HeldMapping) -> bool:
