@@ -175,3 +175,16 @@ def test_of_what_a_renewal_may_have_moved_no_port_is_told() -> None:
         assert len(home.journal.notes()) == 1
 
     behind(RouterBehaviour(protocols=("upnp",), row_s=6.0), main)
+
+
+def test_what_the_renewal_of_one_without_end_has_made_beside_it_is_removed() -> None:
+    """AddAnyPortMapping has told the port; AddPortMapping, which renews, makes a further one, and the row
+    that was there does not change."""
+
+    async def main(home: OddHome) -> None:
+        report, _ = await home.keep(5000.0)
+        told = {each.external: each.removed for each in report.mappings if each.created}
+        assert told == {"11.1.0.2:5007": True, "11.1.0.2:5014": True}
+        assert home.ports == []
+
+    behind(RouterBehaviour(protocols=("upnp",), permanent_only=True, moves=7), main)
