@@ -26,6 +26,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import parse_endpoint
 from nattools.model.portmapping import MAPPING_PROTOCOLS, PortMapping
 from nattools.model.report import Report
+from nattools.probes.portmap.httpclient import REQUEST_S
 from nattools.protocols.igd import ErrorCode
 from nattools.trials.scenarios import no_progress
 
@@ -370,7 +371,7 @@ class Life:
         if row.nonce or not how.moves:
             return False
         noted = any(note.granted is None and note.wanted.internal == row.inside for note in self.noted)
-        shown = how.list_error is None and not self._seems_empty
+        shown = how.list_error is None and not self._seems_empty and how.row_s < REQUEST_S
         return not shown or (how.names == "replaced" and noted)
 
     @property

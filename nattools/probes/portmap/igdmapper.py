@@ -189,27 +189,24 @@ class IgdMapper:
         """What a question may have made whose answer was never seen."""
         table = await list_rows(self.gateway, service)
         there = [each for each in table.entries if each.transport == wanted.transport]
-        ports = [each.external_port for each in there if _same(each, wanted)]
+        ours = [each for each in there if _same(each, wanted)]
         listed = {each.external_port for each in there}
         tried = [port for port in islice(ports_to_try(wanted), _MAX_TRIES) if port not in listed]
-        found = [port for port in tried if await self._has(service, wanted, port)]
+        rows = [await row_at(self.gateway, service, wanted.transport, port) for port in tried]
+        ours += [row for row in rows if isinstance(row, TableEntry) and _same(row, wanted)]
+        found = [row.external_port for row in ours]
         unshown = [port for port in tried if port == wanted.suggested_port and port not in found]
-        refusals = [
-            await self._delete_port(service, wanted, port, _same) for port in (*ports, *found, *unshown)
-        ]
+        refusals = [await self._delete_port(service, wanted, port, _same) for port in (*found, *unshown)]
         refused = next((each for each in refusals if each is not None), None)
-        if refused is not None or ports or found or not wanted.own_ports:
+        # one without a name may be another protocol's
+        if refused is not None or any(row.description for row in ours) or not wanted.own_ports:
             return refused
-        unknown = [each for each in there if _leads_to(each, wanted)]
+        unknown = [each for each in there if _leads_to(each, wanted) and each not in ours]
         if unknown:
             return _nobodys(unknown[0])
         # AddAnyPortMapping makes another port than the one asked for where that is taken
         elsewhere = table.incomplete and service.version >= 2 and not wanted.exact
         return _may_be_elsewhere(table) if elsewhere else None
-
-    async def _has(self, service: igd.Service, wanted: MappingRequest, port: int) -> bool:
-        row = await row_at(self.gateway, service, wanted.transport, port)
-        return isinstance(row, TableEntry) and _same(row, wanted)
 
     async def listing(self) -> Listing:
         """Row after row (`igdtable`)."""

@@ -188,3 +188,33 @@ def test_what_the_renewal_of_one_without_end_has_made_beside_it_is_removed() -> 
         assert home.ports == []
 
     behind(RouterBehaviour(protocols=("upnp",), permanent_only=True, moves=7), main)
+
+
+def test_what_nobody_has_seen_made_elsewhere_is_known_by_our_name_behind_the_routers_words() -> None:
+    """The process was killed before it saw an answer."""
+
+    async def main(home: OddHome) -> None:
+        await home.add()
+        home.lose_answer()
+        assert home.ports == [5007]
+        await home.delete_mine()
+        assert home.ports == []
+        assert home.journal.notes() == []
+
+    behind(upnp(names="prefixed", moves=7), main)
+
+
+def test_another_protocols_row_is_not_what_nobody_has_seen_made() -> None:
+    """It is removed, for it is ours; what UPnP has made besides is in a list that takes too long."""
+
+    async def main(home: OddHome) -> None:
+        await home.add()
+        home.lose_answer()
+        home.router.table.add("udp", 5000, UDP_INSIDE, 7200, 0.0, nonce=b"nat-pmp")
+        report = await home.delete_mine()
+        assert home.ports == [5007]
+        assert not any(each.removed for each in report.mappings)
+        assert "mapping-may-exist" in {each.code for each in report.notices}
+        assert len(home.journal.notes()) == 1
+
+    behind(RouterBehaviour(protocols=("upnp",), moves=7, row_s=6.0), main)
