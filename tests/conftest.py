@@ -20,6 +20,9 @@ from nattools.lab.scenariofiles import available, load
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # as in the background of a script: the programs that tests interrupt would ignore that too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # as under nohup; what is caught here is not ignored by the programs that are started
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 # no test of properties fails because the machine is busy, nor by chance: `make fuzz` draws new examples
 settings.register_profile("nattools", deadline=None, suppress_health_check=[HealthCheck.too_slow])

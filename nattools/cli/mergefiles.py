@@ -13,6 +13,7 @@ from nattools.cli.outputs import check_writable, tell, write_out, write_text
 from nattools.errors import UsageError
 from nattools.report.document import Document
 from nattools.report.fleet import Fleet, merged
+from nattools.report.fleet.fleetfiles import identities
 from nattools.report.fleet.fleetpage import fleet_page
 from nattools.report.safetext import safe
 from nattools.report.savedreport import escaped_controls, load_file
@@ -51,8 +52,7 @@ def merge_into(named: list[str], outputs: list[Path], *, as_json: bool) -> int:
     parquet = _checked(outputs)
     progress = MergeProgress()
     try:
-        apart = frozenset(map(os.path.realpath, outputs))
-        fleet = merged(named, progress, parquet=parquet[0] if parquet else None, apart=apart)
+        fleet = merged(named, progress, parquet=parquet[0] if parquet else None, apart=identities(outputs))
     finally:
         progress.close()
     for path in dict.fromkeys(outputs):

@@ -294,7 +294,7 @@ def dense_step(ports: list[int], *, keeps_parity: bool = True) -> int | None:
     common, span = reduce(gcd, _gaps(ordered)), ordered[-1] - ordered[0]
     even = _chance_of_evenness(_odd_part(common), len(ordered), keeps_parity=keeps_parity)
     chance = _chance_of_nearness(len(ordered), span, _room(ordered)) * even
-    return common if chance < ORDER_ERROR else None
+    return common if chance < CERTAIN_ERROR else None
 
 
 def _gaps(ordered: list[int]) -> list[int]:
@@ -326,7 +326,7 @@ def _suspicious(taken: Taken) -> bool:
     """Are ports as much in order as random ones seldom are, whatever else there is against a counter?"""
     falling, rising = taken.pairs()
     few = min(falling, rising)
-    return 2 * chance_of_inversions(taken, few) < UNLIKELY
+    return 2 * chance_of_inversions(taken, few) < UNLIKELY / 10
 
 
 def _block(ports: list[int]) -> tuple[int, int] | None:

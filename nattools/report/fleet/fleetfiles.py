@@ -7,7 +7,7 @@ import gzip
 import os
 import stat
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -20,15 +20,31 @@ _BY_LINE = (".jsonl", ".ndjson")
 SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 
 
-def found_files(named: Sequence[str], apart: frozenset[str] = frozenset()) -> Iterator[str]:
+FileIdentity = tuple[int, int]
+
+
+def identities(paths: Iterable[os.PathLike[str]]) -> frozenset[FileIdentity]:
+    """What tells those of them that are there from all other files, whatever name leads to them."""
+    return frozenset(each for each in map(_identity, paths) if each is not None)
+
+
+def _identity(path: str | os.PathLike[str]) -> FileIdentity | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def found_files(named: Sequence[str], apart: frozenset[FileIdentity] = frozenset()) -> Iterator[str]:
     """Each file once. Of a folder, all with the suffixes of reports, in all folders within; a name with `*`,
-    `?` or `[` is a pattern (`**`: any folders). `apart`: files (as `os.path.realpath` has
-    them) that are passed over, since they are written. UsageError: there is nothing."""
+    `?` or `[` is a pattern (`**`: any folders). `apart`: files that are passed over, since they are written.
+    UsageError: there is nothing."""
     seen: set[str] = set()
     for name in named:
         some = False
         for path in _of(name):
-            if apart and os.path.realpath(path) in apart:
+            if apart and _identity(path) in apart:
                 continue
             some = True
             if path not in seen:

@@ -14,7 +14,7 @@ import msgspec
 from nattools.errors import UsageError
 from nattools.model.report import TECHNIQUE_IDS
 from nattools.report.fleet import fleetqueries
-from nattools.report.fleet.fleetfiles import documents, found_files
+from nattools.report.fleet.fleetfiles import FileIdentity, documents, found_files
 from nattools.report.fleet.fleetpairs import MOST_NETWORKS, pairs_of
 from nattools.report.fleet.fleetrow import row_of
 from nattools.report.fleet.fleetstore import FleetStore, open_store
@@ -53,7 +53,7 @@ def merged(
     told: Told,
     *,
     parquet: Path | None = None,
-    apart: frozenset[str] = frozenset(),
+    apart: frozenset[FileIdentity] = frozenset(),
 ) -> Fleet:
     """All reports as one. `parquet`: where to write the table; `apart`: files that are not read, as
     `found_files` takes them. UsageError: there are none; CannotRun: DuckDB is not there."""
