@@ -26,6 +26,8 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import parse_endpoint
 from nattools.model.portmapping import MAPPING_PROTOCOLS, PortMapping
 from nattools.model.report import Report
+from nattools.probes.portmap.httpclient import REQUEST_S
+from nattools.protocols.igd import ErrorCode
 from nattools.trials.scenarios import no_progress
 
 ROUTER = "10.0.1.1"
@@ -363,13 +365,20 @@ class Life:
         return [row for row in rows if row.inside.host == ALICE]
 
     def _is_nobodys(self, row: TableMapping) -> bool:
-        """Can nobody find it: made at another port than was asked for by a router that refuses its list; or
+        """Can nobody find it: made at another port than was asked for by a router that shows no list; or
         know whose it is, with another name too, who has not seen the answer? Then it is not forgotten."""
         how = self.behaviour
         if row.nonce or not how.moves:
             return False
         noted = any(note.granted is None and note.wanted.internal == row.inside for note in self.noted)
-        return how.list_error is not None or (how.names == "replaced" and noted)
+        shown = how.list_error is None and not self._seems_empty and how.row_s < REQUEST_S
+        return not shown or (how.names == "replaced" and noted)
+
+    @property
+    def _seems_empty(self) -> bool:
+        """Does its list end before the first row, so that whoever reads it takes the table for empty?"""
+        ends = (ErrorCode.ARRAY_INDEX_INVALID, ErrorCode.NO_SUCH_ENTRY)
+        return self.behaviour.rows == "unlisted" or self.behaviour.list_error in ends
 
     def _check_claims(self, report: Report | None, what: str) -> None:
         """What the report says is there is in the router's table, and what it calls removed is not."""
@@ -395,6 +404,8 @@ class Life:
                 # one that the router was never seen to have may be anywhere, but where another one of ours is
                 known = {note.granted.external_port for note in self.noted if note.granted is not None}
                 there = [each for each in rows if each.outside.port not in known]
+                if self._seems_empty:
+                    there = [each for each in there if not self._is_nobodys(each)]
             makers = [{b"": "upnp-igd", b"nat-pmp": "nat-pmp"}.get(each.nonce, "pcp") for each in there]
             return "it is there" if claim.protocol in makers else ""
         if claim.protocol != "upnp-igd" and (self.behaviour.full or self.behaviour.told_port is not None):

@@ -29,8 +29,12 @@ ONCE_WRONG_OF_ALL = (
     103,
     244,
     1159,
+    1649,
     2023,
     2158,
+    2874,
+    3881,
+    4173,
     10059,
     10652,
     100009,
@@ -49,11 +53,15 @@ ONCE_WRONG_OF_ALL = (
     415402,
     415646,
     421204,
+    431113,
+    432272,
+    432509,
+    436291,
 )
 """Routers that are too busy to answer, of whose services one is dead, that restart in the middle, that move
 what NAT-PMP renews, that make another port than they say and show no list, or by another name, that show one
-row for all ports or each for both transports, that take longer than anybody waits; and what nobody can
-know."""
+row for all ports or each for both transports, that take longer than anybody waits, that refuse to make what
+another protocol has made there; and what nobody can know."""
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + ROUTERS, EACH))

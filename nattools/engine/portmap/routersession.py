@@ -207,7 +207,8 @@ class PortmapSession:
         held.granted, held.at = result, asyncio.get_running_loop().time()
         self.journal.granted(held.note, result)
         self._succeed(held.note, result)
-        await self._remove_second(held, result)
+        if self._may_have_second(held, result, renewed=action == "renew"):
+            await self._remove_second(held, result)
         return result
 
     async def _ask_once(
@@ -227,14 +228,23 @@ class PortmapSession:
         left = await self._delete(dataclasses.replace(held, granted=granted))
         return Refused(protocol=granted.protocol, failure="refused", detail=MOVED, unsettled=left is not None)
 
-    async def _remove_second(self, held: HeldMapping, granted: Granted) -> None:
-        """Where a question has failed before the one that was granted, or the router chooses ports without
-        telling, it may have made one more. It is removed if its table shows it."""
-        mapper, wanted = held.mapper, self._knowing(held.note, held.wanted)
+    def _may_have_second(self, held: HeldMapping, granted: Granted, *, renewed: bool) -> bool:
+        """May the router have made one more: has a question failed before the one that was granted, or does
+        it choose ports without telling? A renewal of one without end changes nothing in its row: where its
+        port is not the first one asked for, a further one may have been made instead."""
+        server = held.mapper.offer.server
         if MOVED in granted.quirks:
-            self.moving.add(mapper.offer.server)
-        if not granted.maybe_twice and mapper.offer.server not in self.moving:
-            return
+            self.moving.add(server)
+        if granted.maybe_twice or server in self.moving:
+            return True
+        unchanged = renewed and granted.protocol == "upnp-igd" and granted.lifetime_s is None
+        return unchanged and any(
+            each.may_have_moved for each in self.journal.notes() if each.id == held.note.id
+        )
+
+    async def _remove_second(self, held: HeldMapping, granted: Granted) -> None:
+        """It is removed if the router's table shows it."""
+        mapper, wanted = held.mapper, self._knowing(held.note, held.wanted)
         router = RouterTable(mapper, self.run.recorder)
         rows, table = await router.rows_of(wanted)
         for row in (each for each in rows if each.external_port not in wanted.own_ports):
@@ -283,12 +293,15 @@ class PortmapSession:
         others = [] if shared else [each for each in self.discovery.mappers if each is not held.mapper]
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
             wanted = self._knowing(held.note, held.wanted)
-            result = await remove_mapping([held.mapper, *others], wanted, protocol, held.granted)
-            if result is None and held.granted is not None and held.note.may_have_moved:
-                result = await held.mapper.delete(wanted)  # what a renewal that nobody saw end has moved
+            known = held.granted
+            result = await remove_mapping([held.mapper, *others], wanted, protocol, known)
+            if result is None and known is not None and held.note.may_have_moved:
+                # what a renewal that nobody saw end has moved: the one that was known is gone
+                result = await held.mapper.delete(wanted)
+                known = known if result is None else None
         if result is not None and result.failure == "refused" and self._went_with_another(held):
             result = None
-        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=held.granted)
+        record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
         return result
 
     def _went_with_another(self, held: HeldMapping) -> bool:

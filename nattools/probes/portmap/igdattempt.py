@@ -65,10 +65,12 @@ class IgdAttempt:
         if not self._plain and refused.code not in _UNKNOWN_ACTION:
             self.maybe_twice = True
 
-    def may_make_anew(self, refused: Refused) -> bool:
-        """Is it to be deleted, and the same asked for again, where it is there already? Some routers fail
-        when they are asked for what they have. Once is enough."""
-        again = refused.code in _HAVE_IT and not self._made_anew
+    def may_make_anew(self, refused: Refused, there: TableEntry) -> bool:
+        """Is what is `there` to be deleted, and the same asked for again? Some routers fail when they are
+        asked for what they have. Once is enough. A row without a name whose port was never asked for by UPnP
+        may be another protocol's: that stays."""
+        known = bool(there.description) or there.external_port in self._wanted.own_ports
+        again = known and refused.code in _HAVE_IT and not self._made_anew
         self._made_anew = self._made_anew or again
         return again
 

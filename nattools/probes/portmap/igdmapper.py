@@ -16,7 +16,14 @@ from nattools.model.portmapping import READ_BACK_WITHIN_S
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdattempt import IgdAttempt, ports_to_try
 from nattools.probes.portmap.igdcall import call, is_broken
-from nattools.probes.portmap.igdtable import list_rows, look_up, row_at, row_of_inside, row_or_listed
+from nattools.probes.portmap.igdtable import (
+    list_rows,
+    look_up,
+    row_at,
+    row_of_inside,
+    row_of_port_alone,
+    row_or_listed,
+)
 from nattools.probes.portmap.mapper import (
     Granted,
     Listing,
@@ -99,7 +106,7 @@ class IgdMapper:
                 before = row if isinstance(row, TableEntry) else None
                 if await self._made_after_all(service, wanted, attempt, refused, before):
                     return await self._granted(wanted, attempt, attempt.port)
-                anew = there and attempt.may_make_anew(refused)
+                anew = before is not None and attempt.may_make_anew(refused, before)
                 if anew and await self._delete_port(service, wanted, attempt.port, _same) is None:
                     continue
             else:
@@ -121,11 +128,12 @@ class IgdMapper:
         """Has a router made what it said no to, or nothing? Its table is believed, not its answer. What was
         there `before`, by whatever protocol, may have been made over: then the row is another one now."""
         row = await row_at(self.gateway, service, wanted.transport, attempt.port)
-        there = isinstance(row, TableEntry) and _same(row, wanted)
-        if isinstance(row, TableEntry) and there and (before is None or _made_over(before, row)):
-            attempt.quirks.append(_all_the_same(refused))
-            return True
-        if not there:
+        if isinstance(row, TableEntry) and _made_now(row, wanted, before):
+            row = await row_of_port_alone(self.gateway, service, row)
+            if isinstance(row, TableEntry) and _made_now(row, wanted, before):
+                attempt.quirks.append(_all_the_same(refused))
+                return True
+        if isinstance(row, Refused) or not _same(row, wanted):
             attempt.failed.append(attempt.port)
         attempt.unsettled = attempt.unsettled or not refused.certain
         return False
@@ -181,27 +189,24 @@ class IgdMapper:
         """What a question may have made whose answer was never seen."""
         table = await list_rows(self.gateway, service)
         there = [each for each in table.entries if each.transport == wanted.transport]
-        ports = [each.external_port for each in there if _same(each, wanted)]
+        ours = [each for each in there if _same(each, wanted)]
         listed = {each.external_port for each in there}
         tried = [port for port in islice(ports_to_try(wanted), _MAX_TRIES) if port not in listed]
-        found = [port for port in tried if await self._has(service, wanted, port)]
+        rows = [await row_at(self.gateway, service, wanted.transport, port) for port in tried]
+        ours += [row for row in rows if isinstance(row, TableEntry) and _same(row, wanted)]
+        found = [row.external_port for row in ours]
         unshown = [port for port in tried if port == wanted.suggested_port and port not in found]
-        refusals = [
-            await self._delete_port(service, wanted, port, _same) for port in (*ports, *found, *unshown)
-        ]
+        refusals = [await self._delete_port(service, wanted, port, _same) for port in (*found, *unshown)]
         refused = next((each for each in refusals if each is not None), None)
-        if refused is not None or ports or found or not wanted.own_ports:
+        # one without a name may be another protocol's
+        if refused is not None or any(row.description for row in ours) or not wanted.own_ports:
             return refused
-        unknown = [each for each in there if _leads_to(each, wanted)]
+        unknown = [each for each in there if _leads_to(each, wanted) and each not in ours]
         if unknown:
             return _nobodys(unknown[0])
         # AddAnyPortMapping makes another port than the one asked for where that is taken
         elsewhere = table.incomplete and service.version >= 2 and not wanted.exact
         return _may_be_elsewhere(table) if elsewhere else None
-
-    async def _has(self, service: igd.Service, wanted: MappingRequest, port: int) -> bool:
-        row = await row_at(self.gateway, service, wanted.transport, port)
-        return isinstance(row, TableEntry) and _same(row, wanted)
 
     async def listing(self) -> Listing:
         """Row after row (`igdtable`)."""
@@ -302,6 +307,11 @@ def _same(entry: TableEntry, wanted: MappingRequest) -> bool:
 def _is_known(entry: TableEntry, wanted: MappingRequest) -> bool:
     """By its name, or by its port where the router has given it a name of its own."""
     return is_named(entry, wanted) or entry.external_port in wanted.own_ports
+
+
+def _made_now(row: TableEntry, wanted: MappingRequest, before: TableEntry | None) -> bool:
+    """Is it what was asked for, and not what was there `before`?"""
+    return _same(row, wanted) and (before is None or _made_over(before, row))
 
 
 def _made_over(before: TableEntry, now: TableEntry) -> bool:

@@ -93,6 +93,18 @@ async def row_of_inside(
     return no_such_entry(SAME_FOR_ALL)
 
 
+async def row_of_port_alone(
+    gateway: GatewayContext, service: igd.Service, row: TableEntry
+) -> TableEntry | Refused:
+    """A row that says something else than the router's answer did: it, unless the same is shown for another
+    port too; then what the list has at that port."""
+    again = await _unless_for_all(gateway, service, row)
+    if isinstance(again, TableEntry):
+        return again
+    found, _ = await _listed(gateway, service, row.transport, row.external_port)
+    return again if found is None else found
+
+
 async def _unless_for_all(
     gateway: GatewayContext, service: igd.Service, row: TableEntry
 ) -> TableEntry | Refused:

@@ -153,9 +153,10 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_named(entry: TableEntry, wanted: MappingRequest) -> bool:
-    """Has it the name that was asked for? Some routers shorten it or keep none, or write it in capitals."""
+    """Has it the name that was asked for? Some routers shorten it or keep none, write it in capitals, or
+    write words of their own before it."""
     named = entry.description.casefold()
-    return wanted.description.casefold().startswith(named) or named == MAPPING_NAME
+    return wanted.description.casefold().startswith(named) or MAPPING_NAME in named.split()
 
 
 def as_entry(granted: Granted) -> TableEntry:

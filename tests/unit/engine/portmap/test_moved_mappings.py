@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from routerkinds import OddHome, behind
 
@@ -128,3 +129,92 @@ def test_a_removal_that_takes_too_long_is_not_called_one() -> None:
         assert home.ports == []
 
     behind(upnp(change_s=8.0, delay_s=1.2, web_port=5001), main)
+
+
+def test_one_row_for_all_ports_does_not_show_what_was_refused() -> None:
+    """The first of two mappings is refused, and the router shows the second one's row at its port."""
+
+    async def main(home: OddHome) -> None:
+        report = await home.add(MapOptions(ports=(5000,), transports=("udp", "tcp")))
+        there = {(row.transport, row.outside.port) for row in home.rows}
+        told = {(each.transport, 5000) for each in report.mappings if each.created and not each.removed}
+        assert ("tcp", 5000) in there
+        assert told == there
+        await home.delete_mine()
+        assert home.ports == []
+
+    behind(upnp(rows="first", fails_first=3), main)
+
+
+def test_another_protocols_mapping_is_not_deleted_where_upnp_cannot_make_it_again() -> None:
+    async def main(home: OddHome) -> None:
+        wish = MapOptions(ports=(5000,), transports=("udp",), external_port=5000)
+        await home.add(msgspec.structs.replace(wish, protocol="pcp"))
+        await home.add(msgspec.structs.replace(wish, protocol="upnp-igd"))
+        assert home.ports == [5000]
+        report = await home.map(commands.list_mappings)
+        assert {each.external for each in report.mappings} == {"11.1.0.2:5000"}
+        await home.delete_mine()
+        assert home.ports == []
+
+    behind(RouterBehaviour(upnp_error=718), main)
+
+
+def test_of_what_a_renewal_may_have_moved_no_port_is_told() -> None:
+    """Killed while it was renewed; the router has restarted, and its list takes too long to be read."""
+
+    async def main(home: OddHome) -> None:
+        await home.add()
+        (note,) = home.journal.notes()
+        home.journal.asking(note, 5000)
+        home.router.restart()
+        report = await home.delete_mine()
+        (told,) = report.mappings
+        assert (told.external, told.created, told.removed) == (None, False, False)
+        assert "mapping-may-exist" in {each.code for each in report.notices}
+        assert len(home.journal.notes()) == 1
+
+    behind(RouterBehaviour(protocols=("upnp",), row_s=6.0), main)
+
+
+def test_what_the_renewal_of_one_without_end_has_made_beside_it_is_removed() -> None:
+    """AddAnyPortMapping has told the port; AddPortMapping, which renews, makes a further one, and the row
+    that was there does not change."""
+
+    async def main(home: OddHome) -> None:
+        report, _ = await home.keep(5000.0)
+        told = {each.external: each.removed for each in report.mappings if each.created}
+        assert told == {"11.1.0.2:5007": True, "11.1.0.2:5014": True}
+        assert home.ports == []
+
+    behind(RouterBehaviour(protocols=("upnp",), permanent_only=True, moves=7), main)
+
+
+def test_what_nobody_has_seen_made_elsewhere_is_known_by_our_name_behind_the_routers_words() -> None:
+    """The process was killed before it saw an answer."""
+
+    async def main(home: OddHome) -> None:
+        await home.add()
+        home.lose_answer()
+        assert home.ports == [5007]
+        await home.delete_mine()
+        assert home.ports == []
+        assert home.journal.notes() == []
+
+    behind(upnp(names="prefixed", moves=7), main)
+
+
+def test_another_protocols_row_is_not_what_nobody_has_seen_made() -> None:
+    """It is removed, for it is ours; what UPnP has made besides is in a list that takes too long."""
+
+    async def main(home: OddHome) -> None:
+        await home.add()
+        home.lose_answer()
+        home.router.table.add("udp", 5000, UDP_INSIDE, 7200, 0.0, nonce=b"nat-pmp")
+        report = await home.delete_mine()
+        assert home.ports == [5007]
+        assert not any(each.removed for each in report.mappings)
+        assert "mapping-may-exist" in {each.code for each in report.notices}
+        assert len(home.journal.notes()) == 1
+
+    behind(RouterBehaviour(protocols=("upnp",), moves=7, row_s=6.0), main)
