@@ -17,7 +17,7 @@ from nattools.probes.probe import Recorder
 MOVED = "the router made another port than the one that it was asked for"
 
 
-class Ask(Protocol):
+class AskMapping(Protocol):
     """Ask the router for a mapping, which the journal notes; `told`: it goes on record too."""
 
     async def __call__(self, wanted: MappingRequest, *, told: bool = True) -> Granted | Refused: ...
@@ -30,7 +30,7 @@ class RouterTable:
     mapper: Mapper
     recorder: Recorder
 
-    async def settle(self, wanted: MappingRequest, granted: Granted, ask: Ask) -> Granted:
+    async def settle(self, wanted: MappingRequest, granted: Granted, ask: AskMapping) -> Granted:
         """What the table says of a mapping that the router has granted. There are routers that end those
         with a lifetime at once: then it is made without. If the table does not show that either, it tells
         nothing, and the lifetime is asked for again; or it is at another port, by another name."""
@@ -39,7 +39,7 @@ class RouterTable:
             listed = await self._settle_lifetime(wanted, listed, ask)
         return listed if listed.listed is not False else await self._find_moved(wanted, listed, ask)
 
-    async def _settle_lifetime(self, wanted: MappingRequest, granted: Granted, ask: Ask) -> Granted:
+    async def _settle_lifetime(self, wanted: MappingRequest, granted: Granted, ask: AskMapping) -> Granted:
         for_ever = msgspec.structs.replace(suggesting(wanted, granted), lifetime_s=0)
         permanent = await ask(for_ever)
         if isinstance(permanent, Refused):
@@ -52,7 +52,7 @@ class RouterTable:
             return found
         return as_listed(again, await self.read_back(wanted, again))
 
-    async def _find_moved(self, wanted: MappingRequest, granted: Granted, ask: Ask) -> Granted:
+    async def _find_moved(self, wanted: MappingRequest, granted: Granted, ask: AskMapping) -> Granted:
         """A router that makes another port than it is asked for, and calls it by a name of its own: which of
         the rows to this inside is ours shows when it is asked for one more. The row that was not there before
         is ours, and so is one that is as far from what it was asked for."""
