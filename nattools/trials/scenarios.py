@@ -20,7 +20,6 @@ from nattools.engine.tailnets import measure_tailnets
 from nattools.errors import CannotRun
 from nattools.lab import expect
 from nattools.lab.backend import Backend, Lab, open_lab
-from nattools.lab.expectedtimes import with_real_times
 from nattools.lab.scenario import Scenario
 from nattools.lab.scenariofiles import available, load
 from nattools.model.report import Report
@@ -186,7 +185,7 @@ def _measured(case: Case, lab: Lab, emit: Emit, watched: Watched) -> Trial:
                 return await measure_tailnets(network, chosen, emit, MemoryJournal())
             return await measure(network, chosen, emit, MemoryJournal())
 
-    wanted = _in_its_time(case, expectations(scenario, case.host))
+    wanted = expectations(scenario, case.host)
     try:
         report = lab.run(work)
     except NothingAnswered as nothing:
@@ -194,11 +193,6 @@ def _measured(case: Case, lab: Lab, emit: Emit, watched: Watched) -> Trial:
             raise
         report = nothing.report
     return Trial(case, report, tuple(expect.check(report, wanted)))
-
-
-def _in_its_time(case: Case, expected: dict[str, Any]) -> dict[str, Any]:
-    """On network namespaces time is real."""
-    return with_real_times(expected) if case.backend == "netns" else expected
 
 
 def _connected(case: Case, lab: Lab, watched: Watched) -> Trial:
@@ -218,7 +212,6 @@ def _connected(case: Case, lab: Lab, watched: Watched) -> Trial:
     reports = lab.run(work)
     kind = expect.PWNAT if case.knocks else expect.PAIR
     wanted = expect.pairs(scenario.expect, list(scenario.host), kind).get(hosts, {})
-    wanted = _in_its_time(case, wanted)
     return Trial(case, reports[0], tuple(expect.check_pair(dict(zip(hosts, reports, strict=True)), wanted)))
 
 

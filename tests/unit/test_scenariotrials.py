@@ -1,8 +1,8 @@
-"""Times that a scenario expects, on a real clock."""
+"""What is tried again of a scenario on a real clock."""
 
 from __future__ import annotations
 
-from nattools.lab.expectedtimes import with_real_times
+from scenariotrials import with_longer_times
 
 
 def test_only_the_greatest_times_are_others() -> None:
@@ -13,7 +13,7 @@ def test_only_the_greatest_times_are_others() -> None:
         "binding_lifetime_s": {"min": 28, "max": 32},
         "warnings_contain": ["VPN"],
     }
-    assert with_real_times(expected) == {
+    assert with_longer_times(expected) == {
         "nat": {"udp4": {"rtt_ms": {"min": 16, "max": 600}, "loss": {"max": 0.3}, "mapping": "unknown"}},
         "relays": [{"rank": "<= 2", "rtt_ms": {"median": {"min": 18, "max": 600}}, "direct_rtt_ms": ">= 9"}],
         "elapsed_s": {"max": 10},
