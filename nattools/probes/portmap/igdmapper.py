@@ -107,7 +107,10 @@ class IgdMapper:
                 if await self._made_after_all(service, wanted, attempt, refused, before):
                     return await self._granted(wanted, attempt, attempt.port)
                 anew = before is not None and attempt.may_make_anew(refused, before)
-                if anew and await self._delete_port(service, wanted, attempt.port, _same) is None:
+                if (
+                    anew
+                    and _unless_absent(await self._delete_port(service, wanted, attempt.port, _same)) is None
+                ):
                     continue
             else:
                 # routers overwrite a mapping of the same machine without a word, whichever program made it
@@ -181,9 +184,9 @@ class IgdMapper:
     ) -> Refused | None:
         if granted is None:
             return await self._delete_unseen(service, wanted)
-        port, shown = granted.external_port, granted.listed is not False or granted.proven
-        delete = self._delete_port if shown else self._delete_shown
-        return await delete(service, wanted, port, _leads_to, granted.named)
+        left = await self._delete_port(service, wanted, granted.external_port, _leads_to, granted.named)
+        never_shown = granted.listed is False and not granted.proven
+        return left if never_shown else _unless_absent(left)
 
     async def _delete_unseen(self, service: igd.Service, wanted: MappingRequest) -> Refused | None:
         """What a question may have made whose answer was never seen."""
@@ -197,7 +200,7 @@ class IgdMapper:
         found = [row.external_port for row in ours]
         unshown = [port for port in tried if port == wanted.suggested_port and port not in found]
         refusals = [await self._delete_port(service, wanted, port, _same) for port in (*found, *unshown)]
-        refused = next((each for each in refusals if each is not None), None)
+        refused = next((each for each in map(_unless_absent, refusals) if each is not None), None)
         # one without a name may be another protocol's
         if refused is not None or any(row.description for row in ours) or not wanted.own_ports:
             return refused
@@ -258,19 +261,8 @@ class IgdMapper:
         is_ours: Callable[[TableEntry, MappingRequest], bool],
         named: str | None = None,
     ) -> Refused | None:
-        """`named`: what the table called it when it was made."""
-        left = await self._delete_shown(service, wanted, external_port, is_ours, named)
-        return None if left is not None and left.absent else left
-
-    async def _delete_shown(
-        self,
-        service: igd.Service,
-        wanted: MappingRequest,
-        external_port: int,
-        is_ours: Callable[[TableEntry, MappingRequest], bool],
-        named: str | None = None,
-    ) -> Refused | None:
-        """The same, with a refusal that is `absent` where the router neither shows one nor removes any."""
+        """`named`: what the table called it when it was made. A refusal that is `absent`: the router neither
+        shows one nor removes any."""
 
         async def look(believed: bool) -> TableEntry | Refused:
             return await row_or_listed(
@@ -297,6 +289,11 @@ class IgdMapper:
 
     async def _call(self, action: igd.Call[T]) -> T | Refused:
         return await call(self.gateway, self.service, action)
+
+
+def _unless_absent(refused: Refused | None) -> Refused | None:
+    """What is not there is gone."""
+    return None if refused is not None and refused.absent else refused
 
 
 def _same(entry: TableEntry, wanted: MappingRequest) -> bool:

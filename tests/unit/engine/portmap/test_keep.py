@@ -266,30 +266,31 @@ def test_what_was_added_to_stay_by_nat_pmp_stays_as_long_as_it_was_to(tmp_path: 
     assert at_home(main) == [True, True, True, False]
 
 
+@pytest.mark.parametrize(
+    ("broken", "mended", "within_s", "why"),
+    [
+        (lambda lab: lab.unplug("alice"), lambda lab: lab.plug("alice"), 10.0, "address gone"),
+        (lambda lab: lab.cut("home"), lambda lab: lab.mend("home"), 20.0, "silent"),
+    ],
+    ids=["own cable", "router"],
+)
 @each_protocol
-def test_a_machine_that_lost_its_address_does_not_blame_the_router(protocol: MappingProtocol) -> None:
+def test_a_minute_without_an_answer_is_no_restart(
+    protocol: MappingProtocol,
+    broken: Callable[[SimLab], None],
+    mended: Callable[[SimLab], None],
+    within_s: float,
+    why: str,
+) -> None:
     async def meanwhile(keeping: Keeping) -> bool:
-        keeping.lab.unplug("alice")
+        broken(keeping.lab)
         await pass_time(60.0)
-        keeping.lab.plug("alice")
-        return await keeping.back_within(10.0)
+        mended(keeping.lab)
+        return await keeping.back_within(within_s)
 
     opened, keeping = kept(meanwhile, protocol=protocol)
     assert opened
-    assert {change.why for _, change in keeping.changes} == {None, "address gone"}
-
-
-@each_protocol
-def test_silence_alone_is_no_restart(protocol: MappingProtocol) -> None:
-    async def meanwhile(keeping: Keeping) -> bool:
-        keeping.lab.cut("home")
-        await pass_time(60.0)
-        keeping.lab.mend("home")
-        return await keeping.back_within(20.0)
-
-    opened, keeping = kept(meanwhile, protocol=protocol)
-    assert opened
-    assert {change.why for _, change in keeping.changes} == {None, "silent"}
+    assert {change.why for _, change in keeping.changes} == {None, why}
 
 
 def test_nothing_to_keep_ends_at_once() -> None:
