@@ -124,7 +124,7 @@ SENTENCES = {
     "ending-forbidden": "The system refused to send anything.",
     "ending-no-answer": "There was no answer over UDP or TCP from {servers:list}.",
     "ending-refused": "Refused: {ports:list}.",
-    "ending-prohibited": "Said to be prohibited, by {routers:list}.",
+    "ending-prohibited": "{routers:list} said that it is prohibited.",
     "ending-got-as-far": "The farthest router that answered is {address} (hop {hops}).",
     "ending-no-hop": "No router on the way answered either.",
     # warnings

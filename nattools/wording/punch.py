@@ -91,7 +91,7 @@ SENTENCES = {
     ),
     "plan-one-outside": (
         "Both are behind {external}: they connect if they can reach each other's own addresses, and need a "
-        "relay else."
+        "relay otherwise."
     ),
     "relay-in-reserve-at": "The relay {uri} carries everything, more slowly, while no direct path works.",
     "relay-only": "Only a relay may be used.",

@@ -169,7 +169,7 @@ SENTENCES = {
         "Packets go to it by {relay}, and none has ever come back: that machine is off or asleep, or its "
         "client does not reach that relay."
     ),
-    "look-at-peer": "Look on that machine whether its client runs: tailscale status.",
+    "look-at-peer": "Check that the client runs on that machine: tailscale status.",
     "peer-without-roots": "It has no path, and no root server is reached that would relay to it.",
     "peer-idle": "No packets go there, so no path is chosen.",
     "ping-peer": "tailscale ping {name} makes it choose one.",

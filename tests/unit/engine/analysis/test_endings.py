@@ -83,7 +83,7 @@ def interface(**other: object) -> Host:
                 replace(ASKED, outcome="prohibited", offender=who) for who in ("10.0.1.1", "10.0.1.1", None)
             ),
             "answer",
-            "from stun:a, stun:b. Said to be prohibited, by 10.0.1.1.",
+            "from stun:a, stun:b. 10.0.1.1 said that it is prohibited.",
         ),
         (
             ONLINE,
