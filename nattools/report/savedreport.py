@@ -4,15 +4,15 @@ is suspect."""
 from __future__ import annotations
 
 import sys
-import zlib
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from nattools.errors import UsageError
+from nattools.errors import ProtocolError, UsageError
 from nattools.model.punch import Punch
 from nattools.model.report import SCHEMA, Report
+from nattools.protocols.givenfiles import as_utf8, unpacked
 from nattools.report.safetext import safe
 
 SIZE_LIMIT = 32 * 1024 * 1024
@@ -34,9 +34,6 @@ _SEVERAL = (
     "something follows the first JSON document: of several reports, one on a line, nattools report merge "
     "reads all (.jsonl)"
 )
-_GZIP = b"\x1f\x8b"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
-"""How a redirection in PowerShell begins."""
 _MERGED = "nattools.fleet/"
 
 T = TypeVar("T")
@@ -90,8 +87,10 @@ def _bytes_of(path: Path) -> bytes:
 def load(data: bytes) -> Report:
     """A report from its JSON, in UTF-8 or UTF-16, compressed by gzip or not; UsageError for anything else.
     Unknown fields are ignored."""
-    if data.startswith(_GZIP) and len(data) <= SIZE_LIMIT:
-        data = _unpacked(data)
+    try:
+        data = unpacked(data, SIZE_LIMIT)
+    except ProtocolError as error:
+        raise UsageError(str(error)) from None
     if len(data) > SIZE_LIMIT:
         raise UsageError(f"larger than {SIZE_LIMIT // 1024 // 1024} MiB: too large for a nattools report")
     data = as_utf8(data)
@@ -102,25 +101,6 @@ def load(data: bytes) -> Report:
         raise UsageError("the file is empty")
     _check_schema(_decoded(data, _Head).schema)
     return _decoded(data, Report)
-
-
-def as_utf8(data: bytes) -> bytes:
-    """Text as UTF-8 without a mark at its beginning, whether that told UTF-8 or UTF-16."""
-    if data.startswith(_UTF16):
-        return data.decode("utf-16", "replace").encode()
-    return data.removeprefix(b"\xef\xbb\xbf")
-
-
-def _unpacked(data: bytes) -> bytes:
-    """One byte more than is allowed at most."""
-    unpacking = zlib.decompressobj(wbits=31)
-    try:
-        unpacked = unpacking.decompress(data, SIZE_LIMIT + 1)
-    except zlib.error as error:
-        raise UsageError(f"compressed, and damaged: {error}") from None
-    if not unpacking.eof and len(unpacked) <= SIZE_LIMIT:
-        raise UsageError("compressed, and cut short")
-    return unpacked
 
 
 def _decoded(data: bytes, kind: type[T]) -> T:

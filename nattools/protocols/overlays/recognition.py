@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.overlay import OverlayStatus
+from nattools.protocols.givenfiles import as_utf8, unpacked
 from nattools.protocols.overlays.announcedaddresses import announced_addresses, is_announcement
 from nattools.protocols.overlays.kuboaddresses import is_kubo, is_kubo_text, kubo_addresses, kubo_text
 from nattools.protocols.overlays.netbirdstatus import is_netbird, netbird_status
@@ -34,8 +34,6 @@ _KNOWN: Final = (
     "tailscale status --json, netbird status --json, zerotier-cli peers -j, a dump of "
     "chrome://webrtc-internals or about:webrtc, ipfs swarm addrs autonat, ipfs swarm peers -v, ipfs id"
 )
-_GZIP: Final = b"\x1f\x8b"
-_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _PREAMBLE: Final = 50
 """Lines before the JSON in which a program warns of something."""
 
@@ -61,21 +59,10 @@ def parse_status(data: bytes) -> OverlayStatus:
 
 
 def _text(data: bytes) -> str:
-    if data.startswith(_GZIP):
-        data = _unpacked(data)
+    data = unpacked(data, MAX_STATUS)
     if len(data) > MAX_STATUS:
         raise ProtocolError(f"a status of more than {MAX_STATUS >> 20} MiB")
-    if data.startswith(_UTF16):
-        return data.decode("utf-16", "replace").strip()
-    return data.decode("utf-8-sig", "replace").strip()
-
-
-def _unpacked(data: bytes) -> bytes:
-    unpacking = zlib.decompressobj(wbits=31)
-    try:
-        return unpacking.decompress(data, MAX_STATUS + 1)
-    except zlib.error as error:
-        raise ProtocolError(f"it is damaged: {error}") from None
+    return as_utf8(data).decode(errors="replace").strip()
 
 
 def _value(text: str) -> Any:

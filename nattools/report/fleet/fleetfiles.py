@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from nattools.errors import UsageError
+from nattools.protocols.givenfiles import as_utf8
 from nattools.report.safetext import valid_text
-from nattools.report.savedreport import SIZE_LIMIT, as_utf8
+from nattools.report.savedreport import SIZE_LIMIT
 
 _MOST_BLANK = 100_000
 _BY_LINE = (".jsonl", ".ndjson")
