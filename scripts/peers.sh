@@ -6,8 +6,14 @@ cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "$*" >&2; }
 
+state() { # a version, and where a folder was given, which state of what it holds
+    [ -d "$2" ] || { echo "$1"; return; }
+    echo "$1-$(find "$2" -type f -not -name '*.md' | LC_ALL=C sort | xargs cat | cksum | cut -d' ' -f1)"
+}
+
 build() { # name, package, version, its build tags; or a folder with a module, and the version of what is in it
-    [ -x ".peers/$1-$3" ] && return 0
+    stamp="$(state "$3" "$2")"
+    [ -x ".peers/$1-$stamp" ] && return 0
     if ! command -v go >/dev/null 2>&1; then
         say "Missing for the tests with $1: Go. Those tests are skipped."
         return 0
@@ -19,8 +25,8 @@ build() { # name, package, version, its build tags; or a folder with a module, a
     if (cd "$from" && GOBIN="$folder" CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-buildvcs=false \
         go install -p 2 -ldflags "-s -w" -tags "${4:-}" "$what") >"$folder/log" 2>&1; then
         mkdir -p .peers
-        mv "$folder/$1" ".peers/$1-$3"
-        ln -sf "$1-$3" ".peers/$1"
+        mv "$folder/$1" ".peers/$1-$stamp"
+        ln -sf "$1-$stamp" ".peers/$1"
     else
         say "$1 could not be built; its tests are skipped:"
         tail -3 "$folder/log" >&2
@@ -29,20 +35,21 @@ build() { # name, package, version, its build tags; or a folder with a module, a
 }
 
 install_js() { # a folder with a program for Node, the version of what it is made with
-    [ -x ".peers/jspeer-$2" ] && return 0
+    stamp="$(state "$2" "$1")"
+    [ -x ".peers/jspeer-$stamp" ] && return 0
     if ! command -v npm >/dev/null 2>&1; then
         say "Missing for the tests with jspeer: Node and npm. Those tests are skipped."
         return 0
     fi
     say "Installing jspeer $2"
-    folder=".peers/jspeer-$2.d"
+    folder=".peers/jspeer-$stamp.d"
     rm -rf "$folder"
     mkdir -p "$folder"
     cp "$1"/package.json "$1"/main.mjs "$folder"
     if (cd "$folder" && npm install --no-audit --no-fund --ignore-scripts) >"$folder/log" 2>&1; then
-        printf '#!/bin/sh\nexec node "%s/main.mjs" "$@"\n' "$PWD/$folder" >".peers/jspeer-$2"
-        chmod +x ".peers/jspeer-$2"
-        ln -sf "jspeer-$2" .peers/jspeer
+        printf '#!/bin/sh\nexec node "%s/main.mjs" "$@"\n' "$PWD/$folder" >".peers/jspeer-$stamp"
+        chmod +x ".peers/jspeer-$stamp"
+        ln -sf "jspeer-$stamp" .peers/jspeer
     else
         say "jspeer could not be installed; its tests are skipped:"
         tail -3 "$folder/log" >&2
