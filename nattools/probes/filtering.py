@@ -45,7 +45,7 @@ class _Udp(LaneProbe):
                 return
 
     async def _ask(self, context: ProbeContext, target: Target) -> Question | None:
-        """None if the server answered no plain question before it."""
+        """None if the server answered no plain question before it, or none after it."""
         with await open_stun_client(context) as client:
             control = await client.expect(client.prepare(target.endpoint, "control"))
             client.record(control)
@@ -61,6 +61,8 @@ class _Udp(LaneProbe):
             if question.answer is None:
                 await context.loss_known.wait()
                 await client.try_out(question)
+            if question.server_gone:
+                return None
             client.record(question)
             return question
 

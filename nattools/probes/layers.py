@@ -160,7 +160,7 @@ async def opener(
         async with asyncio.TaskGroup() as group:
             group.create_task(client.try_out(question))
             reached = None if expires else group.create_task(_reaches(client, target, ttl))
-        if reached is not None and reached.result():
+        if question.server_gone or (reached is not None and reached.result()):
             return
         opened = True if question.source == target.other else None
         context.recorder.add(

@@ -74,7 +74,8 @@ async def _control(client: StunClient, target: Target, seen: dict[Endpoint, Endp
         response_port=response_port,
     )
     await client.try_out(question)
-    client.record(question)
+    if not question.server_gone:
+        client.record(question)
 
 
 class Pooling(LaneProbe):

@@ -60,6 +60,8 @@ class Question(BindingQuestion, eq=False):
     answered_copy: int | None = None
     expected: bool = False
     form: PacketForm = "whole"
+    server_gone: bool = False
+    """Did the server answer nothing at all after this? Then its silence proves nothing."""
 
     def answered_by(self, data: bytes) -> bool:
         """Is this a success response to one of its copies, wherever it arrived?"""
@@ -250,7 +252,7 @@ class StunClient:
     async def try_out(self, question: Question) -> Question:
         """Ask until it is answered or silence counts: a question that a filter may stop. Called again, it
         sends what the loss seen since then asks for."""
-        estimate = self.context.estimate
+        estimate, before = self.context.estimate, len(question.sent_at)
         while len(question.sent_at) < estimate.copies():
             while len(question.sent_at) < estimate.copies():
                 self.send(question)
@@ -258,7 +260,20 @@ class StunClient:
                     return question
             if await question.done.wait(estimate.last_wait_s):
                 break
+        if question.outcome == "timeout" and len(question.sent_at) > before:
+            await self._hear_server(question)
         return question
+
+    async def _hear_server(self, question: Question) -> None:
+        """Is the server there at all, behind a question that nothing came of? One that stood still for a
+        moment answers in the order in which it was asked, so that what it owed has been sent by then; the
+        silence of one that is gone is no filter's."""
+        control = await self.expect(self.prepare(question.asked, "control"))
+        if control.answer is None:
+            self.record(control)
+            question.server_gone = True
+        elif not question.done.is_set:
+            await question.done.wait(self.context.estimate.gap_s)
 
     def learn(self, question: Question) -> None:
         """An answered question tells the path's round trip, and which earlier copies were lost."""
