@@ -21,8 +21,8 @@ SENTENCES = {
         "No server answered; connections were refused, by the server's machine or by a firewall."
     ),
     "ended-halted": (
-        "No server answered, though connections were made: the server, or a proxy or firewall before it, did "
-        "not do what was asked."
+        "No server answered: connections were made, but a proxy, a firewall or the server itself gave no "
+        "STUN answer on them."
     ),
     "ended-at-own-firewall": "This machine's own firewall lets nothing out.",
     "nothing-asked": "Nothing was measured: no server was asked.",

@@ -20,7 +20,7 @@ from nattools.wording import text_of
 
 WEB = "11.201.0.2:443"
 REFUSED = "No server answered; connections were refused, by the server's machine or by a firewall."
-HALTED = "No server answered, though connections were made"
+HALTED = "No server answered: connections were made"
 
 
 class Intercepted:
