@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -89,14 +89,19 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
             lifetime_s = self.wanted.lifetime_s if self.protocol in _ENDS_BY_ITSELF else None
         else:
             lifetime_s = self.granted.lifetime_s
-        return lifetime_s is not None and now.since(self.granted_at or self.made) >= lifetime_s
+        return lifetime_s is not None and now.since(self.last_asked) >= lifetime_s
+
+    @property
+    def last_asked(self) -> Timestamp:
+        """When it was last answered, or else first asked for."""
+        return self.granted_at or self.made
 
     def outlived(self, now: Timestamp, epoch_s: int | None, age_s: float) -> bool:
         """Has the router, which has given this epoch in the last `age_s`, kept its table since (RFC 6886
         3.6)?"""
         if epoch_s is None or self.granted is None or self.granted.epoch_s is None:
             return True
-        passed_s = max(0.0, now.since(self.granted_at or self.made) - age_s)
+        passed_s = max(0.0, now.since(self.last_asked) - age_s)
         return epoch_s + 2 >= self.granted.epoch_s + passed_s * 7 / 8
 
 
@@ -350,6 +355,17 @@ def is_same(note: JournalEntry, granted: Granted | None, other: JournalEntry) ->
         two.internal,
         two.external_port,
     )
+
+
+def superseding(note: JournalEntry, notes: Iterable[JournalEntry]) -> JournalEntry | None:
+    """The last one of those by which NAT-PMP was asked for the same inside again: the router has only what
+    came of that (RFC 6886 3.3)."""
+
+    def asked_again(other: JournalEntry) -> bool:
+        same = note.protocol == other.protocol == "nat-pmp" and shares_inside(note, other)
+        return same and other.last_asked.since(note.last_asked) > 0
+
+    return next(filter(asked_again, reversed([*notes])), None)
 
 
 def state_folder() -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import asyncio
 
-from nattools.engine.portmap.journal import JournalEntry, is_of
+from nattools.engine.portmap.journal import JournalEntry, is_of, superseding
 from nattools.engine.portmap.recording import record_attempt, record_entry
 from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
-from nattools.model.mappingseen import MapEntry
+from nattools.model.mappingseen import MapEntry, MapTable
 from nattools.probes.portmap import (
     Mapper,
     Refused,
@@ -40,9 +40,23 @@ async def show(session: PortmapSession, note: JournalEntry, *, in_force: bool) -
     mapper = await _mapper_for(session, note) if note.protocol == "upnp-igd" else None
     found: TableEntry | Refused | None = None
     if mapper is not None and note.granted is not None:
-        found = await mapper.read_back(note.wanted, note.granted)
+        unlisted = _lists_all(session) and note.wanted.family == 4
+        found = await mapper.read_back(note.wanted, note.granted, unlisted=unlisted)
     if isinstance(found, TableEntry) and is_of(note, found):
         record_entry(session.run.recorder, note.protocol, found, ours=True)
+    elif in_force and (later := superseding(note, session.journal.notes())) is not None:
+        if later.granted is None:
+            session.record_gap(
+                f"Where is {_called(note)}?",
+                "it was asked for once more, and no answer to that is noted",
+                "nattools map add once more",
+            )
+    elif in_force and _is_missed(session, note):
+        session.record_gap(
+            f"Is {_called(note)} there?",
+            f"the router's list shows another one by {TECHNIQUES[note.protocol]}, and not this one",
+            "nattools map add once more, which makes it again if it is gone",
+        )
     elif in_force and (not _is_denied(found) or (note.granted is not None and note.granted.proven)):
         record_as_noted(session, note)
     elif in_force and note.granted is not None and note.granted.listed is False:
@@ -51,6 +65,27 @@ async def show(session: PortmapSession, note: JournalEntry, *, in_force: bool) -
             "the router said that it had made it, and its table has never shown it",
             "nattools map delete --mine, which removes it if it is",
         )
+
+
+def _lists_all(session: PortmapSession) -> bool:
+    """Was a router's list read to its end?"""
+    tables = [each for each in session.run.recorder.observations if isinstance(each, MapTable)]
+    return any(not table.incomplete and table.refusal is None for table in tables)
+
+
+def _is_missed(session: PortmapSession, note: JournalEntry) -> bool:
+    """Has a router that lists what it makes by PCP or NAT-PMP, for it lists another one of ours, not listed
+    this one?"""
+    if note.protocol == "upnp-igd" or note.wanted.family == 6 or not _lists_all(session):
+        return False
+    seen = session.run.recorder.observations
+    rows = [each for each in seen if isinstance(each, MapEntry) and each.protocol == "upnp-igd"]
+    alike = [
+        (each.wanted.transport, str(each.wanted.internal))
+        for each in session.journal.notes()
+        if (each.protocol, each.gateway) == (note.protocol, note.gateway)
+    ]
+    return any((row.transport, row.internal) in alike for row in rows)
 
 
 def record_as_noted(session: PortmapSession, note: JournalEntry) -> None:

@@ -215,9 +215,12 @@ class IgdMapper:
         """Row after row (`igdtable`)."""
         return await list_rows(self.gateway, self.service)
 
-    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused:
-        """Its row by itself, or else in the list."""
-        is_inside = partial(_leads_to, wanted=wanted)
+    async def read_back(
+        self, wanted: MappingRequest, granted: Granted, *, unlisted: bool = False
+    ) -> TableEntry | Refused:
+        """Its row by itself, or else in the list. One that is `unlisted` is not believed if the same is shown
+        for another port too."""
+        is_inside = partial(_leads_to, wanted=wanted) if not unlisted else lambda row: False
         return await row_of_inside(
             self.gateway, self.service, wanted.transport, granted.external_port, is_inside
         )

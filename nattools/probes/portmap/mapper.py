@@ -227,10 +227,13 @@ class Mapper(Protocol):
     async def listing(self) -> Listing | None:
         """The router's table; None: the protocol has no way to read it."""
 
-    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
+    async def read_back(
+        self, wanted: MappingRequest, granted: Granted, *, unlisted: bool = False
+    ) -> TableEntry | Refused | None:
         """What the router has now at that external port, whosever it is: compare `internal`. A refusal that
         is `absent`: nothing, as far as the router shows its table; any other: that cannot be known. By PCP
-        and NAT-PMP a mapping can only be renewed; None: that would do harm."""
+        and NAT-PMP a mapping can only be renewed; None: that would do harm. `unlisted`: its list, read just
+        now, has not shown it."""
 
     async def check(self) -> RouterState:
         """Has the router lost its mappings since the last answer?"""

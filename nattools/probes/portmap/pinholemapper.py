@@ -80,7 +80,9 @@ class PinholeMapper:
         """Pinholes have no list."""
         return None
 
-    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused:
+    async def read_back(
+        self, wanted: MappingRequest, granted: Granted, *, unlisted: bool = False
+    ) -> TableEntry | Refused:
         """CheckPinholeWorking: it exists if the router knows it, whether or not a packet has passed (709)."""
         action = igd.check_pinhole_working(granted.unique_id or 0)
         working = await call(self.gateway, self.service, action)

@@ -1,6 +1,5 @@
-"""Mappings by NAT-PMP (RFC 6886) and by PCP (RFC 6887).
-
-Both have one datagram each way, an epoch, no list, and no way to read a mapping back but to renew it."""
+"""Mappings by NAT-PMP (RFC 6886) and by PCP (RFC 6887): one datagram each way, an epoch, no list, and no way to
+read a mapping back but to renew it."""
 
 from __future__ import annotations
 
@@ -214,7 +213,9 @@ class UdpMapper(ABC, Generic[R]):
         """These protocols have no list."""
         return None
 
-    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
+    async def read_back(
+        self, wanted: MappingRequest, granted: Granted, *, unlisted: bool = False
+    ) -> TableEntry | Refused | None:
         """Renew it, and see what it is now."""
         again = await self.make(suggesting(wanted, granted))
         return again if isinstance(again, Refused) else as_entry(again)
@@ -349,9 +350,10 @@ class PcpMapper(UdpMapper[pcp.ResponseMessage]):
     def __init__(self, gateway: GatewayContext, offer: MapOffer) -> None:
         super().__init__(gateway, offer, EpochClock(drift=1 / 16, both_ways=True))
 
-    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
-        """Not over IPv6: miniupnpd 2.3.1 forgets whose pinhole it was when that is renewed, and lets nobody
-        remove it by PCP any more."""
+    async def read_back(
+        self, wanted: MappingRequest, granted: Granted, *, unlisted: bool = False
+    ) -> TableEntry | Refused | None:
+        """Not over IPv6: once a pinhole is renewed, miniupnpd 2.3.1 lets nobody remove it by PCP."""
         return None if wanted.family == 6 else await super().read_back(wanted, granted)
 
     def _harmless(self) -> PcpRequest:
