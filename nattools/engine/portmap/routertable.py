@@ -104,6 +104,8 @@ class RouterTable:
             from nattools.probes.portmap.igdtable import no_such_entry
 
             result = no_such_entry(f"port {granted.external_port} leads to {result.internal}")
+        elif isinstance(result, TableEntry) and result.quirks and not _has_our_name(result, wanted):
+            result = await self._named_elsewhere(wanted, result)
         if isinstance(result, Refused) and result.denied:
             rows, _ = await self.rows_of(wanted)
             here = next((row for row in rows if row.external_port == granted.external_port), None)
@@ -117,13 +119,19 @@ class RouterTable:
             record_attempt(self.recorder, "read back", "upnp-igd", wanted, result, began)
         return result
 
+    async def _named_elsewhere(self, wanted: MappingRequest, nameless: TableEntry) -> TableEntry:
+        """Of a row that only the list shows, and by another name: the one that the list has by ours, if there
+        is one. Some routers list each mapping for both transports."""
+        rows, _ = await self.rows_of(wanted)
+        named = [row for row in rows if _has_our_name(row, wanted)]
+        return msgspec.structs.replace(named[-1], quirks=(MOVED,)) if named else nameless
+
     async def rows_of(self, wanted: MappingRequest) -> tuple[list[TableEntry], Listing]:
         """Rows of ours for this inside, at whatever external port; and the whole list."""
         table = await self.mapper.listing() or Listing()
 
         def is_ours(row: TableEntry) -> bool:
-            named = bool(row.description) and is_named(row, wanted)
-            return named or row.external_port in wanted.own_ports
+            return _has_our_name(row, wanted) or row.external_port in wanted.own_ports
 
         found = [
             row
@@ -144,3 +152,8 @@ class RouterTable:
             self.recorder, "delete", self.mapper.offer.protocol, wanted, result, began, known=known
         )
         return result
+
+
+def _has_our_name(row: TableEntry, wanted: MappingRequest) -> bool:
+    """A row without any name has not."""
+    return bool(row.description) and is_named(row, wanted)

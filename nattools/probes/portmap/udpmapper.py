@@ -1,5 +1,5 @@
-"""Mappings by NAT-PMP (RFC 6886) and by PCP (RFC 6887): one datagram each way, an epoch, no list, and no way to
-read a mapping back but to renew it."""
+"""Mappings by NAT-PMP (RFC 6886) and by PCP (RFC 6887): one datagram each way, an epoch, no list, and no way
+to read a mapping back but to renew it."""
 
 from __future__ import annotations
 
