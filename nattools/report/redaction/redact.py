@@ -67,7 +67,7 @@ def redacted(report: Report, wanted: Redaction) -> Report:
     """The report with pseudonyms for all that tells who sent it; its verdicts, times and figures stay.
 
     CannotRun: something of the original would still stand in the result, so that there is none."""
-    provider = wanted.provider or report.provider
+    provider, before = wanted.provider or report.provider, report.redacted
     report = msgspec.structs.replace(report, provider=None, redacted=None)
     plain = msgspec.to_builtins(report)
     search = _Search()
@@ -83,8 +83,8 @@ def redacted(report: Report, wanted: Redaction) -> Report:
     walked = _walk(plain, "", scrubber.text, pseudonyms.port if wanted.ports else None, scrubber.machine)
     result = with_texts(msgspec.convert(walked, Report))
     _check(result, scrubber.replaced)
-    mark = "" if wanted.salt is None else pseudonyms.mark()
-    return msgspec.structs.replace(result, provider=provider and _kept(provider, wanted.keep), redacted=mark)
+    kept = provider and _kept(provider, wanted.keep)
+    return msgspec.structs.replace(result, provider=kept, redacted=pseudonyms.mark(before))
 
 
 def _kept(provider: Provider, keep: frozenset[str]) -> Provider | None:
