@@ -213,6 +213,7 @@ class StunClient:
             self._fail(question, "malformed")
             return
         question.received += 1
+        question.server_gone = False
         earlier = question.answer
         if earlier is None or (earlier.kind == "error" and message.kind == "success"):
             question.answer, question.source, question.rtt_s = message, source, rtt_s
@@ -271,7 +272,7 @@ class StunClient:
         control = await self.expect(self.prepare(question.asked, "control"))
         if control.answer is None:
             self.record(control)
-            question.server_gone = True
+            question.server_gone = question.answer is None
         elif not question.done.is_set:
             await question.done.wait(self.context.estimate.gap_s)
 

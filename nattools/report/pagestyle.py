@@ -49,6 +49,7 @@ p {{ margin: .4rem 0; }} .narrow {{ display: none; }}
 @media print {{
   :root {{ {_LIGHT} }} body {{ font-size: 10pt; max-width: none; margin: 0; }}
   figure, tr, dl {{ break-inside: avoid; }} h2, summary {{ break-after: avoid; }}
+  details::details-content {{ content-visibility: visible; }}
 }}
 {SVG_STYLE}
 """.strip()

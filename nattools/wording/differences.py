@@ -43,7 +43,7 @@ SENTENCES = {
     # what cannot be compared
     "diff-redacted": (
         "Addresses and names are pseudonyms in one of them, or in both by themselves, and were not compared: "
-        "with the same --salt they agree."
+        "they agree where the originals are redacted with the same --salt and the same other options."
     ),
     "diff-unknown-now": "{what}: {before} before, not known now.",
     "diff-known-now": "{what}: not known before, {after} now.",

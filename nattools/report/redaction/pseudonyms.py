@@ -66,9 +66,13 @@ class Pseudonyms:
         turn = chance().randrange(29) if self._salt is None else self._hashed("ports", "") % 29
         self._turn = 1 + turn if ports else 0
 
-    def mark(self) -> str:
-        """What reports have in common whose pseudonyms agree; nobody who has not the salt can make it."""
-        return f"{self._hashed('mark', f'{self._keep_private} {self._turn}'):016x}"
+    def mark(self, before: str | None = None) -> str:
+        """What reports have in common whose pseudonyms agree, "" for nothing; nobody who has not the salt can
+        make it. `before`: the mark of a report that was redacted already, whose pseudonyms have new ones."""
+        if self._salt is None or before == "":
+            return ""
+        chosen = f"{self._keep_private} {self._turn}"
+        return f"{self._hashed('mark', chosen if before is None else f'{chosen} {before}'):016x}"
 
     def name(self, original: str) -> str:
         """For a name or a token: `name-1`; for one with dots, `name-1.example` (RFC 2606)."""

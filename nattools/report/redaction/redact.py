@@ -4,7 +4,7 @@ what is not a word of nattools' own becomes a pseudonym."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Container
 from ipaddress import ip_address
 from typing import Any
 
@@ -46,7 +46,9 @@ _PORTS = ("aimed", "hit", "pool", "port_range", "blocked_ports", "open_ports", "
 _PORTS_AS_TEXT = ("port", "ports")
 _MACHINES = ("peers", "neighbours")
 """Lists of machines that somebody gave their names."""
-_MACHINE = "name of a machine"
+_TAILNETS = ("tailnets", "status")
+"""A list of networks with names, and what a program says of its own."""
+_UNNAMED = re.compile(r"tailnet \d+", re.ASCII)
 _NUMBERS = re.compile(r"\d{1,5}(?:(?:, | and | or |-)\d{1,5})*", re.ASCII)
 
 _DIGITS = re.compile(r"\d+", re.ASCII)
@@ -67,11 +69,11 @@ def redacted(report: Report, wanted: Redaction) -> Report:
     """The report with pseudonyms for all that tells who sent it; its verdicts, times and figures stay.
 
     CannotRun: something of the original would still stand in the result, so that there is none."""
-    provider = wanted.provider or report.provider
+    provider, before = wanted.provider or report.provider, report.redacted
     report = msgspec.structs.replace(report, provider=None, redacted=None)
     plain = msgspec.to_builtins(report)
     search = _Search()
-    _walk(plain, "", search.text)
+    _walk(plain, "", search)
     pseudonyms = Pseudonyms(
         wanted.salt,
         keep_private="private" in wanted.keep,
@@ -79,12 +81,11 @@ def redacted(report: Report, wanted: Redaction) -> Report:
         taken=search.originals,
         prefixes=tuple(search.prefixes),
     )
-    scrubber = _Scrubber(pseudonyms, frozenset(search.names))
-    walked = _walk(plain, "", scrubber.text, pseudonyms.port if wanted.ports else None, scrubber.machine)
-    result = with_texts(msgspec.convert(walked, Report))
+    scrubber = _Scrubber(pseudonyms, names=search.names, given=search.given, ports=wanted.ports)
+    result = with_texts(msgspec.convert(_walk(plain, "", scrubber), Report))
     _check(result, scrubber.replaced)
-    mark = "" if wanted.salt is None else pseudonyms.mark()
-    return msgspec.structs.replace(result, provider=provider and _kept(provider, wanted.keep), redacted=mark)
+    kept = provider and _kept(provider, wanted.keep)
+    return msgspec.structs.replace(result, provider=kept, redacted=pseudonyms.mark(before))
 
 
 def _kept(provider: Provider, keep: frozenset[str]) -> Provider | None:
@@ -97,41 +98,80 @@ def _kept(provider: Provider, keep: frozenset[str]) -> Provider | None:
     return None if kept == Provider() else kept
 
 
-def _walk(
-    part: Any,
-    name: str,
-    change: Callable[[str], str],
-    port: Callable[[int], int] | None = None,
-    machine: Callable[[str], str] | None = None,
-) -> Any:
-    """All texts changed, keys of tables included, but for those of sentences' values; ports, which have names
-    that say so; and by `machine` what other machines are called."""
+class _Reading:
+    """What becomes of the texts and ports of a report."""
+
+    changes_ports = False
+
+    def text(self, text: str) -> str:
+        """Any."""
+        return text
+
+    def name(self, text: str) -> str:
+        """What somebody called a machine or its network."""
+        return self.text(text)
+
+    def value(self, text: str) -> str:
+        """What may be such a name: a value of a sentence."""
+        return self.text(text)
+
+    def port(self, number: int) -> int:
+        """If `changes_ports`."""
+        return number
+
+
+def _walk(part: Any, name: str, reading: _Reading) -> Any:
+    """All texts changed, keys of tables included, but for those of sentences' values; and ports, which have
+    names that say so."""
     if isinstance(part, str):
-        if name == _MACHINE and machine is not None:
-            return machine(part)
         if name in _PORTS_AS_TEXT and _NUMBERS.fullmatch(part):
-            return part if port is None else _DIGITS.sub(lambda digits: str(port(int(digits.group()))), part)
-        return change(part)
+            if not reading.changes_ports:
+                return part
+            return _DIGITS.sub(lambda digits: str(reading.port(int(digits.group()))), part)
+        return reading.value(part) if name in _TAILNETS else reading.text(part)
     if isinstance(part, dict):
         return {
-            key if key in value_names() else change(key): _walk(
-                value, _MACHINE if key == "name" and name in _MACHINES else key, change, port, machine
-            )
-            for key, value in part.items()
+            key if key in value_names() else reading.text(key): _walk_field(part, name, key, reading)
+            for key in part
         }
     if isinstance(part, list | tuple):
-        return [_walk(value, name, change, port, machine) for value in part]
-    if port is not None and name in _PORTS and isinstance(part, int) and 0 <= part < 65536:
-        return port(part)
+        return [_walk(value, name, reading) for value in part]
+    if reading.changes_ports and name in _PORTS and isinstance(part, int) and 0 <= part < 65536:
+        return reading.port(part)
     return part
 
 
-class _Search:
-    """The first reading: what stands in the report, so that no pseudonym is another original."""
+def _walk_field(part: dict[str, Any], name: str, key: str, reading: _Reading) -> Any:
+    """A field of what is called `name`."""
+    value = part[key]
+    if key == "name" and isinstance(value, str) and _is_given(value, part, name):
+        return reading.name(value)
+    if name == "values" and key not in _PORTS_AS_TEXT:
+        if isinstance(value, str):
+            return reading.value(value)
+        if isinstance(value, list | tuple):
+            return [
+                reading.value(each) if isinstance(each, str) else _walk(each, key, reading) for each in value
+            ]
+    return _walk(value, key, reading)
+
+
+def _is_given(text: str, part: dict[str, Any], name: str) -> bool:
+    """Is it the name that somebody gave a machine, or a network, and not what nattools calls one without?"""
+    if name in _MACHINES:
+        return True
+    named = name in _TAILNETS or part.get("kind") == "tailnet"
+    return named and text.lower() not in constants() and not _UNNAMED.fullmatch(text)
+
+
+class _Search(_Reading):
+    """The first reading: what stands in the report, so that no pseudonym is another original; and what
+    machines and networks are called."""
 
     def __init__(self) -> None:
         self.originals: set[str] = set()
         self.names: set[str] = set()
+        self.given: set[str] = set()
         self.prefixes: dict[Nat64Prefix, None] = {}
 
     def text(self, text: str) -> str:
@@ -150,6 +190,10 @@ class _Search:
                 self._prefix(f"{address}/{token['length']}")
         return text
 
+    def name(self, text: str) -> str:
+        self.given.add(text.lower())
+        return self.text(text)
+
     def _prefix(self, text: str) -> None:
         try:
             self.prefixes[parse_prefix(text)] = None
@@ -157,23 +201,35 @@ class _Search:
             return
 
 
-class _Scrubber:
-    """The second reading. `names`: words that are names somewhere. `replaced`: the originals that must be
-    gone, which is all but words of nattools' own."""
+class _Scrubber(_Reading):
+    """The second reading. `names`: words that are names somewhere; `given`: what machines and networks are
+    called. `replaced`: the originals that must be gone, which is all but words of nattools' own."""
 
-    def __init__(self, pseudonyms: Pseudonyms, names: frozenset[str]) -> None:
+    def __init__(
+        self, pseudonyms: Pseudonyms, *, names: Container[str], given: Container[str], ports: bool
+    ) -> None:
         self.replaced: set[str] = set()
+        self.changes_ports = ports
         self._pseudonyms = pseudonyms
         self._names = names
+        self._given = given
 
     def text(self, text: str) -> str:
         """A text with pseudonyms; a value of a closed set stays."""
         return text if text in constants() else _TOKEN.sub(self._token, text)
 
-    def machine(self, text: str) -> str:
-        """A machine's name, which may be words of nattools' own: Mark, Max Pi."""
+    def name(self, text: str) -> str:
+        """It may be words of nattools' own: Mark, Max Pi."""
         words = text.split()
         return self._pseudonyms.name(text) if words and all(map(is_known, words)) else self.text(text)
+
+    def port(self, number: int) -> int:
+        return self._pseudonyms.port(number)
+
+    def value(self, text: str) -> str:
+        """The same name has the same pseudonym; a value of a closed set stays."""
+        given = text.lower() in self._given and text not in constants()
+        return self.name(text) if given else self.text(text)
 
     def _token(self, token: re.Match[str]) -> str:
         whole = token.group()
@@ -235,17 +291,23 @@ def _address(token: re.Match[str]) -> str | None:
         return None
 
 
-def _check(report: Report, originals: set[str]) -> None:
-    """Is nothing of the original left? CannotRun otherwise."""
-    left: set[str] = set()
+class _Leftovers(_Reading):
+    """The last reading: what still stands there."""
 
-    def note(text: str) -> str:
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def text(self, text: str) -> str:
         if text not in constants():
-            left.update(token["address"] or _word(token) for token in _TOKEN.finditer(text))
+            self.found.update(token["address"] or _word(token) for token in _TOKEN.finditer(text))
         return text
 
-    _walk(msgspec.to_builtins(report), "", note)
-    if left & originals:
+
+def _check(report: Report, originals: set[str]) -> None:
+    """Is nothing of the original left? CannotRun otherwise."""
+    left = _Leftovers()
+    _walk(msgspec.to_builtins(report), "", left)
+    if left.found & originals:
         raise CannotRun(
             "the report cannot be redacted: something of the original would remain in it",
             "Please report this as a defect of nattools, without the report.",

@@ -72,6 +72,18 @@ async def _filter(context: ProbeContext, target: Target) -> None:
     await FilterAddress().run(context, [target])
 
 
+async def _filter_again(context: ProbeContext, target: Target) -> None:
+    """What is lost elsewhere is known a minute later, and asks for more copies."""
+
+    def learn() -> None:
+        context.estimate.missed(3)
+        context.loss_known.set()
+
+    context.loss_known.clear()
+    asyncio.get_running_loop().call_at(60.0, learn)
+    await FilterAddress().run(context, [target])
+
+
 async def _control(context: ProbeContext, target: Target) -> None:
     await MappingUdp().run(context, [target])
 
@@ -93,6 +105,14 @@ def test_a_server_that_answers_from_elsewhere_is_not_told_unable(
     standing_still(1.0)
     found = [seen for seen in observed(_control, nattools=False) if isinstance(seen, Binding)]
     assert [seen.outcome for seen in found if seen.change_address] == ["answered"]
+
+
+def test_what_a_server_that_seemed_gone_answers_later_counts(
+    standing_still: Callable[[float], None],
+) -> None:
+    standing_still(30.0)
+    found = [seen.outcome for seen in observed(_filter_again) if seen.purpose == "filter-address"]
+    assert found == ["answered"]
 
 
 @pytest.mark.parametrize("ask", [_open, _filter])

@@ -246,3 +246,15 @@ def test_pseudonyms_with_one_salt_agree_and_are_compared() -> None:
     assert whats(one, far) == []
     assert redacted(one, Redaction("salt", ports=True)).redacted != one.redacted
     assert redacted(one, Redaction()).redacted == ""
+
+
+def test_pseudonyms_of_pseudonyms_agree_only_where_those_did() -> None:
+    plain, salted = home_router(), Redaction("salt")
+    direct = redacted(plain, salted)
+    for first, known in ((Redaction(), False), (Redaction("other"), True)):
+        twice = redacted(redacted(plain, first), salted)
+        assert [each.code for each in compare(direct, twice).limits] == ["diff-redacted"]
+        assert compare(direct, twice).same
+        again = redacted(redacted(plain, first), salted)
+        assert (compare(twice, again).limits == ()) is known
+        assert compare(twice, again).same

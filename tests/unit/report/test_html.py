@@ -114,3 +114,8 @@ def test_all_lines_that_mean_something_can_be_seen(theme: int, line: str) -> Non
     """WCAG 2.2, 1.4.11: 3 to 1."""
     named = colours(STYLE.split(":root")[1 + theme])
     assert contrast(named[line], named["paper"]) >= 3
+
+
+def test_what_is_folded_away_is_on_paper() -> None:
+    assert "<details>" in render_html(home_router())
+    assert "details::details-content { content-visibility: visible; }" in STYLE.partition("@media print {")[2]

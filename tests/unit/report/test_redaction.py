@@ -16,7 +16,8 @@ from nattools.model.lan import Lan, LanNeighbour
 from nattools.model.libp2p import Libp2p
 from nattools.model.report import Report, Server
 from nattools.model.statement import statement
-from nattools.model.tailscale import Tailnet, TailnetPeer, Tailscale
+from nattools.model.tailnetseen import TailnetAsked
+from nattools.model.tailscale import Tailnet, TailnetClash, TailnetPeer, Tailscale
 from nattools.report.redaction import Redaction, redacted
 from nattools.report.redaction.knownwords import is_known
 from nattools.report.savedreport import render_json
@@ -242,3 +243,36 @@ def test_machines_whose_names_are_words_of_the_program_have_pseudonyms() -> None
     assert len(names) == 4
     assert not known & names
     assert [each.verdict for each in found.techniques] == [each.verdict for each in report.techniques]
+
+
+def test_such_a_name_has_its_pseudonym_in_sentences_and_of_networks_too() -> None:
+    ping, mine = statement("ping-peer", name="Mark"), statement("client-exit-away", name="will")
+    why = statement("default-route-of", owner="work", others=("Tailscale", "work"))
+    clash = TailnetClash(kind="default-route", tailnets=("work", "Tailscale"), reason=(why,))
+    peers = tuple(TailnetPeer(name=name, direct=None) for name in ("Mark", "will"))
+    tailnets = (
+        Tailnet(name="work", peers=peers, reason=(mine,), remedy=(ping,)),
+        Tailnet(name="Tailscale"),
+        Tailnet(name="tailnet 3"),
+        Tailnet(name="WebRTC", program="webrtc"),
+    )
+    asked = TailnetAsked(id=1, at_s=0.0, number=1, name="work")
+    report = replace(
+        home_router(),
+        observations=(asked,),
+        tailscale=Tailscale(tailnets=tailnets, conflicts=(clash,)),
+    )
+    found = redacted(report, Redaction())
+    assert found.tailscale is not None
+    first, *unnamed = found.tailscale.tailnets
+    mark, will = (each.name for each in first.peers)
+    assert not {"work", "Mark", "will"} & {first.name, mark, will}
+    assert (first.reason[0].values["name"], first.remedy[0].values["name"]) == (will, mark)
+    assert f"ping {mark}" in first.advice
+    assert [each.name for each in unnamed] == ["Tailscale", "tailnet 3", "WebRTC"]
+    (said,) = found.tailscale.conflicts
+    assert said.tailnets == (first.name, "Tailscale")
+    assert said.reason == (statement("default-route-of", owner=first.name, others=("Tailscale", first.name)),)
+    (seen,) = found.observations
+    assert isinstance(seen, TailnetAsked)
+    assert seen.name == first.name
