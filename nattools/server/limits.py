@@ -52,6 +52,10 @@ class TokenBucket:
             self._at = now
         return self._tokens >= cost
 
+    def is_full(self, now: float) -> bool:
+        """Is it as if nothing had ever been taken?"""
+        return self.holds(now, self._burst)
+
     def spend(self, cost: float) -> None:
         """Take `cost` tokens of those that it holds."""
         self._tokens -= cost

@@ -77,7 +77,7 @@ class RelayAllocation:
     when. `transaction_id`: of the request that made it, which may come again."""
 
     __slots__ = (
-        "_carrier",
+        "_carriers",
         "by_peer",
         "channels",
         "client",
@@ -98,7 +98,7 @@ class RelayAllocation:
         client: Client,
         user: User,
         say: Callable[[list[bytes]], object],
-        carrier: tuple[TokenBucket, TokenBucket],
+        carriers: tuple[TokenBucket, ...],
         transaction_id: bytes,
     ) -> None:
         self.client = client
@@ -114,12 +114,16 @@ class RelayAllocation:
         self.channels: dict[int, ClientChannel] = {}
         self.by_peer: dict[Endpoint, ClientChannel] = {}
         self.connections: dict[Endpoint, RelayedConnection] = {}
-        self._carrier = carrier
+        self._carriers = carriers
 
     def carries(self, size: int, now: float) -> bool:
         """May so many bytes pass now?"""
-        own, all_users = self._carrier
-        return all_users.holds(now, size) and own.take(now, size) and all_users.take(now, size)
+        for bucket in self._carriers:
+            if not bucket.holds(now, size):
+                return False
+        for bucket in self._carriers:
+            bucket.spend(size)
+        return True
 
     def is_permitted(self, host: str, now: float) -> bool:
         """Has this address a permission?"""

@@ -210,9 +210,8 @@ class TurnServer:
         except TurnError:
             self._over += [] if reserved is None else [reserved]
             raise
-        allocation = RelayAllocation(
-            client, user, lambda data: None, self._quotas.carrier(user.name), request.transaction_id
-        )
+        carriers = self._quotas.carriers(user.name, client.remote)
+        allocation = RelayAllocation(client, user, lambda data: None, carriers, request.transaction_id)
         allocation.protocol, allocation.dont_fragment = spec.protocol, spec.dont_fragment
         allocation.expires_at = now + spec.lifetime_s
         self.clients(client.transport, client.local)[client.remote] = allocation
@@ -315,6 +314,7 @@ class TurnServer:
     def sweep(self, now: float) -> None:
         """End what has outlived its time."""
         self._rules.forget()
+        self._quotas.forget(now)
         for table in self._tables.values():
             for allocation in list(table.values()):
                 if allocation.expires_at <= now:
