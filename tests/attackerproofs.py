@@ -21,6 +21,7 @@ CUSTOMER: Final = ("mallory", "password")
 """Who may use the relay."""
 PAUSE_S: Final = 0.004
 _SOURCES: Final = 50
+_GOODBYES, _GOODBYE_S = 20, 1.0
 
 Encode = Callable[[bytes, bytes], bytes]
 """A request with this transaction id and cookie."""
@@ -135,11 +136,11 @@ class Spender:
         self._asker = asker
         self._login = LongTermAuthentication(*CUSTOMER)
 
-    async def ask(self, request: bytes) -> None:
+    async def ask(self, request: bytes, within_s: float = 0.3) -> None:
         """TimeoutError, ProtocolError: there is no answer of any use."""
         for _ in range(2):
             self._asker.say(self._login.sign(stun.decode(request)))
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(within_s):
                 answer = stun.decode(await self._asker.answers.get())
             if answer.kind != "error":
                 return
@@ -158,9 +159,14 @@ class Spender:
             self._asker.say(requests.send_indication(bytes(1200), each))
 
     async def leave(self) -> None:
-        """So that what the server holds afterwards is not what an allocation may last."""
-        with contextlib.suppress(TimeoutError, ProtocolError):
-            await self.ask(requests.refresh(0))
+        """So that what the server holds afterwards is not what an allocation may last: ten minutes, if the
+        one Refresh is lost, or is answered too late because the server is under attack."""
+        for _ in range(_GOODBYES):
+            while not self._asker.answers.empty():  # to what was asked before
+                self._asker.answers.get_nowait()
+            with contextlib.suppress(TimeoutError, ProtocolError):
+                await self.ask(requests.refresh(0), within_s=_GOODBYE_S)
+                break
         if self._asker.transport is not None:
             self._asker.transport.abort()
 

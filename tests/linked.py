@@ -155,7 +155,7 @@ async def streams(one: Network, other: Network, port: int = 0) -> tuple[TcpStrea
     """The two ends of a connection that the first one made."""
     accepted: asyncio.Future[TcpStream] = asyncio.get_running_loop().create_future()
     listener = await other.listen_tcp(family=4, port=port, on_stream=accepted.set_result)
-    stream = await one.connect_tcp(listener.local, timeout_s=5)
+    stream = await one.connect_tcp(listener.local, timeout_s=60)
     assert not isinstance(stream, TcpFailure), stream
     other_end = await accepted
     listener.close()
@@ -174,7 +174,7 @@ async def both(first: Awaitable[T], second: Awaitable[T]) -> tuple[T, T]:
 
 
 async def quic_links(
-    one: DatagramPath, other: DatagramPath, *, timeout_s: float = 10
+    one: DatagramPath, other: DatagramPath, *, timeout_s: float = 60
 ) -> tuple[QuicLink, QuicLink]:
     """The first one leads."""
     ours, theirs = await both(
@@ -203,7 +203,7 @@ async def quic_carries(one: RelayedSocket, other: RelayedSocket, size: int) -> N
 async def tls_links(one: TcpStream, other: TcpStream) -> tuple[TlsLink, TlsLink]:
     """The first one leads."""
     ours, theirs = await both(
-        tls_link(one, SECRET, leads=True, timeout_s=10), tls_link(other, SECRET, leads=False, timeout_s=10)
+        tls_link(one, SECRET, leads=True, timeout_s=60), tls_link(other, SECRET, leads=False, timeout_s=60)
     )
     assert isinstance(ours, TlsLink), ours
     assert isinstance(theirs, TlsLink), theirs

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from conftest import tool
 from served import Served, serving
+from stunclients import TIMES
 
 pytestmark = pytest.mark.interop
 
@@ -21,36 +22,48 @@ def served() -> Iterator[Served]:
         yield server
 
 
-def _run(program: str, *arguments: str) -> str:
+def _run(says: tuple[str, ...], program: str, *arguments: str) -> str:
+    """What it says when it says all of these, or the last time."""
     path = tool(program)
     if path is None:
         pytest.skip(f"{program} is not installed")
-    finished = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=180)
-    return finished.stdout + finished.stderr
+    for _ in range(TIMES):
+        finished = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=180)
+        said = finished.stdout + finished.stderr
+        if all(each in said for each in says):
+            break
+    return said
 
 
 def test_vovida_stun(served: Served) -> None:
-    assert "Primary: Open" in _run("stun", f"127.0.0.1:{served.port}")
+    says = "Primary: Open"
+    assert says in _run((says,), "stun", f"127.0.0.1:{served.port}")
 
 
 def test_coturn_natdiscovery(served: Served) -> None:
     # It calls every filter a NAT's, so the line about the mapping is the one that says "No NAT".
-    said = _run("turnutils_natdiscovery", "-m", "-f", "-L", "127.0.0.3", "-p", str(served.port), "127.0.0.1")
-    assert "No NAT! (Endpoint Independent Mapping)" in said
-    assert "NAT with Endpoint Independent Filtering!" in said
-    assert "No ALG: Mapped == XOR-Mapped" in said
+    says = (
+        "No NAT! (Endpoint Independent Mapping)",
+        "NAT with Endpoint Independent Filtering!",
+        "No ALG: Mapped == XOR-Mapped",
+    )
+    options = ("-m", "-f", "-L", "127.0.0.3", "-p", str(served.port), "127.0.0.1")
+    said = _run(says, "turnutils_natdiscovery", *options)
+    assert [each for each in says if each not in said] == [], said
 
 
 def test_coturn_natdiscovery_with_padding(served: Served) -> None:
     options = ("-f", "-P", "-L", "127.0.0.3", "-p", str(served.port), "127.0.0.1")
-    assert "NAT with Endpoint Independent Filtering!" in _run("turnutils_natdiscovery", *options)
+    says = "NAT with Endpoint Independent Filtering!"
+    assert says in _run((says,), "turnutils_natdiscovery", *options)
 
 
 def test_coturn_stunclient(served: Served) -> None:
-    said = _run("turnutils_stunclient", "-f", "-p", str(served.port), "127.0.0.1")
-    assert "Other addr: : 127.0.0.2:" in said
+    says = ("Other addr: : 127.0.0.2:", "Response origin: : 127.0.0.2:")
+    said = _run(says, "turnutils_stunclient", "-f", "-p", str(served.port), "127.0.0.1")
+    assert says[0] in said
     assert said.count("UDP reflexive addr: 127.0.0.1:") == 3
-    assert "Response origin: : 127.0.0.2:" in said, "CHANGE-REQUEST was served"
+    assert says[1] in said, "CHANGE-REQUEST was served"
 
 
 def test_pystun3(served: Served) -> None:

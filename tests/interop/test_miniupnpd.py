@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -383,3 +385,13 @@ def test_what_another_client_has_made_in_place_of_ours_stays(tmp_path: Path) -> 
         assert [row.description for row in table.entries] == ["NAT-PMP 4600 udp"]
 
     run(main)
+
+
+def test_a_signal_that_ends_it_costs_the_machine_no_file() -> None:
+    """It deletes what it was told to write its process id to: that was /dev/null, which root may delete."""
+    with NetnsLab(home()) as lab:
+        process = lab.mappers.running("home")
+        assert os.devnull not in Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")
+        process.terminate()
+        process.wait(60)
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal
 from nattools.lab.netns import processes
 from nattools.lab.netns.netnslab import NetnsLab
-from nattools.lab.routers.daemons import configuration
+from nattools.lab.routers.daemons import configuration, start_miniupnpd
 from nattools.lab.scenario import MapperSpec
 from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping
@@ -32,6 +32,8 @@ PCP_PORT, SSDP_PORT = 5351, 1900
 ALL: tuple[MappingProtocol, ...] = ("upnp-igd", "pcp", "nat-pmp")
 UDP_7000 = MapOptions(ports=(7000,), transports=("udp",))
 MINE = MapOptions(mine=True)
+WORKED = re.compile(r"^UPNP_DeletePortMapping\(\) returned : 0|is redirected to internal", re.MULTILINE)
+"""As upnpc says it; for an answer it waits for some seconds, which a busy machine may need."""
 NOBODY = "deny 0-65535 0.0.0.0/0 0-65535"
 
 
@@ -69,6 +71,8 @@ class Home:
             "alice", command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         said: str = program.communicate(timeout=120)[0]
+        if command[0] == "upnpc" and not WORKED.search(said):
+            raise LeftOpenError(said)
         return said
 
 
@@ -81,15 +85,7 @@ def daemon(lab: NetnsLab, changes: dict[str, str], permissions: tuple[str, ...])
     if permissions:
         kept = [line for line in kept if not line.startswith(("allow", "deny"))]
     lines = [*(f"{name}={value}" for name, value in changes.items()), *kept, *permissions]
-    file = os.memfd_create("miniupnpd.conf")
-    try:
-        os.write(file, "".join(f"{line}\n" for line in lines).encode())
-        program = processes.find("miniupnpd", "miniupnpd-nftables")
-        command = [program, "-d", "-f", f"/proc/self/fd/{file}", "-P", os.devnull]
-        quiet = subprocess.DEVNULL
-        process = lab.popen("home", command, stdin=quiet, stdout=quiet, stderr=quiet, pass_fds=(file,))
-    finally:
-        os.close(file)
+    process = start_miniupnpd(lab, "home", "".join(f"{line}\n" for line in lines))
     try:
         port = SSDP_PORT if changes.get("enable_natpmp") == "no" else PCP_PORT
         processes.await_listener(process, port, STARTS_WITHIN_S, ("udp",))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from leftopen import LeftOpenError
 
 from nattools.engine.lanscan import measure_lan
 from nattools.engine.measureoptions import MeasureOptions
@@ -14,7 +15,7 @@ from nattools.lab.scenario import HostSpec, LanSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.model.lan import Lan
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.again]
 REMEMBERED_S = 2.0
 LIMIT_S = 10.0
 LISTEN_S = 40.0
@@ -71,10 +72,12 @@ def test_a_group_that_was_joined_is_heard_until_it_is_forgotten(
         while "first group" not in first and loop.time() < began + REMEMBERED_S:
             await asyncio.sleep(0.05)
             first |= await heard("first")
+        if "first group" not in first and lan.multicast == "forgotten":
+            raise LeftOpenError("nothing was said while the group was remembered")
         await asyncio.sleep(began + REMEMBERED_S + 1.0 - loop.time())
         later = await heard("later 0")
         number = 0
-        while not passes and len(later) > 1 and loop.time() < began + LISTEN_S:
+        while (len(later) > 1) is not passes and loop.time() < began + LISTEN_S:
             await asyncio.sleep(0.5)
             number += 1
             later = await heard(f"later {number}")

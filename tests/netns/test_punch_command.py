@@ -184,7 +184,7 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 8000), Handler)
 print("ready", flush=True)
 server.serve_forever()
 """
-FETCH = "import sys, urllib.request as u; sys.stdout.buffer.write(u.urlopen(sys.argv[1], timeout=20).read())"
+FETCH = "import sys, urllib.request as u; sys.stdout.buffer.write(u.urlopen(sys.argv[1], timeout=120).read())"
 PAGE = b"hello from " + b"/page" * 10000
 
 

