@@ -16,7 +16,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family, Transport, parse_endpoint
 from nattools.model.host import Host
 from nattools.model.nat import Nat
-from nattools.model.observation import Binding, Nat64, Outcome, Portal
+from nattools.model.observation import Binding, Connection, Nat64, Outcome, Portal
 from nattools.model.report import Server
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import FAR_AWAY
@@ -361,13 +361,15 @@ def _server(run: MeasurementRun, address: ServerAddress) -> Server:
 
 def why_silent(run: MeasurementRun, endpoint: Endpoint) -> Statement:
     """What came instead of an answer, from there or from a router on the way; the first of these decides."""
-    seen = [
-        one for one in run.recorder.observations if isinstance(one, Binding) and one.asked == str(endpoint)
-    ]
+    at, seen = str(endpoint), run.recorder.observations
+    asked = [one for one in seen if isinstance(one, Binding) and one.asked == at]
     for outcome, code in _INSTEAD.items():
-        for one in seen:
+        for one in asked:
             if one.outcome == outcome:
-                return statement(code, server=one.asked, detail=one.detail or outcome)
+                return statement(code, server=at, detail=one.detail or outcome)
+    called = [one for one in seen if isinstance(one, Connection) and one.remote == at]
+    if any(one.outcome in ("refused", "reset") for one in called):
+        return statement("server-connection-refused")
     return statement("server-silent")
 
 
@@ -375,6 +377,7 @@ _INSTEAD: dict[Outcome, str] = {
     "error": "server-refused",
     "tls": "server-tls",
     "malformed": "server-not-stun",
+    "reset": "server-cut",
     "refused": "server-port-closed",
     "prohibited": "server-prohibited",
     "unreachable": "server-unreachable",

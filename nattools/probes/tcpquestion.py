@@ -149,7 +149,9 @@ async def _converse(stream: TcpStream, question: BindingQuestion) -> None:
                 if message.transaction_id == transaction and message.kind in ("success", "error"):
                     question.answer = message
         except ProtocolError as error:
-            question.failure, question.detail = "malformed", str(error)
+            http = data.startswith(b"HTTP/")
+            question.failure = "malformed"
+            question.detail = "it is HTTP, as from a web server or a proxy" if http else str(error)
             return
     answer = question.answer
     question.mapped = readable(lambda: answer.mapped)

@@ -20,6 +20,10 @@ SENTENCES = {
     "ended-refused": (
         "No server answered; connections were refused, by the server's machine or by a firewall."
     ),
+    "ended-halted": (
+        "No server answered: connections were made, but a proxy, a firewall or the server itself gave no "
+        "STUN answer on them."
+    ),
     "ended-at-own-firewall": "This machine's own firewall lets nothing out.",
     "nothing-asked": "Nothing was measured: no server was asked.",
     # the best way
@@ -110,6 +114,10 @@ SENTENCES = {
     "no-default-route": "There is no default route: connect to a network first.",
     "log-in-at-portal": "Open {location:or any web page} in a browser, log in there, and run this again.",
     "check-cable": "Check the cable or the wireless network, and whether a web page opens.",
+    "check-port": (
+        "Check that the server listens at that port and over TCP; if it does, a firewall or proxy of this "
+        "network is in the way: try another network, or another server with --server HOST."
+    ),
     "try-other-server": ("If it does, name a server that is known to work: nattools diagnose --server HOST."),
     # where a measurement ended
     "ending-no-link": "No network interface is up ({interfaces:list}).",
@@ -124,6 +132,10 @@ SENTENCES = {
     "ending-forbidden": "The system refused to send anything.",
     "ending-no-answer": "There was no answer over UDP or TCP from {servers:list}.",
     "ending-refused": "Refused: {ports:list}.",
+    "ending-cut": "Connections were cut when something was asked: {ports:list}.",
+    "ending-no-tls": "Connected, but no TLS: {ports:list} ({detail}).",
+    "ending-not-stun": "What answered is no STUN server: {ports:list}.",
+    "ending-mute": "Connected, but no answer came: {ports:list}.",
     "ending-prohibited": "{routers:list} said that it is prohibited.",
     "ending-got-as-far": "The farthest router that answered is {address} (hop {hops}).",
     "ending-no-hop": "No router on the way answered either.",
@@ -246,6 +258,8 @@ SENTENCES = {
     # faults of servers
     "server-silent": "no answer",
     "server-refused": "it refused: {detail}",
+    "server-cut": "it, or a firewall on the way, cut the connection when it was asked",
+    "server-connection-refused": "it, or a firewall on the way, refused the connection",
     "server-port-closed": "its port is closed: nothing listens there",
     "server-unreachable": "it cannot be reached: {detail}",
     "server-prohibited": "a firewall rejects packets to it: {detail}",

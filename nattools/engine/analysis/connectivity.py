@@ -99,7 +99,7 @@ def _sort_ports(path: PathEvidence) -> tuple[dict[int, set[str]], dict[int, set[
             continue
         if binding.purpose == "reach":
             advertised |= {at.port} | {other.port for other in path.groups.others(at.host)}
-        if binding.outcome in _CAME or binding.outcome == "refused":
+        if binding.outcome in _CAME or _refused(binding):
             opened[at.port].add(at.host)
         elif binding.outcome == "prohibited" or _silent_for_good(path, binding):
             silent[at.port].add(at.host)

@@ -7,13 +7,29 @@ from collections.abc import Iterable, Sequence
 from nattools.model.ending import Ending, EndingStep
 from nattools.model.endpoint import Family, family_of
 from nattools.model.host import Host
-from nattools.model.observation import FORBIDDEN_HERE, AnyObservation, Binding, Hop, Portal, Resolution
+from nattools.model.observation import (
+    FORBIDDEN_HERE,
+    AnyObservation,
+    Binding,
+    Connection,
+    Hop,
+    Outcome,
+    Portal,
+    Resolution,
+)
 from nattools.model.report import Server
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import leaves_link
 
 REFUSED = "ending-refused"
 OTHER_FAMILY = "ending-other-family"
+_HALTED: dict[Outcome, str] = {
+    "reset": "ending-cut",
+    "tls": "ending-no-tls",
+    "malformed": "ending-not-stun",
+    "timeout": "ending-mute",
+}
+"""What became of questions over connections that had been made."""
 _MOST_SERVERS = 5
 _HEADLINES: dict[EndingStep, str] = {
     "link": "ended-without-link",
@@ -52,9 +68,10 @@ def ending(
     if not any(leaves_link(address) for each in up for address in each.addresses):
         return _at("address", statement("ending-no-address", interfaces=tuple(each.name for each in up)))
     asked = [each for each in observations if isinstance(each, Binding)]
-    if not host.ways and not asked:
+    called = [each for each in observations if isinstance(each, Connection)]
+    if not host.ways and not (asked or called):
         return _at("route", statement("ending-no-route", families=tuple(f"IPv{each}" for each in families)))
-    if not asked:
+    if not (asked or called):
         looked_up = [each for each in observations if isinstance(each, Resolution)]
         if looked_up and all(each.addresses for each in looked_up):
             return _at("route", *_other_family(looked_up, families))
@@ -65,7 +82,8 @@ def ending(
     over_udp = [each for each in asked if each.transport == "udp"]
     if over_udp and all(each.detail == FORBIDDEN_HERE for each in over_udp):
         return _at("firewall", statement("ending-forbidden"))
-    return _at("answer", _asked(servers), *_refused(asked), *_prohibited(asked), *_way(observations))
+    stopped = (*_refused(asked, called), *_halted(asked), *_prohibited(asked))
+    return _at("answer", _asked(servers), *stopped, *_way(observations))
 
 
 def _at(step: EndingStep, *reason: Statement) -> Ending:
@@ -95,9 +113,23 @@ def _asked(servers: Iterable[Server]) -> Statement:
     return statement("ending-no-answer", servers=named[:_MOST_SERVERS])
 
 
-def _refused(asked: Iterable[Binding]) -> list[Statement]:
-    who = tuple(dict.fromkeys(each.asked for each in asked if each.outcome == "refused"))
-    return [statement(REFUSED, ports=who[:_MOST_SERVERS])] if who else []
+def _refused(asked: Iterable[Binding], called: Iterable[Connection]) -> list[Statement]:
+    """Ports of which an ICMP error says so, or a reset that answers a SYN (RFC 9293 3.10.7.1)."""
+    who = dict.fromkeys(each.asked for each in asked if each.outcome == "refused")
+    who |= dict.fromkeys(each.remote for each in called if each.outcome in ("refused", "reset"))
+    return [statement(REFUSED, ports=tuple(who)[:_MOST_SERVERS])] if who else []
+
+
+def _halted(asked: Sequence[Binding]) -> list[Statement]:
+    """What came over connections instead of an answer."""
+    over_tcp = [each for each in asked if each.transport == "tcp"]
+    found = []
+    for outcome, code in _HALTED.items():
+        met = {each.asked: each.detail for each in over_tcp if each.outcome == outcome}
+        if met:
+            ports = tuple(met)[:_MOST_SERVERS]
+            found.append(statement(code, ports=ports, detail=met[ports[0]]))
+    return found
 
 
 def _prohibited(asked: Iterable[Binding]) -> list[Statement]:
@@ -120,6 +152,8 @@ def _way(observations: Iterable[AnyObservation]) -> list[Statement]:
 def headline(ended: Ending) -> Statement:
     """The first line of the report."""
     codes = {each.code for each in ended.reason}
+    if not codes.isdisjoint(_HALTED.values()):
+        return statement("ended-halted")
     if REFUSED in codes:
         return statement("ended-refused")
     if OTHER_FAMILY in codes:
@@ -129,6 +163,9 @@ def headline(ended: Ending) -> Statement:
 
 def remedies(ended: Ending) -> list[Statement]:
     """What helps at that step; nothing for a portal, which has an address of its own to name."""
-    if any(each.code == OTHER_FAMILY for each in ended.reason):
+    codes = {each.code for each in ended.reason}
+    if OTHER_FAMILY in codes:
         return [statement("name-other-family")]
+    if not codes.isdisjoint((REFUSED, *_HALTED.values())):
+        return [statement("check-port")]
     return [statement(code) for code in _REMEDIES.get(ended.step, ())]

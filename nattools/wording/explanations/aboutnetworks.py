@@ -106,7 +106,7 @@ TOPICS = (
         (
             "offline", "ended-*", "ending-*", "best-offline", "check-cable", "try-other-server",
             "connect-network", "get-address", "no-default-route", "check-names", "name-by-address",
-            "name-other-family",
+            "name-other-family", "check-port",
             "open-own-firewall", "nothing-asked", "nothing-answered", "reachable-no-*", "ts-check-dns",
         ),
         "The report says at which step it ended: no link, no address, no route, no names (DNS), the own "
