@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All tests, or those that the arguments choose; where "+" stands between arguments, what is before and what is
 # after it side by side. What runs in network namespaces mostly waits and the rest mostly computes, so all of it
-# goes in ten parts side by side, on two cores; each part's output comes when the part before is over. Those that
+# goes in eleven parts side by side, on two cores; each part's output comes when the part before is over. Those that
 # compute leave the others the precedence: real time matters to them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -31,7 +31,8 @@ computing() {
 
 all_parts() {
   local share netns=tests/netns
-  computing tests/properties tests/scenarios -m "not netns"
+  computing tests/properties
+  computing tests/scenarios -m "not netns"
   computing --ignore=tests/netns --ignore=tests/properties --ignore=tests/scenarios --ignore=tests/interop
   for share in 1/4 2/4 3/4 4/4; do
     NATTOOLS_SHARE=$share part tests/scenarios -m netns

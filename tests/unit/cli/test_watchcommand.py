@@ -16,7 +16,7 @@ from nattools.report.savedreport import load_file
 from nattools.watch.metrics import Metrics
 
 DAY = ["--lab", "loses-mappings", "--watch", "7200", "--for", "36000"]
-"""The NAT loses its table after 4 and 8 hours, and the watch goes on behind that: it ends with a measurement."""
+"""The NAT loses its table after 4 and 8 hours; the watch ends with a measurement, later than that."""
 
 
 def test_programs_get_a_document_on_each_line_and_files_the_last_report(
