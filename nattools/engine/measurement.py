@@ -13,10 +13,10 @@ from nattools.engine.analyse import so_far
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.serverlookup import ServerAddress, look_up_servers, why_no_address
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Family, Transport, parse_endpoint
+from nattools.model.endpoint import Endpoint, Family, Transport
 from nattools.model.host import Host
 from nattools.model.nat import Nat
-from nattools.model.observation import Binding, Connection, Nat64, Outcome, Portal
+from nattools.model.observation import Binding, Connection, Nat64, Outcome
 from nattools.model.report import Server
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import FAR_AWAY
@@ -29,7 +29,6 @@ from nattools.probes.probe import MachineContext, ProbeContext, Progress, Record
 from nattools.probes.reach import first_address, first_of, ports_tcp, ports_udp, reach_tcp, reach_udp
 from nattools.probes.target import Lane, Target
 from nattools.protocols.nat64 import parse_prefix
-from nattools.wording import sentence
 
 Reach = Callable[[ProbeContext, str, Endpoint, RttHint], Coroutine[None, None, Target | None]]
 ENOUGH_PUBLIC_SERVERS = 3
@@ -158,36 +157,6 @@ async def learn_translation(run: MeasurementRun) -> None:
         run.network.prefix = next((parse_prefix(each.prefix) for each in found if each.used), None)
 
 
-async def look_for_portal(run: MeasurementRun) -> Portal | None:
-    """Where no server answered, or those that did saw nobody from outside: does somebody answer in their
-    place? Then none was reached."""
-    if run.reached and not _all_see_the_inside(run):
-        return None
-    from nattools.probes.portalcheck import answers_for_nobody, find_portal
-
-    hosts = [at.host for servers in run.addresses.values() for each in servers for at in each.endpoints]
-    run.emit(Event("started", "portal", "does somebody else answer in the servers' place?"))
-    found = None
-    if not run.reached or await answers_for_nobody(run.network, run.reached[0].endpoint):
-        found = await find_portal(run.network, run.options.families, hosts, run.options.interface)
-    run.emit(Event("finished", "portal"))
-    if found is None:
-        return None
-    run.reached.clear()
-    return run.recorder.add(found)
-
-
-def _all_see_the_inside(run: MeasurementRun) -> bool:
-    """Did servers on the internet see nothing but addresses that are within some network?"""
-    public, answered = run.network.is_public, False
-    for seen in run.recorder.observations:
-        if isinstance(seen, Binding) and seen.mapped:
-            answered = True
-            if public(parse_endpoint(seen.mapped).host) or not public(parse_endpoint(seen.asked).host):
-                return False
-    return answered
-
-
 async def look_for_routers(run: MeasurementRun) -> None:
     """Where nothing answered: how far do packets get? Those with a small TTL go no farther than they must to
     tell."""
@@ -204,12 +173,6 @@ async def look_for_routers(run: MeasurementRun) -> None:
         for hop in await walk(run.context(Lane("udp", family), f"routers IPv{family}"), towards):
             run.recorder.add(hop)
         run.emit(Event("finished", f"routers IPv{family}"))
-
-
-def behind_portal(met: Portal) -> CannotRun:
-    """That nothing can be done before somebody has logged in."""
-    remedy = sentence(statement("log-in-at-portal", location=met.location))
-    return CannotRun("a captive portal answers in the servers' place", remedy)
 
 
 async def resolve_servers(run: MeasurementRun, families: tuple[Family, ...]) -> None:

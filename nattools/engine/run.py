@@ -16,11 +16,9 @@ from nattools.engine.analyse import analyse
 from nattools.engine.analysis.endings import ending
 from nattools.engine.measurement import (
     MeasurementRun,
-    behind_portal,
     describe_host,
     describe_servers,
     learn_translation,
-    look_for_portal,
     look_for_routers,
     primary_error,
     reach_servers,
@@ -29,6 +27,7 @@ from nattools.engine.measurement import (
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.networkwatch import NetworkWatch
 from nattools.engine.plan import PlannedProbe
+from nattools.engine.portals import behind_portal, look_for_portal, look_for_tcp_portal
 from nattools.engine.serverlookup import routed_families
 from nattools.engine.spreadroutes import spread_over
 from nattools.errors import CannotRun
@@ -108,6 +107,8 @@ async def measure(
         met = await look_for_portal(run)
         if met is None:
             _expect_an_answer(run, completed.timed_out)
+            if not completed.timed_out:
+                await look_for_tcp_portal(run)
     except CannotRun as error:
         await look_for_routers(run)
         raise NothingAnswered(error, completed.report(ended=True)) from None

@@ -6,8 +6,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from nattools.engine.measurement import MeasurementRun, look_for_portal
+from nattools.engine.measurement import MeasurementRun
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
+from nattools.engine.portals import look_for_portal
 from nattools.engine.run import new_run, observe
 from nattools.engine.tailnetsearch import TailnetAsk, TailnetSearch
 from nattools.errors import CannotRun

@@ -106,7 +106,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `dmz`: the host behind it that gets all that comes in and belongs to nothing: with one host, a 1:1 NAT.
     `mapper`: what it offers to those who want port mappings (None: nothing).
     `portal`: nothing gets out, and it answers all connections itself ("connections"), also by giving all
-    names an address of its own ("names"), or also STUN over UDP ("stun").
+    names an address of its own ("names"), or also STUN over UDP ("stun"). "tcp": all but TCP gets out.
     `nat64`: what makes it one (None: hosts inside have IPv4).
     `pool`: how many outside addresses it has, where it stands on the internet; `pooling`: which of them
     a new mapping gets (RFC 4787 4.1): one for each inside host, any, one for each destination address, or
@@ -148,7 +148,7 @@ class NatSpec(Impairment, frozen=True, kw_only=True, forbid_unknown_fields=True)
     mapper: MapperSpec | None = None
     nat64: Nat64Spec | None = None
     lan: LanSpec = LanSpec()
-    portal: Literal["connections", "names", "stun"] | None = None
+    portal: Literal["connections", "names", "stun", "tcp"] | None = None
     pool: int = 1
     pooling: Pooling = "paired"
 

@@ -272,11 +272,13 @@ class Nat64(Observation, frozen=True, kw_only=True, tag="nat64"):
 
 class Portal(Observation, frozen=True, kw_only=True, tag="portal"):
     """Somebody answered over HTTP in the name of `asked`, whom nobody can have, or whose address is not the
-    right one: a captive portal. `location`: where it sends browsers. `status` None: it was no HTTP."""
+    right one: a captive portal. `location`: where it sends browsers. `status` None: it was no HTTP.
+    `udp_passes`: servers were reached over UDP all the same."""
 
     asked: str
     status: int | None = None
     location: str | None = None
+    udp_passes: bool = False
 
 
 class SecondOpinion(Observation, frozen=True, kw_only=True, tag="second-opinion"):

@@ -167,6 +167,10 @@ SENTENCES = {
         "{asked}, an address that nobody can have, answers on this network: a captive portal answers for "
         "everybody."
     ),
+    "portal-takes-tcp": (
+        "{asked}, an address that nobody can have, answers on this network: a captive portal answers every "
+        "connection until you have logged in. UDP gets out past it, and was measured."
+    ),
     "portal-names": "Names resolve to {asked} here, where a web page answers: probably a captive portal.",
     "network-left": (
         "This machine left the network while it was measured ({address} was gone, or the route from it): "

@@ -62,7 +62,10 @@ def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
 
 
 def _silent_tcp(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
-    """Many STUN servers have no TCP, so silence says little: only several servers that are up are proof."""
+    """Many STUN servers have no TCP, so silence says little: only several servers that are up are proof, and
+    a portal that takes connections while they answer over UDP."""
+    if path.connections and any(each.udp_passes for each in path.portals):
+        return Finding(False, tuple(each.id for each in path.portals))
     up = {answer.asked.host for answer in twin.answers}
     stopped = [c for c in path.connections if c.outcome in ("timeout", "prohibited", "unreachable")]
     hosts = {at.host for c in stopped if (at := read_endpoint(c.remote)) is not None and at.host in up}

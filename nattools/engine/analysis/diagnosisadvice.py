@@ -52,7 +52,8 @@ def measurement_notices(measurement: Measurement) -> list[Statement]:
     found += translation.notices(measurement.observations)
     for met in (each for each in measurement.observations if isinstance(each, Portal)):
         nobody = host_of(met.asked) in NOBODY.values()
-        found.append(statement("portal-answers" if nobody else "portal-names", asked=met.asked))
+        code = "portal-answers" if nobody else "portal-names"
+        found.append(statement("portal-takes-tcp" if met.udp_passes else code, asked=met.asked))
     host = measurement.host
     by_family: dict[Family | None, str | None] = {way.family: way.interface for way in host.ways}
     by_family = by_family or {None: host.measured_interface}
@@ -95,7 +96,7 @@ def advice(findings: Findings, techniques: tuple[Technique, ...], peers: tuple[P
         reachable, answer = "offline", endings.headline(ended)
     elif not findings.asked:
         answer = statement("nothing-asked")
-    elif findings.portal is not None:
+    elif findings.portal is not None and not findings.answered:
         answer = statement("behind-portal")
     return Advice(
         reachable=reachable,
@@ -153,7 +154,8 @@ def _actions(findings: Findings, reachable: Reachable, verdicts: dict[str, Techn
     """What the user can do, the most useful first."""
     if reachable == "offline":
         return _offline(findings)
-    found: list[Statement] = []
+    portal = findings.portal
+    found = [] if portal is None else [statement("log-in-at-portal", location=portal.location)]
     nat = findings.nat("udp", findings.main)
     if reachable != "directly":
         found += _forwarding(findings, verdicts)

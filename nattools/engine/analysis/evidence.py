@@ -139,6 +139,7 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
     mapped: list[MapCheck] = msgspec.field(default_factory=list)
     losses: list[CopiesLost] = msgspec.field(default_factory=list)
     left: list[NetworkLeft] = msgspec.field(default_factory=list)
+    portals: list[Portal] = msgspec.field(default_factory=list)
 
     @cached_property
     def judged(self) -> list[JudgedAnswer]:
@@ -239,10 +240,16 @@ def doubt(binding: Binding, judged: JudgedAnswer) -> Statement | None:
 
 
 def _without_portals(observations: tuple[AnyObservation, ...]) -> tuple[AnyObservation, ...]:
-    """What a captive portal answered in the servers' names, they have not answered."""
-    if not any(isinstance(each, Portal) for each in observations):
+    """What a captive portal answered in the servers' names, they have not answered; over UDP too, unless that
+    passes it."""
+    met = [each for each in observations if isinstance(each, Portal)]
+    if not met:
         return observations
-    return tuple(map(_unanswered, observations))
+    tcp_alone = all(each.udp_passes for each in met)
+    return tuple(
+        each if tcp_alone and isinstance(each, Binding) and each.transport == "udp" else _unanswered(each)
+        for each in observations
+    )
 
 
 def _unanswered(seen: AnyObservation) -> AnyObservation:
@@ -341,6 +348,9 @@ def _sort_in(paths: dict[tuple[Transport, Family], PathEvidence], seen: AnyObser
         case NetworkLeft():
             for transport in TRANSPORTS:
                 paths[transport, seen.family].left.append(seen)
+        case Portal():
+            for family in FAMILIES:
+                paths["tcp", family].portals.append(seen)
         case QuotedChecksum():
             paths["udp", seen.family].quotes.append(seen)
         case MapCheck():

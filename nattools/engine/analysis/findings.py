@@ -309,7 +309,9 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
     @property
     def answered(self) -> bool:
         """Did anything at all come back? What a captive portal says in others' names is nothing."""
-        return self.portal is None and any(found.nat.reachable for found in self.by_path.values())
+        met = self.portal
+        passed = met is None or met.udp_passes
+        return passed and any(found.nat.reachable for found in self.by_path.values())
 
     @cached_property
     def left(self) -> bool:

@@ -16,10 +16,9 @@ import msgspec
 from nattools.chance import random_bytes
 from nattools.engine.measurement import (
     MeasurementRun,
-    behind_portal,
     learn_translation,
-    look_for_portal,
 )
+from nattools.engine.portals import behind_portal, look_for_portal
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.punch.attempt import close_all, prepare
 from nattools.engine.punch.bothsides import both_sides

@@ -67,11 +67,14 @@ class TokenSignaling(Signaling):
     async def ready(
         self, attempt: int, turn: StepPosition, told: Endpoint | None
     ) -> Endpoint | SignalingEnded | None:
-        slot = max(int(self._wall() // SLOT_S), self._last_slot) + 1
+        now = self._wall()
+        slot = int(now // SLOT_S) + 1
+        if self._last_slot - slot < turn.of:  # else the clock was set back
+            slot = max(slot, self._last_slot + 1)
         while slot % turn.of != turn.step % turn.of:
             slot += 1
         self._last_slot = slot
-        await asyncio.sleep(max(0.0, slot * SLOT_S - self._wall()))
+        await asyncio.sleep(max(0.0, slot * SLOT_S - now))
         return external_endpoint(self._peer, turn.transport)
 
 

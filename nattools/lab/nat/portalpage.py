@@ -1,5 +1,5 @@
-"""A captive portal: nothing gets out, and whatever is asked over TCP, the portal itself answers, in the name
-of who was asked."""
+"""A captive portal: nothing gets out, or no TCP, and whatever is asked over TCP, the portal itself answers,
+in the name of who was asked."""
 
 from __future__ import annotations
 
@@ -22,15 +22,21 @@ class PortalEngine(NatEngine):
     """`NatEngine`'s interface. It keeps nothing: each segment says what is to be answered."""
 
     def leave(self, packet: Packet, now: float) -> Packet | None:
-        """Nothing does."""
-        return None
+        """Nothing does, or all but TCP."""
+        return super().leave(packet, now) if self._passes(packet) else None
 
     def from_inside(self, packet: Packet, now: float) -> Emitted:
         """The answers, inside."""
         if packet.protocol == "udp" and isinstance(self.spec, NatSpec) and self.spec.portal == "stun":
             seen = _stun_answer(packet)
             return [] if seen is None else [("inside", seen)]
+        if self._passes(packet):
+            return super().from_inside(packet, now)
         return [("inside", _answer(packet))] if packet.protocol == "tcp" and _asks(packet) else []
+
+    def _passes(self, packet: Packet) -> bool:
+        lets_out = isinstance(self.spec, NatSpec) and self.spec.portal == "tcp"
+        return lets_out and packet.protocol != "tcp"
 
 
 def _stun_answer(packet: Packet) -> Packet | None:

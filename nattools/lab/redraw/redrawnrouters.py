@@ -372,7 +372,7 @@ def _special(drawing: Drawing, report: Report, inner: Place) -> None:
     if portal is not None:
         named = [seen for seen in report.observations if isinstance(seen, Resolution) and seen.addresses]
         lies = any(not is_public(address) for seen in named for address in seen.addresses)
-        table["portal"] = "names" if lies else "connections"
+        table["portal"] = "tcp" if portal.udp_passes else "names" if lies else "connections"
         table.pop("mapper", None)
         table.pop("ipv6", None)
 

@@ -16,8 +16,8 @@ RUN = (
     "json.dump([code, sorted(sys.modules)], sys.stderr)"
 )
 NAT = {
-    "nattools.engine": """analyse serverlookup measurement measureoptions networkwatch plan registry run
-        spreadroutes""",
+    "nattools.engine": """analyse serverlookup measurement measureoptions networkwatch plan portals registry
+        run spreadroutes""",
     "nattools.engine.analysis": """diagnosisadvice allocation areas connectivity direct_ipv6 directupgrade
         endings evidence externals filtering findings mapping obstacles overlayremedies pathloss
         peer_kinds portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings

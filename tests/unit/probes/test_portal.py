@@ -9,9 +9,11 @@ import pytest
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
 from nattools.errors import CannotRun
+from nattools.lab.nat import portalpage
 from nattools.lab.scenariofiles import load, parse
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.observation import Portal
+from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import TcpStream
 from nattools.probes.portalcheck import PATIENCE_S, find_portal
@@ -124,3 +126,46 @@ def test_a_punch_behind_a_portal_that_answers_stun_says_so() -> None:
     scenario = parse(PAIR.replace('"connections"', '"stun"'), "t.toml")
     with SimLab(scenario) as lab, pytest.raises(CannotRun, match="captive portal"):
         lab.run(lambda: connect_pair(lab, "alice", "bob", PairOptions()))
+
+
+TCP_ALONE = """
+title = "t"
+[nat.hotel]
+portal = "tcp"
+[host.alice]
+behind = "hotel"
+"""
+
+
+def beside_udp(monkeypatch: pytest.MonkeyPatch, said: bytes | None = None, drawn: str = TCP_ALONE) -> Report:
+    """Where something takes TCP, and answers a web browser with `said` (None: with a portal's page)."""
+    if said is not None:
+        monkeypatch.setattr(portalpage, "_GET", said)
+    with SimLab(parse(drawn, "t.toml")) as lab:
+        options = MeasureOptions("nat", tuple(parse_server(uri) for uri in lab.server_uris()))
+        return lab.run(lambda: measure(lab.network("alice"), options, lambda event: None))
+
+
+def test_one_that_takes_tcp_alone_is_named_beside_what_udp_showed(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = beside_udp(monkeypatch)
+    (met,) = [seen for seen in report.observations if isinstance(seen, Portal)]
+    assert (met.udp_passes, met.location) == (True, LOGIN)
+    assert report.nat.udp4 is not None
+    assert (report.nat.udp4.reachable, report.nat.udp4.external) == (True, ("11.1.0.2",))
+    assert report.nat.tcp4 is not None
+    assert report.nat.tcp4.reachable is False
+
+
+@pytest.mark.parametrize("status", ["503 Service Unavailable", "400 Bad Request", "403 Forbidden"])
+def test_a_proxy_with_an_error_to_tell_is_no_portal(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    report = beside_udp(monkeypatch, f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+    assert not any(isinstance(seen, Portal) for seen in report.observations)
+    assert report.nat.udp4 is not None
+    assert report.nat.udp4.reachable is True
+
+
+def test_where_servers_answer_over_tcp_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nattools.probes.portalcheck.find_portal", None)
+    report = beside_udp(monkeypatch, drawn=TCP_ALONE.replace('portal = "tcp"', ""))
+    assert report.nat.tcp4 is not None
+    assert report.nat.tcp4.reachable is True
