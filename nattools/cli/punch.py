@@ -214,10 +214,11 @@ def run_in_lab(request: Request, wanted: PunchRequest, choice: LabChoice) -> Com
     """The result, as the first machine reports it."""
     from nattools.lab.backend import open_lab
     from nattools.lab.scenariofiles import load
+    from nattools.net.eventloop import ending_as_ctrl_c
 
     scenario = load(choice.scenario)
     hosts = pair_of(scenario, choice.host)
-    with open_lab(scenario, choice.backend, choice.seed) as lab:
+    with ending_as_ctrl_c(), open_lab(scenario, choice.backend, choice.seed) as lab:
         return lab.run(lambda: _punched(request, wanted, lab, hosts))
 
 

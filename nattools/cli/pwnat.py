@@ -209,10 +209,11 @@ def _say_command(display: PunchDisplay, wanted: Wanted, place: str) -> None:
 def _in_lab(request: Request, wanted: Wanted, choice: LabChoice) -> CommandResult:
     from nattools.lab.backend import open_lab
     from nattools.lab.scenariofiles import load
+    from nattools.net.eventloop import ending_as_ctrl_c
 
     scenario = load(choice.scenario)
     hosts = punch.pair_of(scenario, choice.host)
-    with open_lab(scenario, choice.backend, choice.seed) as lab:
+    with ending_as_ctrl_c(), open_lab(scenario, choice.backend, choice.seed) as lab:
         return lab.run(lambda: _met(request, wanted, lab, hosts))
 
 

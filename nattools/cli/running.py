@@ -119,12 +119,13 @@ def _journal(invocation: Invocation) -> Iterator[Journal | None]:
 def _in_lab(invocation: Invocation, choice: LabChoice) -> Report:
     from nattools.lab.backend import find_host, open_lab
     from nattools.lab.scenariofiles import load
+    from nattools.net.eventloop import ending_as_ctrl_c
     from nattools.trials.labsearches import with_searches
 
     request = invocation.request
     scenario = load(choice.scenario)
     host = find_host(scenario, choice.host)
-    with open_lab(scenario, choice.backend, choice.seed) as lab:
+    with ending_as_ctrl_c(), open_lab(scenario, choice.backend, choice.seed) as lab:
         network = lab.network(host)
         uris = request.servers or tuple(parse_server(text) for text in lab.server_uris())
         chosen = measure_options(request, network, Servers(uris), f"{scenario.name}:{host}", lab.seed)

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -89,6 +89,23 @@ def on_signal(call: Callable[[], object], *names: str) -> Callable[[], None]:
                 calls[number] = earlier
 
     return put_back
+
+
+@contextlib.contextmanager
+def ending_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise KeyboardInterrupt in the block, as Ctrl-C does: where no loop listens to them,
+    as in the simulator. Nothing changes in other threads, nor for a SIGHUP that is ignored (nohup)."""
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            with contextlib.suppress(ValueError):
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -179,8 +179,12 @@ class SimLab(ChangeableLab):
             try:
                 return self.loop.run_until_complete(task)
             finally:
-                if not task.done():
-                    self._cancel([task])
+                try:
+                    if not task.done():
+                        self._cancel([task])
+                finally:
+                    if task.done() and not task.cancelled():
+                        task.exception()  # after Ctrl-C nobody asks for it any more
 
     def close(self) -> None:
         """Cancel what still runs. Idempotent."""
