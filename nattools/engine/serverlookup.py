@@ -118,8 +118,10 @@ def _looked_up(recorder: Recorder, host: str) -> Resolution | None:
 def why_no_address(recorder: Recorder, options: MeasureOptions, host: str) -> str:
     """Why a server has no address that can be asked, in words."""
     seen = _looked_up(recorder, host)
-    if seen is None or not seen.addresses:
-        return (seen.error if seen is not None else None) or f"{host} has no address"
+    if seen is None:
+        return "nothing was sent to it"
+    if not seen.addresses:
+        return seen.error or f"{host} has no address"
     other = family_of(seen.addresses[0])
     what = f"is an IPv{other} address" if numeric(host) else f"has IPv{other} addresses alone"
     missing = "has no route here" if other in options.families else "was not asked for"

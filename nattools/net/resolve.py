@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 
@@ -80,7 +81,7 @@ async def look_up(name: str, family: Family | None, timeout_s: float = TIMEOUT_S
         return f"{name!r} cannot be looked up: {error}"
     async with TimeLimit(timeout_s):
         return await answer
-    return f"no name server answered for {name} in {timeout_s:g} s"
+    return f"no name server answered for {name} in {timeout_s:g} s{_if_none_is_configured()}"
 
 
 def _ask_system(name: str, family: Family | None) -> tuple[str, ...] | str:
@@ -96,9 +97,18 @@ def _ask_system(name: str, family: Family | None) -> tuple[str, ...] | str:
 
 def _explain(name: str, family: Family | None, error: socket.gaierror) -> str:
     if error.errno == socket.EAI_AGAIN:
-        return f"no name server answered for {name}"
+        return f"no name server answered for {name}{_if_none_is_configured()}"
     if error.errno == getattr(socket, "EAI_NODATA", None) or error.errno == socket.EAI_FAMILY:
         return f"{name} has no address" if family is None else f"{name} has no IPv{family} address"
     if error.errno == socket.EAI_NONAME:
         return f"there is no host {name}" if family is None else f"{name} has no IPv{family} address"
     return f"{name} cannot be looked up: {error.strerror}"
+
+
+def _if_none_is_configured() -> str:
+    """What to add where the system knows no name server: it asks this machine then, which is seldom one."""
+    if sys.platform != "linux":
+        return ""
+    from nattools.net import nameservers
+
+    return "" if nameservers.name_servers() else f": {nameservers.RESOLV_CONF} names none"

@@ -142,3 +142,18 @@ def test_silence_over_tls_alone_is_no_fault_of_names() -> None:
         report = lab.run(main)
     assert report.ended is not None
     assert report.ended.step == "answer"
+
+
+def test_a_server_that_was_not_asked_has_an_address_all_the_same() -> None:
+    alice = HostSpec(behind="home", lacks="address")
+    scenario = Scenario(title="t", nat={"home": NatSpec()}, host={"alice": alice})
+    options = MeasureOptions("diagnose", (parse_server("stun:11.201.0.2"),))
+    with SimLab(scenario) as lab:
+
+        async def main() -> Report:
+            with pytest.raises(NothingAnswered) as caught:
+                await measure(lab.network("alice"), options, lambda event: None)
+            return caught.value.report
+
+        report = lab.run(main)
+    assert [text_of(server.problems) for server in report.servers] == ["nothing was sent to it"]

@@ -35,6 +35,7 @@ IN_TABLE = TableRoute(4, 2, table=51820)
         (KernelLink(2, "ppp0", hardware=PPP, kind="ppp"), ("11.9.0.2",), [DEFAULT], "unknown"),
         (KernelLink(2, "ppp0", hardware=PPP, kind="ppp"), ("11.9.0.2",), [DEFAULT, HOME], "unknown"),
         (KernelLink(2, "ppp0", hardware=PPP, kind="ppp"), ("10.9.0.2",), [DEFAULT, HOME, TO_SERVER], "vpn"),
+        (KernelLink(2, "office", hardware=ETHERNET, kind="vlan"), ("10.7.0.2",), [DEFAULT], None),
         (KernelLink(2, "wwan0", hardware=NONE), ("10.64.3.2",), [DEFAULT], None),
         (KernelLink(2, "rmnet0", hardware=RAW_IP, kind="rmnet"), ("100.64.3.2",), [DEFAULT], None),
         (KernelLink(2, "wg-lan"), ("192.168.1.2",), [DEFAULT], None),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nattools.net import resolve
+from nattools.net import nameservers, resolve
 from nattools.net.hostnetwork import HostNetwork
 
 
@@ -81,7 +83,25 @@ def test_failures_are_sentences(monkeypatch: pytest.MonkeyPatch, error: Exceptio
         raise error
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr(nameservers, "name_servers", lambda: ("10.0.0.1",))
     assert ask(HostNetwork(), "nosuch") == says
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resolv.conf(5)")
+@pytest.mark.parametrize("text", [None, "", "# nothing here\noptions edns0\n", "nameserver\n"])
+def test_where_no_name_server_is_configured_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure")
+
+    file = tmp_path / "resolv.conf"
+    if text is not None:
+        file.write_text(text)
+    read = nameservers.name_servers
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr(nameservers, "name_servers", lambda: read(file))
+    assert ask(HostNetwork(), "nosuch") == "no name server answered for nosuch: /etc/resolv.conf names none"
 
 
 def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +112,7 @@ def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(nameservers, "name_servers", lambda: ("10.0.0.1",))
     try:
         says = asyncio.run(resolve.look_up("slow.example", None, 0.05))
     finally:
