@@ -29,12 +29,14 @@ RANGES = ((49152, 65535), (32768, 60999), (32768, 65535), (10000, 65535), (1024,
 """Ranges that systems draw from: IANA's dynamic ports, Linux' local ports, and what NATs are often set to."""
 UNLIKELY = 0.01
 """Ports that lie so close in an aligned block only by such a chance have another block."""
-SUSPICIOUS = 0.001
+SUSPICIOUS = 0.01
 """Ports that are in order as random ones are only by such a chance may be a counter's."""
 MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
 ORDER_ERROR = CERTAIN_ERROR / 10
 """Several looks are taken at the same ports: each errs so seldom that all together hardly do."""
+_LOOKS = 4
+"""So many series of the same ports are looked at for one that is in order."""
 PORT_SET_SHARE = 0.01
 """Few customers have ports that all have their lowest bits in common."""
 MOST_OUT_OF_ORDER = 1 / 6
@@ -59,7 +61,8 @@ def allocation(
     path: PathEvidence, outside: ExternalAddresses, *, nat: bool | None, varies: bool | None
 ) -> AllocationFinding:
     """The allocation behaviour, from all fresh external ports in the order in which they were taken."""
-    samples = _samples(outside.believed(path), varies=varies)
+    of_all = _samples(outside.believed(path), varies=varies)
+    samples = _of_commonest(of_all)
     ids = tuple(sample.id for sample in samples)
     if nat is False:
         return AllocationFinding("preserving", ids)
@@ -67,17 +70,20 @@ def allocation(
     kept = [s for s in telling if s.local is not None and s.local.port == s.mapped.port]
     if kept and len(kept) >= KEPT_SHARE * len(telling):
         return AllocationFinding("preserving", ids)
-    ordinary = [s for s in samples if s.local is None or (s.local.port >= 1024 and s not in kept)]
+    ordinary = [s for s in samples if _is_ordinary(s) and s not in kept]
     if len({s.mapped.port for s in ordinary}) < FEWEST:
         few = statement("allocation-few-ports", seen=len(ordinary), needed=FEWEST)
         return AllocationFinding("unknown", ids, (few if samples else path.unanswered,))
     parity = all(s.local is None or not (s.local.port ^ s.mapped.port) & 1 for s in samples)
-    return _sequential(ordinary, ids) or _random(ordinary, ids, keeps_parity=parity)
+    found = _sequential(ordinary, ids)
+    if found is None and len(of_all) > len(samples):  # several addresses may have their ports of one counter
+        found = _sequential(list(filter(_is_ordinary, of_all)), tuple(sample.id for sample in of_all))
+    return found or _random(ordinary, ids, keeps_parity=parity)
 
 
 def _samples(answers: list[BindingAnswer], *, varies: bool | None) -> list[BindingAnswer]:
-    """The first answer for each mapping that the NAT had to make, of the commonest external address, in time
-    order. With a mapping that varies, each destination has one of its own."""
+    """The first answer for each mapping that the NAT had to make, in time order. With a mapping that varies,
+    each destination has one of its own."""
     seen: set[object] = set()
     found = []
     for answer in sorted(answers, key=lambda one: one.at_s):
@@ -85,10 +91,18 @@ def _samples(answers: list[BindingAnswer], *, varies: bool | None) -> list[Bindi
         if fresh not in seen:
             seen.add(fresh)
             found.append(answer)
-    if not found:
-        return []
-    commonest = Counter(answer.mapped.host for answer in found).most_common(1)[0][0]
-    return [answer for answer in found if answer.mapped.host == commonest]
+    return found
+
+
+def _of_commonest(samples: list[BindingAnswer]) -> list[BindingAnswer]:
+    """Those of the commonest external address."""
+    commonest = Counter(sample.mapped.host for sample in samples).most_common(1)
+    return [sample for sample in samples if sample.mapped.host == commonest[0][0]]
+
+
+def _is_ordinary(sample: BindingAnswer) -> bool:
+    """NATs give privileged source ports ports of their own."""
+    return sample.local is None or sample.local.port >= 1024
 
 
 def _later(samples: list[BindingAnswer]) -> list[BindingAnswer]:
@@ -112,7 +126,7 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
     parity = all(s.local is None or not (s.local.port ^ s.mapped.port) & 1 for s in samples)
     for chosen in (samples, own_test):
         for ports in (chosen, [s for s in chosen if s.prompt]):
-            step = ordered_step([s.mapped.port for s in ports], keeps_parity=parity)
+            step = ordered_step([s.mapped.port for s in ports], keeps_parity=parity, choices=_LOOKS)
             if step is not None:
                 step = _step_of_all(step, ports, samples)
                 return AllocationFinding("sequential", ids, step=step)
@@ -189,7 +203,8 @@ def ordered_step(ports: list[int], *, keeps_parity: bool = True, choices: int = 
     wrapped = len(against) == 1 and abs(against[0]) > sum(onward)
     if not onward or (against and not wrapped):
         return None
-    common, room = reduce(gcd, onward), _room(ports)
+    # a counter that wraps around has all of its range behind it
+    common, room = reduce(gcd, onward), max(ports) - min(ports) + 1 if wrapped else _room(ports)
     even, in_a_set = (
         _chance_of_evenness(each, len(onward) + 1, keeps_parity=keeps_parity)
         for each in (common, _odd_part(common))
@@ -265,9 +280,11 @@ def _inversions(
 
 
 def _room(ports: list[int]) -> int:
-    """The size of the smallest usual block that all ports fit into, wherever it begins: within it, a jump
-    back proves as little as any other order."""
-    return next((size for size in BLOCKS if max(ports) - min(ports) < size), PORTS)
+    """The size of the smallest usual block that all ports fit into, wherever it begins, or else of the
+    smallest usual range: within it, a jump back proves as little as any other order."""
+    low, high = min(ports), max(ports)
+    ranges = (last - first + 1 for first, last in RANGES if first <= low and high <= last)
+    return next((size for size in BLOCKS if high - low < size), next(ranges, PORTS))
 
 
 def _chance_of_order(count: int, span: int, room: int) -> float:
