@@ -35,8 +35,6 @@ MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
 ORDER_ERROR = CERTAIN_ERROR / 10
 """Several looks are taken at the same ports: each errs so seldom that all together hardly do."""
-_LOOKS = 4
-"""So many series of the same ports are looked at for one that is in order."""
 PORT_SET_SHARE = 0.01
 """Few customers have ports that all have their lowest bits in common."""
 MOST_OUT_OF_ORDER = 1 / 6
@@ -126,7 +124,7 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
     parity = all(s.local is None or not (s.local.port ^ s.mapped.port) & 1 for s in samples)
     for chosen in (samples, own_test):
         for ports in (chosen, [s for s in chosen if s.prompt]):
-            step = ordered_step([s.mapped.port for s in ports], keeps_parity=parity, choices=_LOOKS)
+            step = ordered_step([s.mapped.port for s in ports], keeps_parity=parity)
             if step is not None:
                 step = _step_of_all(step, ports, samples)
                 return AllocationFinding("sequential", ids, step=step)
