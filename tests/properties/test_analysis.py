@@ -182,6 +182,18 @@ def test_two_ports_that_changed_places_hide_no_counter(start: int, steps: list[i
     assert mostly_ordered_step(one_by_one(ports[::-1])) == -common
 
 
+@pytest.mark.parametrize(
+    "ports",
+    [
+        [4477, 4401, 21126, 18668, 16818, 16635, 14998],  # of 1024 to 32767, "wrapped"
+        [49006, 48889, 48836, 47916, 46938, 44398],  # of Linux' local ports
+    ],
+)
+def test_ports_of_a_short_range_fall_by_chance(ports: list[int]) -> None:
+    assert ordered_step(ports) is None
+    assert step_but_for_one([*ports, 18033], keeps_parity=True) is None
+
+
 def one_by_one(ports: list[int]) -> Taken:
     """Taken in this order."""
     return Taken([[[port]] for port in ports])
