@@ -16,13 +16,12 @@ from synthetic_nats import CORNERS, PLAIN, World, hop, idle, measurement, opener
 
 from nattools.engine.analyse import analyse
 from nattools.engine.analysis.allocation import (
-    Taken,
-    chance_of_inversions,
     dense_step,
     mostly_ordered_step,
     ordered_step,
     step_but_for_one,
 )
+from nattools.engine.analysis.portorder import Taken, chance_of_inversions, unwrapped
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer
 from nattools.model.observation import (
@@ -192,6 +191,15 @@ def test_two_ports_that_changed_places_hide_no_counter(start: int, steps: list[i
 def test_ports_of_a_short_range_fall_by_chance(ports: list[int]) -> None:
     assert ordered_step(ports) is None
     assert step_but_for_one([*ports, 18033], keeps_parity=True) is None
+
+
+@given(st.integers(65300, 65535), st.integers(1, 12), st.integers(8, 20))
+def test_a_counter_goes_on_at_the_lowest_port(start: int, step: int, count: int) -> None:
+    onward = [start + step * index for index in range(count)]
+    ports = [port if port <= 65535 else port - 64512 for port in onward]
+    assert unwrapped(ports) == onward
+    if onward[-1] > 65535:
+        assert dense_step(unwrapped(ports[1::2] + ports[::2])) == step
 
 
 def one_by_one(ports: list[int]) -> Taken:

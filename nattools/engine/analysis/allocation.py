@@ -7,29 +7,25 @@ often than CERTAIN_ERROR.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from functools import reduce
-from itertools import accumulate, combinations, groupby, pairwise
+from itertools import groupby, pairwise
 from math import ceil, factorial, gcd
-
-import msgspec
 
 from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
 from nattools.engine.analysis.externals import ExternalAddresses
+from nattools.engine.analysis.portorder import FEWEST, PORTS, Taken, chance_of_inversions, unwrapped
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import PortAllocation
 from nattools.model.statement import statement
 
-PORTS = 64512
-"""1024 to 65535: what NATs draw from for unprivileged source ports."""
 BLOCKS = (64, 128, 256, 512, 1024, 2048, 4096)
 """Sizes of the port blocks that carriers give their customers (RFC 6888, RFC 7422), aligned to their size."""
 RANGES = ((49152, 65535), (32768, 60999), (32768, 65535), (10000, 65535), (1024, 65535))
 """Ranges that systems draw from: IANA's dynamic ports, Linux' local ports, and what NATs are often set to."""
 UNLIKELY = 0.01
 """Ports that lie so close in an aligned block only by such a chance have another block."""
-SUSPICIOUS = 0.01
+SUSPICIOUS = 0.02
 """Ports that are in order as random ones are only by such a chance may be a counter's."""
 MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
@@ -39,8 +35,6 @@ PORT_SET_SHARE = 0.01
 """Few customers have ports that all have their lowest bits in common."""
 MOST_OUT_OF_ORDER = 1 / 6
 """A counter's ports are hardly ever more out of order, in pairs."""
-FEWEST = 5
-"""Fewer external ports than this are no pattern."""
 KEPT_SHARE = 0.75
 """A NAT that keeps the internal port in so many cases preserves; the rest are collisions."""
 
@@ -128,7 +122,7 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
             if step is not None:
                 step = _step_of_all(step, ports, samples)
                 return AllocationFinding("sequential", ids, step=step)
-    step = dense_step([s.mapped.port for s in samples], keeps_parity=parity)
+    step = dense_step(unwrapped([s.mapped.port for s in samples]), keeps_parity=parity)
     if step is None:
         steps = (
             step_but_for_one([s.mapped.port for s in own_or_all], keeps_parity=parity)
@@ -142,38 +136,15 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
     return None if step is None else AllocationFinding("sequential", ids, step=step)
 
 
-class Taken(msgspec.Struct, frozen=True):
-    """Ports in the order in which they were taken, as far as it is known: each of `moments` has ports by
-    test, each test's in order."""
-
-    moments: list[list[list[int]]]
-
-    @property
-    def ports(self) -> list[int]:
-        """All of them, in an order that may be right."""
-        return [port for moment in self.moments for test in moment for port in test]
-
-    def pairs(self) -> tuple[int, int]:
-        """How many pairs fall of those whose order is known, and how many rise."""
-        falling = known = 0
-        before: list[int] = []
-        for moment in self.moments:
-            now = [port for test in moment for port in test]
-            both = [(one, other) for one in before for other in now]
-            both += [pair for test in moment for pair in combinations(test, 2)]
-            falling += sum(one > other for one, other in both)
-            known += len(both)
-            before += now
-        return falling, known - falling
-
-
 def _taken(samples: list[BindingAnswer]) -> Taken:
     """Tests run side by side: of what they ask at the same moment nobody knows what comes first."""
     moments = []
+    ports = [sample.mapped.port for sample in samples]
+    onward = dict(zip(ports, unwrapped(ports), strict=True))
     for _, together in groupby(samples, key=lambda sample: sample.at_s):
         tests: dict[str, list[int]] = {}
         for sample in together:
-            tests.setdefault(sample.purpose, []).append(sample.mapped.port)
+            tests.setdefault(sample.purpose, []).append(onward[sample.mapped.port])
         moments.append(list(tests.values()))
     return Taken(moments)
 
@@ -242,45 +213,13 @@ def _odd_part(common: int) -> int:
     return common // (common & -common)
 
 
-def chance_of_inversions(taken: Taken, most: int) -> float:
-    """The probability that of random ports at most so many pairs of known order fall. Of permutations, that
-    many have each number of inversions as the product of 1 + q + ... + q^(k-1), for k up to their length,
-    says; inversions between the moments are what is left of it without those within each (q-multinomial
-    coefficients), which have those of each test instead."""
-    sizes = [[len(test) for test in moment] for moment in taken.moments]
-    ways = _inversions(most, times=(sum(map(sum, sizes)),))
-    for moment in sizes:
-        if len(moment) > 1:
-            ways = _inversions(most, ways, times=moment, without=(sum(moment),))
-    whole = factorial(sum(map(sum, sizes)))
-    for moment in sizes:
-        if len(moment) > 1:
-            whole = whole * reduce(lambda product, size: product * factorial(size), moment, 1)
-            whole //= factorial(sum(moment))
-    return sum(ways) / whole
-
-
-def _inversions(
-    most: int, ways: Iterable[int] = (1,), *, times: Iterable[int] = (), without: Iterable[int] = ()
-) -> list[int]:
-    """`ways` to have each number of inversions up to `most`, times those of permutations of these lengths,
-    divided by those of others."""
-    found = [*ways, *[0] * most][: most + 1]
-    for size in (size for length in times for size in range(2, length + 1)):
-        sums = list(accumulate(found))
-        found = [sums[at] - (sums[at - size] if at >= size else 0) for at in range(most + 1)]
-    for size in (size for length in without for size in range(2, length + 1)):
-        steps = [found[at] - (found[at - 1] if at else 0) for at in range(most + 1)]
-        found = []
-        for at, step in enumerate(steps):
-            found.append(step + (found[at - size] if at >= size else 0))
-    return found
-
-
 def _room(ports: list[int]) -> int:
     """The size of the smallest usual block that all ports fit into, wherever it begins, or else of the
-    smallest usual range: within it, a jump back proves as little as any other order."""
+    smallest usual range: within it, a jump back proves as little as any other order. No block goes on at the
+    lowest port."""
     low, high = min(ports), max(ports)
+    if high > 65535:
+        return PORTS
     ranges = (last - first + 1 for first, last in RANGES if first <= low and high <= last)
     return next((size for size in BLOCKS if high - low < size), next(ranges, PORTS))
 
