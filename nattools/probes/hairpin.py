@@ -134,7 +134,12 @@ async def _try_pairs(context: ProbeContext, target: Target) -> None:
             pair.listen()
         # the NAT is nearer than the server
         copies = LOSSY_COPIES if context.estimate.lost else COPIES
+        control = clients[0].prepare(target.endpoint, "control")
+        clients[0].send(control)
         await _send_across(pairs, copies, context.estimate.last_wait_s)
+        if not any(pair.met for pair in pairs) and not control.done.is_set:
+            # a burst of losses, which may have taken the copies too: what is lost now is learnt
+            clients[0].record(await clients[0].expect(control))
         for pair in pairs:
             pair.record(context, 0, 1)
             pair.record(context, 1, 0)
