@@ -25,7 +25,7 @@ RANGES = ((49152, 65535), (32768, 60999), (32768, 65535), (10000, 65535), (1024,
 """Ranges that systems draw from: IANA's dynamic ports, Linux' local ports, and what NATs are often set to."""
 UNLIKELY = 0.01
 """Ports that lie so close in an aligned block only by such a chance have another block."""
-SUSPICIOUS = 0.02
+SUSPICIOUS = 0.001
 """Ports that are in order as random ones are only by such a chance may be a counter's."""
 MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
