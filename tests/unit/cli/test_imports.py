@@ -22,7 +22,7 @@ NAT = {
         endings evidence externals filtering findings mapping obstacles overlayremedies pathloss
         peer_kinds portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings
         relay_verdicts requirements servers tailscaleadvice tailscalepaths techniques translation
-        inbounddrops""",
+        inbounddrops portorder""",
     "nattools.net": """addresses base eventloop exchange mappedaddress resolve translated wrappednetwork""",
     "nattools.probes": """dialbacks estimate filtering hairpin layers mapping nat64prefix ownaddress probe
         question reach roundtrip target tcpquestion""",
