@@ -265,8 +265,7 @@ def _dense(ordered: list[int], thin: int = 4) -> bool:
 def _random(
     samples: list[BindingAnswer], ids: tuple[int, ...], *, keeps_parity: bool = False
 ) -> AllocationFinding:
-    """Ports that lie close together may be a counter's: one that also keeps parity goes on unevenly; and of
-    those that lost their first copy nobody knows when they were taken."""
+    """Ports that lie close together may be a counter's: one that also keeps parity goes on unevenly."""
     ports = [sample.mapped.port for sample in samples]
     block = _block(ports)
     if block is None:
@@ -274,8 +273,7 @@ def _random(
     rising = sorted(set(ports))
     in_order = ports in (rising, rising[::-1])
     dense = _dense(rising, 12 if keeps_parity else 4)
-    seldom_prompt = 2 * sum(sample.prompt for sample in samples) < len(samples)
-    if dense or (in_order and len(ports) < 8) or seldom_prompt or _suspicious(_taken(samples)):
+    if dense or (in_order and len(ports) < 8) or _suspicious(_taken(samples)):
         return AllocationFinding("unknown", ids, (statement("allocation-ports-close"),), port_range=block)
     return AllocationFinding("random", ids, port_range=block, block=True)
 
