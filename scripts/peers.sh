@@ -13,7 +13,7 @@ state() { # a version, and where a folder was given, which state of what it hold
 
 build() { # name, package, version, its build tags; or a folder with a module, and the version of what is in it
     stamp="$(state "$3" "$2")"
-    [ -x ".peers/$1-$stamp" ] && return 0
+    [ -x ".peers/$1-$stamp" ] && ln -sf "$1-$stamp" ".peers/$1" && return 0
     if ! command -v go >/dev/null 2>&1; then
         say "Missing for the tests with $1: Go. Those tests are skipped."
         return 0
@@ -36,7 +36,7 @@ build() { # name, package, version, its build tags; or a folder with a module, a
 
 install_js() { # a folder with a program for Node, the version of what it is made with
     stamp="$(state "$2" "$1")"
-    [ -x ".peers/jspeer-$stamp" ] && return 0
+    [ -x ".peers/jspeer-$stamp" ] && ln -sf "jspeer-$stamp" .peers/jspeer && return 0
     if ! command -v npm >/dev/null 2>&1; then
         say "Missing for the tests with jspeer: Node and npm. Those tests are skipped."
         return 0

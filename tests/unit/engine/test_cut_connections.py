@@ -4,6 +4,7 @@ connection: no silence, and no fault of names."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -68,18 +69,23 @@ def drawn(home: NatSpec) -> Scenario:
     return Scenario(title="t", nat={"home": home}, host=hosts, server=servers)
 
 
-def ended(uri: str, says: bytes | None = None, *, refuses: bool = False) -> Report:
-    scenario = drawn(NatSpec(udp="blocked"))
-    options = MeasureOptions("diagnose", (parse_server(uri),), families=(4,))
+def left(
+    scenario: Scenario, options: MeasureOptions, as_seen: Callable[[Network], Any] = lambda network: network
+) -> Report:
+    """What alice has in the end, where nothing answers; `as_seen`: her network."""
     with SimLab(scenario) as lab:
 
         async def main() -> Report:
-            network: Any = Intercepted(lab.network("alice"), says, refuses)
             with pytest.raises(NothingAnswered) as caught:
-                await measure(network, options, lambda event: None)
+                await measure(as_seen(lab.network("alice")), options, lambda event: None)
             return caught.value.report
 
         return lab.run(main)
+
+
+def ended(uri: str, says: bytes | None = None, *, refuses: bool = False) -> Report:
+    options = MeasureOptions("diagnose", (parse_server(uri),), families=(4,))
+    return left(drawn(NatSpec(udp="blocked")), options, lambda network: Intercepted(network, says, refuses))
 
 
 def told(report: Report) -> tuple[str, str, str]:
@@ -130,16 +136,8 @@ def test_a_proxy_that_says_nothing_has_taken_the_connection() -> None:
 
 
 def test_silence_over_tls_alone_is_no_fault_of_names() -> None:
-    scenario = drawn(NatSpec(open_ports=("udp/1",)))
     options = MeasureOptions("diagnose", (parse_server(f"stuns:{WEB}"),), families=(4,))
-    with SimLab(scenario) as lab:
-
-        async def main() -> Report:
-            with pytest.raises(NothingAnswered) as caught:
-                await measure(lab.network("alice"), options, lambda event: None)
-            return caught.value.report
-
-        report = lab.run(main)
+    report = left(drawn(NatSpec(open_ports=("udp/1",))), options)
     assert report.ended is not None
     assert report.ended.step == "answer"
 
@@ -147,13 +145,5 @@ def test_silence_over_tls_alone_is_no_fault_of_names() -> None:
 def test_a_server_that_was_not_asked_has_an_address_all_the_same() -> None:
     alice = HostSpec(behind="home", lacks="address")
     scenario = Scenario(title="t", nat={"home": NatSpec()}, host={"alice": alice})
-    options = MeasureOptions("diagnose", (parse_server("stun:11.201.0.2"),))
-    with SimLab(scenario) as lab:
-
-        async def main() -> Report:
-            with pytest.raises(NothingAnswered) as caught:
-                await measure(lab.network("alice"), options, lambda event: None)
-            return caught.value.report
-
-        report = lab.run(main)
+    report = left(scenario, MeasureOptions("diagnose", (parse_server("stun:11.201.0.2"),)))
     assert [text_of(server.problems) for server in report.servers] == ["nothing was sent to it"]
