@@ -54,6 +54,16 @@ def read_endpoint(text: str | None) -> Endpoint | None:
     return Endpoint(host, int(port)) if host else None
 
 
+def url_host(host: str) -> str:
+    """A name or an address as a URL has it (RFC 3986 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
+def authority(host: str, port: int, usual: int) -> str:
+    """The same with its port, unless that is the scheme's: as a Host header has it (RFC 9110 7.2)."""
+    return url_host(host) if port == usual else f"{url_host(host)}:{port}"
+
+
 def host_of(text: str | None) -> str | None:
     """The address alone."""
     at = read_endpoint(text)

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from nattools.errors import ProtocolError, UsageError
-from nattools.model.endpoint import Endpoint
+from nattools.model.controlurl import WEB_PORTS
+from nattools.model.endpoint import Endpoint, authority
 from nattools.model.serveruri import checked_host
 from nattools.net.base import Network, TcpStream
 from nattools.net.eventloop import TimeLimit
@@ -17,7 +18,6 @@ from nattools.protocols import http
 
 _MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 async def ask(stream: TcpStream, request: bytes, *, max_body: int = http.MAX_BODY) -> http.HttpResponse:
@@ -43,8 +43,7 @@ class _Place(NamedTuple):
 
     @property
     def authority(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return authority(self.host, self.port, WEB_PORTS[self.scheme])
 
 
 async def fetch(network: Network, url: str, *, max_body: int, timeout_s: float) -> bytes | str:
@@ -100,7 +99,7 @@ def _place(url: str) -> _Place:
     try:
         parts = urlsplit(url)
         host = checked_host(parts.hostname or "", url)
-        port = parts.port or _PORTS[parts.scheme]
+        port = parts.port or WEB_PORTS[parts.scheme]
     except (KeyError, UsageError, ValueError):
         raise ProtocolError(f"{url[:200]!r} is not an http: or https: URL") from None
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint, Family
+from nattools.model.endpoint import Endpoint, Family, url_host
 from nattools.protocols.headers import Headers, parse_head
 from nattools.protocols.routerurls import LanUrl, LocalNetwork, locate_url
 
@@ -68,10 +68,9 @@ def search(target: str = ALL, *, group: str = GROUPS[4][0], wait_s: int = 1) -> 
     Sent to one device it looks the same: UPnP Device Architecture 1.1 would have it name that device and no
     MX, but some devices answer only what they know from multicast.
     """
-    host = f"[{group}]" if ":" in group else group
     lines = (
         "M-SEARCH * HTTP/1.1",
-        f"HOST: {host}:{PORT}",
+        f"HOST: {url_host(group)}:{PORT}",
         'MAN: "ssdp:discover"',
         f"MX: {wait_s}",
         f"ST: {target}",
