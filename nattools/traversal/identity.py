@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SECRET_SIZE: Final = 32
 NAME: Final = "nattools"
 """What the certificates call themselves, since a client must ask for a name."""
+UNPROVEN: Final = "the peer did not prove that it knows the secret"
 
 _CONTEXT: Final = b"nattools link 1 "
 _FIRST_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
