@@ -14,7 +14,7 @@ from nattools.cli.running import Invocation
 from nattools.cli.sharedoptions import OptionGroup, Request, checked_seconds
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import UsageError
-from nattools.model.endpoint import parse_address
+from nattools.model.endpoint import BROADCAST, parse_address
 from nattools.model.report import Report
 from nattools.net.base import Network
 
@@ -65,7 +65,7 @@ def _address(text: str) -> str:
         found = parse_address(text)
     except ValueError:
         raise UsageError(f"{text[:60]!r} is not an IP address") from None
-    if found.is_multicast or found.is_loopback or found.is_unspecified or text == "255.255.255.255":
+    if found.is_multicast or found.is_loopback or found.is_unspecified or text == BROADCAST:
         raise UsageError(f"{text[:60]!r} is the address of no other machine")
     zone = text.partition("%")[2]
     return f"{found}%{zone}" if zone else str(found)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Family = Literal[4, 6]
 Transport = Literal["udp", "tcp"]
+ANY: Final[dict[Family, str]] = {4: "0.0.0.0", 6: "::"}
+"""No address of one's own in particular."""
+BROADCAST: Final = "255.255.255.255"
+"""All machines on the link (RFC 919)."""
 
 
 class Endpoint(NamedTuple):

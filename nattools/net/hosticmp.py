@@ -18,7 +18,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from nattools.errors import CannotRun, ProtocolError
-from nattools.model.endpoint import Endpoint, Family
+from nattools.model.endpoint import ANY, Endpoint, Family
 from nattools.net import linux
 from nattools.net.base import (
     EchoHandler,
@@ -29,7 +29,7 @@ from nattools.net.base import (
     SendFailure,
 )
 from nattools.net.oserrors import describe, send_failure
-from nattools.net.sockets import ADDRESS_FAMILIES, ANY, Zones, default_source
+from nattools.net.sockets import ADDRESS_FAMILIES, Zones, default_source
 from nattools.net.watchedsocket import BATCH, WatchedSocket
 from nattools.protocols import icmp
 

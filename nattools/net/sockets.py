@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Family, parse_address
+from nattools.model.endpoint import ANY, Endpoint, Family, parse_address
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.interfaces import address_entries, interface_names
 from nattools.net.namespace import entered
@@ -19,10 +19,6 @@ from nattools.net.oserrors import describe
 _IP_BOUND_IF = 25  # macOS, netinet/in.h
 _IPV6_BOUND_IF = 125
 _SO_BINDTODEVICE = 25
-
-# Where the default route is asked for. Nothing is sent there: connecting a UDP socket only picks a route.
-ANY: dict[Family, str] = {4: "0.0.0.0", 6: "::"}
-
 ADDRESS_FAMILIES: dict[Family, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 

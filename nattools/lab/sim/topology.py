@@ -22,7 +22,7 @@ from nattools.lab.names import names_at, texts_at
 from nattools.lab.scenario import NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.portplan import ETHERNET_MTU, Network, PortPlan
-from nattools.model.endpoint import Family, family_of
+from nattools.model.endpoint import BROADCAST, Family, family_of
 from nattools.model.host import Gateway, Interface
 from nattools.net.addresses import is_public
 from nattools.net.base import SendFailure
@@ -118,7 +118,6 @@ class SocketOwner(Protocol):
         """The socket is closed, or the connection over."""
 
 
-BROADCAST = "255.255.255.255"
 NO_ROUTE = NextHop("no-route")
 NOBODY = NextHop("nobody")
 
