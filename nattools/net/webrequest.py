@@ -17,7 +17,6 @@ from nattools.net.serverstream import Security, addresses_of, open_server_stream
 from nattools.protocols import http
 
 _MAX_REDIRECTS: Final = 3
-_REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
 async def ask(stream: TcpStream, request: bytes, *, max_body: int = http.MAX_BODY) -> http.HttpResponse:
@@ -65,7 +64,7 @@ async def _follow(network: Network, url: str, max_body: int, timeout_s: float) -
             return response
         if response.status == 200:
             return response.body
-        if response.status not in _REDIRECTS:
+        if response.status not in http.REDIRECTS:
             return f"it answered HTTP {response.status} {response.reason}".rstrip()
         url = urljoin(url, response.headers.get("location"))
         secure, place = place.scheme == "https", _place(url)
