@@ -12,15 +12,14 @@ from nattools.model.tailscale import (
     Tailnet,
     TailnetClash,
     TailnetPeer,
-    TailscaleWay,
 )
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
+from nattools.report.sections.techniquetables import PATH_MOODS
 from nattools.wording import terms
 
 MOST_ROWS = 20
-WAYS: dict[TailscaleWay, Mood] = {"direct": "good", "relay": "bad", "unknown": "unsure"}
 PEER_MOODS: dict[PeerState, Mood] = {"direct": "good", "relayed": "bad", "failed": "bad"}
 PEER_WAYS: dict[bool | None, PeerState] = {True: "direct", False: "relayed", None: "unknown"}
 
@@ -121,7 +120,9 @@ def ways(report: Report, view: View) -> list[Section]:
     found = report.tailscale
     if found is None or all(way == "unknown" for way in found.direct_with.values()):
         return []
-    rows = tuple((Cell(safe(kind, 40)), Cell(way, WAYS[way])) for kind, way in found.direct_with.items())
+    rows = tuple(
+        (Cell(safe(kind, 40)), Cell(way, PATH_MOODS[way])) for kind, way in found.direct_with.items()
+    )
     how = "by hole punching" if of_others(report) else "by Tailscale"
     return [Section("Connecting to", (Table(("a peer behind", how), rows, (0, 1)),))]
 
