@@ -20,9 +20,9 @@ from nattools.model.peertrial import (
 )
 from nattools.model.statement import Reason, Statement, statement
 from nattools.net.addresses import is_this_machine
+from nattools.protocols.libp2p.autonat import DIAL_REQUEST
+from nattools.protocols.libp2p.circuit import HOP
 
-AUTONAT = "/libp2p/autonat/2/dial-request"
-RELAY = "/libp2p/circuit/relay/0.2.0/hop"
 ENOUGH_FAILURES = 2
 """So often somebody must have failed to connect before that counts."""
 _FAILURES = ("dial-error", "dial-back-error")
@@ -115,8 +115,8 @@ def _peer(address: str, visits: Sequence[PeerVisit], quic: Sequence[QuicAsked]) 
         agent=first.agent,
         peer=first.peer,
         rtt_ms=_ms(first.rtt_s),
-        autonat=AUTONAT in first.protocols if first.identified else None,
-        relay=RELAY in first.protocols if first.identified else None,
+        autonat=DIAL_REQUEST in first.protocols if first.identified else None,
+        relay=HOP in first.protocols if first.identified else None,
         quic=True if any(each.answered for each in answered) else None,
         reason=() if first.identified else (_why_not(first),),
         evidence=(*(each.id for each in visits), *(each.id for each in answered)),
