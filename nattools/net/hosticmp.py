@@ -28,7 +28,7 @@ from nattools.net.base import (
     QuoteHandler,
     SendFailure,
 )
-from nattools.net.oserrors import describe, send_failure
+from nattools.net.oserrors import RAW_ADVICE, describe, send_failure
 from nattools.net.sockets import ADDRESS_FAMILIES, Zones, default_source
 from nattools.net.watchedsocket import BATCH, WatchedSocket
 from nattools.protocols import icmp
@@ -43,7 +43,6 @@ ADVICE: Final = (
     "Run as root (or with CAP_NET_RAW), or allow ping sockets:"
     ' sysctl -w net.ipv4.ping_group_range="0 2147483647".'
 )
-RAW_ADVICE: Final = "Run as root, or with CAP_NET_RAW."
 
 
 def open_socket(
