@@ -13,9 +13,9 @@ from nattools.model.statement import Reason, Statement
 from nattools.traversal.codes import Code
 
 if TYPE_CHECKING:
-    from nattools.engine.punch.signals import Relaying
     from nattools.traversal.mailboxconnection import MailboxAddress
     from nattools.traversal.relayaccess import AnyAccess
+    from nattools.traversal.tokens import Relaying
     from nattools.traversal.tunnel import Tunnel
 
 WAIT_S = 600.0
