@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from nattools.cli import running, sharedoptions
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OptionGroup, Request, checked_seconds
+from nattools.cli.sharedoptions import OF_NAT, OptionGroup, Request, checked_seconds
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import UsageError
 from nattools.model.endpoint import BROADCAST, parse_address
@@ -71,11 +71,8 @@ def _address(text: str) -> str:
     return f"{found}%{zone}" if zone else str(found)
 
 
-_WITHOUT = ("server", "lifetime", "max_lifetime", "cross_check")
-
-
 @sharedoptions.takes(
-    wanted=OptionGroup(lan_request), request=sharedoptions.measuring("lan", without=_WITHOUT)
+    wanted=OptionGroup(lan_request), request=sharedoptions.measuring("lan", without=("server", *OF_NAT))
 )
 def command(wanted: LanRequest, request: Request) -> int:
     """Do the machines on this network reach each other, who is here, and is it enough for Yggdrasil,

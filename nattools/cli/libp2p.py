@@ -12,7 +12,7 @@ from nattools.cli import running, sharedoptions
 from nattools.cli.help import measure
 from nattools.cli.outputs import tell
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OptionGroup, Request, checked_seconds
+from nattools.cli.sharedoptions import OF_NAT, OptionGroup, Request, checked_seconds
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import ProtocolError, UsageError
 from nattools.model.report import Report
@@ -65,11 +65,8 @@ def _address(text: str) -> Multiaddr:
         raise UsageError(f"{safe(text, 80)!r}: {error}") from None
 
 
-_WITHOUT = ("lifetime", "max_lifetime", "cross_check")
-
-
 @sharedoptions.takes(
-    wanted=OptionGroup(peers_request), request=sharedoptions.measuring("libp2p", without=_WITHOUT)
+    wanted=OptionGroup(peers_request), request=sharedoptions.measuring("libp2p", without=OF_NAT)
 )
 def command(wanted: PeersRequest, request: Request) -> int:
     """Will libp2p connect here, and if not, why: which peers answer and from where they see this machine,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from nattools.cli import running, sharedoptions
 from nattools.cli.defaultrelays import map_folder, say_that_map_is_fetched
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OptionGroup, Request
+from nattools.cli.sharedoptions import OF_NAT, OptionGroup, Request
 from nattools.cli.turnoptions import TurnSecret, TurnUser, credentials_of
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import UsageError
@@ -128,11 +128,8 @@ def derp_node(text: str) -> DerpNode:
     return node_at(server.host, server.port)
 
 
-_WITHOUT = ("lifetime", "max_lifetime", "cross_check")
-
-
 @sharedoptions.takes(
-    wanted=OptionGroup(relay_request), request=sharedoptions.measuring("relay", without=_WITHOUT)
+    wanted=OptionGroup(relay_request), request=sharedoptions.measuring("relay", without=OF_NAT)
 )
 def command(wanted: RelayRequest, request: Request) -> int:
     """Which relay is nearest and what it costs, TURN and DERP side by side: each step from its name to a byte

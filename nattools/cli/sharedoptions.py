@@ -276,6 +276,8 @@ def measuring(
     return OptionGroup(partial(request_of, command), (*without, *others, *watching), instead or {})
 
 
+OF_NAT = ("lifetime", "max_lifetime", "cross_check")
+"""What only those can use that measure a NAT."""
 _WATCHED = ("diagnose", "nat", "relay")
 """Commands that can run on."""
 
