@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.lanservices import AnnouncedServices
 from nattools.model.endpoint import family_of
+from nattools.model.host import PHYSICAL
 from nattools.model.lan import Lan, LanMdns, LanNeighbour, LanReadiness
 from nattools.model.lanseen import (
     BeaconPeer,
@@ -241,7 +242,7 @@ def _yggdrasil(found: Lan, seen: _Evidence) -> LanReadiness:
 def _batman(found: Lan, seen: _Evidence) -> LanReadiness:
     """Raw Ethernet frames (0x4305), which no program may send without privilege."""
     link = seen.link
-    if link is None or link.type not in ("ethernet", "wireless"):
+    if link is None or link.type not in PHYSICAL:
         return _readiness(False, statement("lan-batman-no-ethernet", interface=found.interface))
     if found.isolated:
         return _readiness(False, statement("lan-apart"))
