@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     relays=OptionGroup(relay_choice),
     request=sharedoptions.measuring(
         "punch",
-        without=("lifetime", "max_lifetime", "cross_check"),
+        without=sharedoptions.OF_NAT,
         instead={"lab": {"annotation": punchoptions.Lab}},
     ),
 )
