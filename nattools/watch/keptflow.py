@@ -28,7 +28,7 @@ class KeptFlow:
     nothing about the NAT, and is left to the measurements; nor does what a flow meets after the machine
     slept by `clock`, since it was not kept busy."""
 
-    def __init__(self, network: Network, said: Said, *, clock: Clock, interface: str | None = None) -> None:
+    def __init__(self, network: Network, said: Said, *, clock: Clock, interface: str | None) -> None:
         self._network = network
         self._said = said
         self._clock = clock

@@ -51,10 +51,10 @@ class Pseudonyms:
         self,
         salt: str | None,
         *,
-        keep_private: bool = False,
-        ports: bool = False,
-        taken: Container[str] = (),
-        prefixes: tuple[Nat64Prefix, ...] = (),
+        keep_private: bool,
+        ports: bool,
+        taken: Container[str],
+        prefixes: tuple[Nat64Prefix, ...],
     ) -> None:
         self._salt = None if salt is None else salt.encode("utf-8", "surrogatepass")
         self._keep_private = keep_private

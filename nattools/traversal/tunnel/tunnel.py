@@ -46,7 +46,7 @@ class Tunnel:
     `on_refused` told. `sent` and `received` count the bytes of all links.
     """
 
-    def __init__(self, session: bytes, *, leads: bool, uses: tuple[str, ...] = ()) -> None:
+    def __init__(self, session: bytes, *, leads: bool, uses: tuple[str, ...]) -> None:
         self.leads = leads
         self.ended: str | None = None
         self.sent = self.received = 0
