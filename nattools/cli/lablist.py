@@ -36,7 +36,7 @@ GROUPS: Final[tuple[tuple[str, Callable[[Scenario], bool]], ...]] = (
 _MOST_EVENTS = 20
 
 
-def group_of(scenario: Scenario) -> int:
+def _group_of(scenario: Scenario) -> int:
     """The number of its group."""
     return next(number for number, (_, belongs) in enumerate(GROUPS) if belongs(scenario))
 
@@ -48,11 +48,11 @@ def found(words: Sequence[str]) -> list[Scenario]:
     scenarios = [each for each in scenarios if all(word.casefold() in _searched(each) for word in words)]
     if not scenarios:
         raise UsageError(f"no scenario has {safe(' '.join(words), 60)!r}; nattools lab list shows them all")
-    return sorted(scenarios, key=group_of)
+    return sorted(scenarios, key=_group_of)
 
 
 def _searched(scenario: Scenario) -> str:
-    group, _ = GROUPS[group_of(scenario)]
+    group, _ = GROUPS[_group_of(scenario)]
     description = " ".join(scenario.description.split())
     return f"{scenario.name} {scenario.title} {description} {group}".casefold()
 
@@ -62,7 +62,7 @@ def listing(scenarios: Sequence[Scenario], columns: int | None = None) -> str:
     columns = columns or terminal_columns(sys.stdout)
     width = max(len(each.name) for each in scenarios)
     lines: list[str] = []
-    for number, members in groupby(scenarios, key=group_of):
+    for number, members in groupby(scenarios, key=_group_of):
         lines += ["", GROUPS[number][0].upper()]
         for each in members:
             title = wrap(safe(each.title), max(columns - width - 4, 20)) or [""]

@@ -45,7 +45,7 @@ class PeersRequest(msgspec.Struct, frozen=True):
     wait_s: float = 0.0
 
 
-def peers_request(peer: Peers = None, *, wait: Wait = None) -> PeersRequest:
+def _peers_request(peer: Peers = None, *, wait: Wait = None) -> PeersRequest:
     """UsageError says what is wrong with an address."""
     from nattools.engine.peersearch import MOST_PEERS
 
@@ -66,7 +66,7 @@ def _address(text: str) -> Multiaddr:
 
 
 @sharedoptions.takes(
-    wanted=OptionGroup(peers_request), request=sharedoptions.measuring("libp2p", without=OF_NAT)
+    wanted=OptionGroup(_peers_request), request=sharedoptions.measuring("libp2p", without=OF_NAT)
 )
 def command(wanted: PeersRequest, request: Request) -> int:
     """Will libp2p connect here, and if not, why: which peers answer and from where they see this machine,

@@ -311,7 +311,7 @@ def _server(run: MeasurementRun, address: ServerAddress) -> Server:
     targets = [target for target in run.reached if target.endpoint in address.endpoints]
     if not targets:
         dtls = address.tls is not None and address.over == "udp"
-        problem = statement("server-dtls") if dtls else why_silent(run, address.endpoint)
+        problem = statement("server-dtls") if dtls else _why_silent(run, address.endpoint)
         return Server(uri=address.uri, address=str(address.endpoint), problems=(problem,))
     return Server(
         uri=address.uri,
@@ -322,7 +322,7 @@ def _server(run: MeasurementRun, address: ServerAddress) -> Server:
     )
 
 
-def why_silent(run: MeasurementRun, endpoint: Endpoint) -> Statement:
+def _why_silent(run: MeasurementRun, endpoint: Endpoint) -> Statement:
     """What came instead of an answer, from there or from a router on the way; the first of these decides."""
     at, seen = str(endpoint), run.recorder.observations
     asked = [one for one in seen if isinstance(one, Binding) and one.asked == at]

@@ -76,7 +76,7 @@ async def _derp_to_try(
 ) -> dict[DerpAsk, tuple[float, ...]]:
     """And how far away each is; of the others only that is noted."""
     named = [DerpAsk(each) for each in search.derp]
-    own, public = await load_maps(run, search)
+    own, public = await _load_maps(run, search)
     if own or public or search.regions:
         chosen = [region for each in own for region in _regions(each, search.regions)]
         others = [region for each in public for region in _regions(each, search.regions)]
@@ -128,7 +128,7 @@ def _nodes(regions: Iterable[derp.DerpRegion], most: int | None = None) -> list[
     return [DerpAsk(node, region.name or region.code) for region in regions for node in region.nodes[:most]]
 
 
-async def load_maps(
+async def _load_maps(
     run: MeasurementRun, search: RelaySearch
 ) -> tuple[tuple[derp.DerpMap, ...], tuple[derp.DerpMap, ...]]:
     """The user's own maps, and Tailscale's public one. A map that cannot be had is a gap.

@@ -87,7 +87,7 @@ def bound_socket(
     try:
         _prepare(sock, family, interface, shared)
         if host is None and interface is not None and not _binds_to_devices():
-            host = interface_address(family, interface)
+            host = _interface_address(family, interface)
         sock.bind(zones.address(Endpoint(host or ANY[family], port)))
     except OSError as error:
         sock.close()
@@ -141,7 +141,7 @@ def _refusal(error: OSError, host: str | None, port: int) -> CannotRun:
     return CannotRun(f"cannot bind to {host or 'any address'}, port {port}: {describe(error)}")
 
 
-def interface_address(family: Family, interface: str | None) -> str | None:
+def _interface_address(family: Family, interface: str | None) -> str | None:
     """The first address of that family on one interface, or on any; link-local ones and loopback last.
 
     CannotRun when a named interface has none."""
@@ -184,7 +184,7 @@ def default_source(zones: Zones, family: Family, interface: str | None) -> str:
     source = None if bound_by_address else source_address(zones, Endpoint(FAR_AWAY[family], 9), interface)
     if source is not None:
         return source
-    address = interface_address(family, interface)
+    address = _interface_address(family, interface)
     if address is None or (parse_address(address).is_loopback and not bound_by_address):
         return ANY[family]
     return address

@@ -72,7 +72,7 @@ class InboundListener:
     async def _read(self, stream: TcpStream) -> None:
         limit = asyncio.get_running_loop().call_later(NONCE_S, stream.abort)
         try:
-            if await brings_nonce(stream, self.nonces):
+            if await _brings_nonce(stream, self.nonces):
                 self._arrived(stream.remote)
         finally:
             limit.cancel()
@@ -90,7 +90,7 @@ def arrival_in(data: bytes) -> dialback.Arrival | None:
         return None
 
 
-async def brings_nonce(stream: TcpStream, nonces: Container[bytes]) -> bool:
+async def _brings_nonce(stream: TcpStream, nonces: Container[bytes]) -> bool:
     """Read a connection until it has brought one of these nonces; it is closed then, or once it ends."""
     framer = stun.Framer()
     try:
@@ -226,7 +226,7 @@ class DialBacks(msgspec.Struct):
         task.add_done_callback(lambda _: stream.abort())  # it may be cancelled before it has begun
 
     async def _greet(self, stream: TcpStream) -> None:
-        if await brings_nonce(stream, self.nonces):
+        if await _brings_nonce(stream, self.nonces):
             self.arrived = True
             self.news.set()
 

@@ -137,9 +137,9 @@ def decode_request(data: bytes) -> RequestMessage:
 def decode_response(data: bytes) -> ResponseMessage:
     """A response of version 2, or one of another version that says UNSUPP_VERSION and which it has.
 
-    ProtocolError for everything else, NAT-PMP's 8-byte answer included: see `is_natpmp_answer`.
+    ProtocolError for everything else, NAT-PMP's 8-byte answer included: see `_is_natpmp_answer`.
     """
-    if is_natpmp_answer(data):
+    if _is_natpmp_answer(data):
         raise ProtocolError("an answer of NAT-PMP")
     _check_size(data)
     version, opcode, result, lifetime_s, epoch_s = _RESPONSE.unpack_from(data)
@@ -155,7 +155,7 @@ def decode_response(data: bytes) -> ResponseMessage:
     return ResponseMessage(version, opcode, result, lifetime_s, epoch_s, body, options)
 
 
-def is_natpmp_answer(data: bytes) -> bool:
+def _is_natpmp_answer(data: bytes) -> bool:
     """Did a server that knows NAT-PMP alone answer (version 0: RFC 6887 9 and appendix A, RFC 6886 3.5)?"""
     return len(data) >= 4 and data[0] == 0
 
@@ -280,7 +280,7 @@ class PcpTransaction(RetransmittedRequest[ResponseMessage]):
         self.request = request
 
     def _read(self, data: bytes, source: Endpoint) -> ResponseMessage | Literal["downgrade"]:
-        if is_natpmp_answer(data):
+        if _is_natpmp_answer(data):
             self._only_from_server(source)
             return "downgrade"
         response = decode_response(data)

@@ -58,7 +58,7 @@ async def show(session: PortmapSession, entry: JournalEntry, *, in_force: bool) 
             "nattools map add once more, which makes it again if it is gone",
         )
     elif in_force and (not _is_denied(found) or (entry.granted is not None and entry.granted.proven)):
-        record_as_noted(session, entry)
+        _record_as_noted(session, entry)
     elif in_force and entry.granted is not None and entry.granted.listed is False:
         session.record_gap(
             f"Is {_called(entry)} there?",
@@ -88,7 +88,7 @@ def _is_missed(session: PortmapSession, entry: JournalEntry) -> bool:
     return any((row.transport, row.internal) in alike for row in rows)
 
 
-def record_as_noted(session: PortmapSession, entry: JournalEntry) -> None:
+def _record_as_noted(session: PortmapSession, entry: JournalEntry) -> None:
     """Put a mapping of the journal on record as it is noted there."""
     granted = entry.granted
     row = TableEntry(

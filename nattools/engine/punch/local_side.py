@@ -50,7 +50,7 @@ async def local_side(looked: CompletedRun, options: PunchOptions, timeline: Time
     low = options.low_ports
     if low is None:
         low = await may_bind_low_ports(looked.run.network)
-    helps = not low or await stay_low(looked.run, nat)
+    helps = not low or await _stay_low(looked.run, nat)
     timeline.note("behaviour", behaviour(nat))
     return LocalSide(looked.run, nat, low and helps, options, helps)
 
@@ -86,7 +86,7 @@ async def may_bind_low_ports(network: Network) -> bool:
     return False
 
 
-async def stay_low(run: MeasurementRun, nat: NatByTransport) -> bool:
+async def _stay_low(run: MeasurementRun, nat: NatByTransport) -> bool:
     """Are ports below 1024 below 1024 outside too, as behind Linux alone? Other NATs, also one of two, draw
     for them from all ports. Asked where ports are drawn at random; True where nobody says otherwise."""
     side = side_of(nat.udp4)

@@ -55,7 +55,7 @@ def number_in(fields: Fields, name: str) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-def list_in(fields: Fields, name: str) -> list[Any]:
+def _list_in(fields: Fields, name: str) -> list[Any]:
     """A list, empty where there is none; `MOST` of its entries."""
     value = fields.get(name)
     return value[:MOST] if isinstance(value, list) else []
@@ -63,12 +63,12 @@ def list_in(fields: Fields, name: str) -> list[Any]:
 
 def objects_in(fields: Fields, name: str) -> Iterator[Fields]:
     """The objects of a list."""
-    return (each for each in list_in(fields, name) if isinstance(each, dict))
+    return (each for each in _list_in(fields, name) if isinstance(each, dict))
 
 
 def texts_in(fields: Fields, name: str) -> tuple[str, ...]:
     """The texts of a list."""
-    return tuple(each[:LONGEST] for each in list_in(fields, name) if isinstance(each, str))
+    return tuple(each[:LONGEST] for each in _list_in(fields, name) if isinstance(each, str))
 
 
 def addresses_in(fields: Fields, name: str) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def addresses_in(fields: Fields, name: str) -> tuple[str, ...]:
 
 def networks_in(fields: Fields, name: str) -> tuple[str, ...]:
     """The networks of a list, as `192.0.2.0/24`; what is none is left out."""
-    return tuple(found for each in texts_in(fields, name) if (found := network_of(each)))
+    return tuple(found for each in texts_in(fields, name) if (found := _network_of(each)))
 
 
 def address_of(text: str) -> str:
@@ -89,7 +89,7 @@ def address_of(text: str) -> str:
         return ""
 
 
-def network_of(text: str) -> str:
+def _network_of(text: str) -> str:
     """The canonical form of a network; "" if it is none."""
     try:
         return str(ip_network(text, strict=False))

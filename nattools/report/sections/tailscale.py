@@ -47,9 +47,9 @@ def headline(report: Report) -> str:
     if found is None:
         return "Nothing was asked."
     verdict = next((one for one in report.techniques if one.id == "tailscale"), None)
-    if verdict is not None and verdict.verdict == "fails" and not of_others(report):
+    if verdict is not None and verdict.verdict == "fails" and not _of_others(report):
         return f"Tailscale does not work here. {verdict.summary}"
-    if of_others(report):
+    if _of_others(report):
         peers = [peer for each in found.tailnets for peer in each.peers]
         if all(peer.direct is None for peer in peers):
             return found.why
@@ -58,7 +58,7 @@ def headline(report: Report) -> str:
     return found.why
 
 
-def of_others(report: Report) -> bool:
+def _of_others(report: Report) -> bool:
     """Are these the networks of other programs than Tailscale alone?"""
     found = () if report.tailscale is None else report.tailscale.tailnets
     return bool(found) and all(each.program != "tailscale" for each in found)
@@ -123,7 +123,7 @@ def ways(report: Report, view: View) -> list[Section]:
     rows = tuple(
         (Cell(safe(kind, 40)), Cell(way, PATH_MOODS[way])) for kind, way in found.direct_with.items()
     )
-    how = "by hole punching" if of_others(report) else "by Tailscale"
+    how = "by hole punching" if _of_others(report) else "by Tailscale"
     return [Section("Connecting to", (Table(("a peer behind", how), rows, (0, 1)),))]
 
 
