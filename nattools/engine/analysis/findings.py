@@ -188,7 +188,12 @@ def _round_trip_ms(path: PathEvidence) -> float | None:
             server = server_of.get(asked.host, frozenset((asked.host,)))
             shortest[server] = min(binding.rtt_s, shortest.get(server, binding.rtt_s))
     ordered = sorted(shortest.values())
-    return round(1000 * ordered[(len(ordered) - 1) // 2], 3) if ordered else None
+    return milliseconds(ordered[(len(ordered) - 1) // 2] if ordered else None)
+
+
+def milliseconds(seconds: float | None) -> float | None:
+    """As reports have them."""
+    return None if seconds is None else round(1000 * seconds, 3)
 
 
 _CONES: dict[str, Classic] = {

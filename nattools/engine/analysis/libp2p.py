@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from nattools.engine.analysis.directupgrade import upgrades
-from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.findings import Findings, milliseconds
 from nattools.model.endpoint import host_of
 from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
 from nattools.model.peertrial import (
@@ -114,7 +114,7 @@ def _peer(address: str, visits: Sequence[PeerVisit], quic: Sequence[QuicAsked]) 
         observed=tuple(dict.fromkeys(each.observed for each in visits if each.observed is not None)),
         agent=first.agent,
         peer=first.peer,
-        rtt_ms=_ms(first.rtt_s),
+        rtt_ms=milliseconds(first.rtt_s),
         autonat=DIAL_REQUEST in first.protocols if first.identified else None,
         relay=HOP in first.protocols if first.identified else None,
         quic=True if any(each.answered for each in answered) else None,
@@ -229,7 +229,7 @@ def _relay(asked: ReservationAsked) -> Libp2pRelay:
         limit_s=asked.limit_s,
         limit_bytes=asked.limit_octets,
         carries=asked.carried,
-        rtt_ms=_ms(asked.rtt_s),
+        rtt_ms=milliseconds(asked.rtt_s),
         reason=_about_place(asked),
         evidence=(asked.id,),
     )
@@ -259,16 +259,12 @@ def _upgrade(tried: UpgradeTried) -> Libp2pUpgrade:
         attempts=tried.attempts,
         local=tried.local,
         remote=tried.remote,
-        rtt_ms=_ms(tried.rtt_s),
-        relayed_rtt_ms=_ms(tried.relayed_rtt_s),
+        rtt_ms=milliseconds(tried.rtt_s),
+        relayed_rtt_ms=milliseconds(tried.relayed_rtt_s),
         elapsed_s=tried.took_s if tried.relayed == "ok" else None,
         reason=(_about_upgrade(tried),),
         evidence=(tried.id,),
     )
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(1000 * seconds, 3)
 
 
 def _about_upgrade(tried: UpgradeTried) -> Statement:

@@ -103,7 +103,7 @@ def steps(report: Report, view: View) -> list[Section]:
         (
             Cell(safe(each.control or "", 60)),
             Cell(step.step, "good" if step.ok else "bad"),
-            Cell("" if step.ms is None else terms.milliseconds(step.ms)),
+            Cell(terms.known_ms(step.ms)),
             Cell(safe(step.detail, 120)),
         )
         for each in found[:MOST_ROWS]
