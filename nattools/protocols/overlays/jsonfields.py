@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_interface, ip_network
 from typing import Any, Final
 
@@ -73,12 +73,12 @@ def texts_in(fields: Fields, name: str) -> tuple[str, ...]:
 
 def addresses_in(fields: Fields, name: str) -> tuple[str, ...]:
     """The IP addresses of a list, with or without a prefix length; what is none is left out."""
-    return tuple(found for each in texts_in(fields, name) if (found := address_of(each)))
+    return _read(fields, name, address_of)
 
 
 def networks_in(fields: Fields, name: str) -> tuple[str, ...]:
     """The networks of a list, as `192.0.2.0/24`; what is none is left out."""
-    return tuple(found for each in texts_in(fields, name) if (found := _network_of(each)))
+    return _read(fields, name, _network_of)
 
 
 def address_of(text: str) -> str:
@@ -107,4 +107,8 @@ def endpoint_of(text: str) -> str:
 
 def endpoints_in(fields: Fields, name: str) -> tuple[str, ...]:
     """The addresses and ports of a list; what is none is left out."""
-    return tuple(found for each in texts_in(fields, name) if (found := endpoint_of(each)))
+    return _read(fields, name, endpoint_of)
+
+
+def _read(fields: Fields, name: str, read: Callable[[str], str]) -> tuple[str, ...]:
+    return tuple(found for each in texts_in(fields, name) if (found := read(each)))
