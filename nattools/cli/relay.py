@@ -139,7 +139,7 @@ def command(wanted: RelayRequest, request: Request) -> int:
     relay works."""
 
     async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
-        from nattools.engine.relays import measure_relays
+        from nattools.engine.relaymeasurement import measure_relays
 
         search = searched(wanted, chosen, named=bool(request.servers))
         if search.public_map:

@@ -95,7 +95,7 @@ def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[Machin
 
 
 def _relays(run: MeasurementRun) -> MachineProbe:
-    from nattools.engine.relays import Relays
+    from nattools.engine.relaymeasurement import Relays
 
     return Relays(run)
 

@@ -12,7 +12,7 @@ from nattools.cli.defaultrelays import default_relays
 from nattools.cli.relay import relay_request, searched
 from nattools.cli.sharedoptions import Servers
 from nattools.engine.measureoptions import MeasureOptions
-from nattools.engine.relays import turn_asks
+from nattools.engine.relaymeasurement import turn_asks
 from nattools.engine.relaysearch import RelaySearch
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
