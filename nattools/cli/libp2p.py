@@ -78,7 +78,7 @@ def command(wanted: PeersRequest, request: Request) -> int:
     bootstrap peers of the public network. Exit code 1 if no peer answered."""
 
     async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
-        from nattools.engine.libp2p import measure_libp2p
+        from nattools.engine.libp2pmeasurement import measure_libp2p
 
         return await measure_libp2p(network, _searched(wanted, chosen), emit)
 

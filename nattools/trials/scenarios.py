@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from nattools.engine.lanscan import measure_lan
-from nattools.engine.libp2p import measure_libp2p
+from nattools.engine.libp2pmeasurement import measure_libp2p
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
