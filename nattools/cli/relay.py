@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -11,7 +10,7 @@ import typer
 from msgspec.structs import replace
 
 from nattools.cli import running, sharedoptions
-from nattools.cli.defaultrelays import map_folder, say_that_map_is_fetched
+from nattools.cli.defaultrelays import check_maps, map_folder, say_that_map_is_fetched
 from nattools.cli.running import Invocation
 from nattools.cli.sharedoptions import OF_NAT, OptionGroup, Request
 from nattools.cli.turnoptions import TurnSecret, TurnUser, credentials_of
@@ -76,9 +75,7 @@ def relay_request(
     texts = uri or []
     turn = _each_once(_turn_server(each) for each in texts if not each.startswith(DERP))
     nodes = tuple(dict.fromkeys(derp_node(each) for each in texts if each.startswith(DERP)))
-    for source in derp_map or []:
-        if not source.startswith(("http://", "https://")) and not Path(source).is_file():
-            raise UsageError(f"--derp-map {source[:100]!r}: there is no such file, and it is no URL")
+    check_maps(derp_map or [])
     user, secret = credentials_of(turn_user, turn_secret)
     search = RelaySearch(
         turn=turn,
