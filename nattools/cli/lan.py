@@ -66,7 +66,7 @@ def _address(text: str) -> str:
     except ValueError:
         raise UsageError(f"{text[:60]!r} is not an IP address") from None
     if found.is_multicast or found.is_loopback or found.is_unspecified or text == BROADCAST:
-        raise UsageError(f"{text[:60]!r} is the address of no other machine")
+        raise UsageError(f"{text[:60]!r} is not the address of another machine")
     zone = text.partition("%")[2]
     return f"{found}%{zone}" if zone else str(found)
 

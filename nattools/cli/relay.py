@@ -101,7 +101,7 @@ def _each_once(servers: Iterable[ServerUri]) -> tuple[ServerUri, ...]:
 def _turn_server(text: str) -> ServerUri:
     scheme, _, rest = text.strip().partition(":")
     if scheme.lower() in ("derp", "http", "https") or not text.strip():
-        raise UsageError(f"{text[:80]!r} is no relay: write turn:HOST, turns:HOST or derp://HOST")
+        raise UsageError(f"{text[:80]!r} is not a relay: write turn:HOST, turns:HOST or derp://HOST")
     if scheme.lower() in ("turn", "turns") and not rest:
         raise UsageError(f"{text[:80]!r}: there is no host: write {scheme.lower()}:HOST or with a port")
     server = parse_server(text)

@@ -84,7 +84,7 @@ def tailnet_request(
             raise UsageError(f"at most {MOST_TAILNETS} tailnets at once")
     check_maps(derp_map or [])
     if (status or []).count("-") > 1:
-        raise UsageError("--status - can stand only once: there is one standard input")
+        raise UsageError("--status - can be given only once: there is one standard input")
     return TailnetRequest(
         controls=tuple(parse_control(each) for each in control or []),
         maps=tuple(derp_map or []),

@@ -133,7 +133,7 @@ async def _open_all(
         closing.callback(socket.close)
         opened.append(socket)
     if not opened:
-        raise failure or CannotRun("this machine has no address that a peer could write to", CONNECT_IT)
+        raise failure or CannotRun("this machine has no address that a peer could send to", CONNECT_IT)
     return opened
 
 

@@ -45,7 +45,9 @@ class PunchState:
     def report(self) -> Report:
         """The report so far. CannotRun: this machine's network has not been measured yet."""
         if self.looked is None:
-            raise CannotRun("the time given was over before the network was measured", "Give it more time.")
+            raise CannotRun(
+                "the time limit was reached before the network was measured", "Give it more time."
+            )
         return msgspec.structs.replace(self.looked.report(), command="punch", punch=self._punch())
 
     def _punch(self) -> Punch:

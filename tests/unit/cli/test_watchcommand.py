@@ -88,7 +88,7 @@ def test_nothing_measured_is_an_error_at_the_end(capsys: pytest.CaptureFixture[s
     assert run(["nat", "--lab", "silent-server", "-6", "--watch", "60", "--for", "100"]) == 3
     seen = capsys.readouterr()
     assert "Nothing can be measured" in seen.out
-    assert "nothing could be measured all the time" in seen.err
+    assert "nothing could be measured in all that time" in seen.err
 
 
 async def fetched(port: int, request: bytes) -> bytes:
