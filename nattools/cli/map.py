@@ -181,7 +181,7 @@ def _address(text: str, whole: str) -> str:
         return str(parse_address(text.removeprefix("[").removesuffix("]")))
     except ValueError:
         raise UsageError(
-            f"{whole[:60]!r} is no port: write PORT, 192.168.1.5:PORT or [2001:db8::5]:PORT"
+            f"{whole[:60]!r} is not a port: write PORT, 192.168.1.5:PORT or [2001:db8::5]:PORT"
         ) from None
 
 

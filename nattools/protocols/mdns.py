@@ -95,7 +95,7 @@ def decode(data: bytes) -> DnsMessage:
         raise ProtocolError(f"a DNS message of {len(data)} bytes")
     _, flags, asked, answers, authorities, additional = HEADER.unpack_from(data)
     if flags & 0x7800:
-        raise ProtocolError("a DNS message that is no query")
+        raise ProtocolError("a DNS message that is not a query")
     if asked + answers + authorities + additional > MOST_RECORDS:
         raise ProtocolError(f"a DNS message with more than {MOST_RECORDS} records")
     reader = DnsReader(data, HEADER.size)

@@ -230,7 +230,7 @@ def parse_multiaddr(text: str) -> Multiaddr:
         word = words.pop(0)
         name = _OTHER_NAMES.get(word, word)
         if name not in _KINDS:
-            raise ProtocolError(f"{word[:30]!r} is no protocol of an address that is known here")
+            raise ProtocolError(f"{word[:30]!r} is not a protocol of addresses that is known here")
         value = ""
         if _KINDS[name].size:
             if not words:
@@ -246,4 +246,4 @@ def _canonical(name: str, text: str) -> str:
     try:
         return _KINDS[name].read(_KINDS[name].write(text))
     except (ValueError, binascii.Error):
-        raise ProtocolError(f"{text[:40]!r} is no value of /{name}") from None
+        raise ProtocolError(f"{text[:40]!r} is not a value of /{name}") from None

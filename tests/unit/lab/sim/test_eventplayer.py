@@ -129,7 +129,7 @@ def test_events_come_in_their_order_without_end() -> None:
         (event(at_s=1, node="alice", what="table-lost"), "happens to routers"),
         (event(at_s=1, node="home", what="server-gone"), "happens to servers"),
         (event(at_s=1, node="alice", what="moved"), "needs it"),
-        (event(at_s=1, node="alice", what="moved", to="nowhere"), "is no host behind"),
+        (event(at_s=1, node="alice", what="moved", to="nowhere"), "is not a host behind"),
         (event(at_s=1, node="cafe", what="new-address"), "in-turn"),
         (event(at_s=1, node="home", what="behaves"), "needs it"),
         (event(at_s=1, node="home", what="explodes"), "is not one of"),
