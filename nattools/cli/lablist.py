@@ -74,7 +74,7 @@ def listing(scenarios: Sequence[Scenario], columns: int | None = None) -> str:
 
 
 def shown(scenario: Scenario, columns: int | None = None) -> str:
-    """Its title and description, what stands behind what, and where the file is."""
+    """A scenario's title and description, what stands behind what, and where its file is."""
     columns = columns or terminal_columns(sys.stdout)
     lines = wrap(safe(scenario.title), columns - 2)
     description = " ".join(scenario.description.split())

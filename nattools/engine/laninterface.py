@@ -35,7 +35,7 @@ def lan_interface(run: MeasurementRun) -> Interface | None:
 
 
 def _of_named(run: MeasurementRun, able: list[Interface]) -> list[Interface]:
-    """Those by which packets go straight to machines that are named."""
+    """The interfaces by which packets go straight to machines that are named."""
     found = []
     for peer in run.options.peers:
         name: str | None = peer.partition("%")[2]

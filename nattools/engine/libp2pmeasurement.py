@@ -56,7 +56,7 @@ async def _all(run: MeasurementRun, families: tuple[Family, ...]) -> None:
 async def _addresses(
     run: MeasurementRun, search: PeerSearch, families: tuple[Family, ...]
 ) -> list[Multiaddr]:
-    """Of those searched for, names looked up."""
+    """The addresses of the peers searched for, names looked up."""
     wanted = search.routed(families)
     if not any(map(name_of, wanted)):
         return wanted

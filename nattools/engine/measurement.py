@@ -63,7 +63,7 @@ class MeasurementRun(msgspec.Struct):
     asked: dict[Lane, asyncio.Event] = msgspec.field(default_factory=dict)
 
     def context(self, lane: Lane, probe: str) -> ProbeContext:
-        """For a probe of this lane."""
+        """The context of a probe of this lane."""
         path = self.path(lane.family)
         return ProbeContext(
             self.network,
@@ -80,7 +80,7 @@ class MeasurementRun(msgspec.Struct):
         )
 
     def machine_context(self, probe: str, families: tuple[Family, ...]) -> MachineContext:
-        """For a probe without a lane."""
+        """The context of a probe without a lane."""
         return MachineContext(
             self.network, self.recorder, families, self.options, self.server_address, self._progress_of(probe)
         )

@@ -40,7 +40,7 @@ MACHINE_PROBES: tuple[MachineProbe, ...] = ()
 
 
 def lane_probes(options: MeasureOptions) -> tuple[LaneProbe, ...]:
-    """Those that may run with these options."""
+    """The probes that may run with these options."""
     probes = [*LANE_PROBES]
     if options.lifetime:
         from nattools.probes.lifetime import Lifetime

@@ -63,7 +63,7 @@ async def _all(run: MeasurementRun, search: RelaySearch, families: Sequence[Fami
 async def _derp_of(
     run: MeasurementRun, context: RelayContext, search: RelaySearch, families: Sequence[Family]
 ) -> None:
-    """Those named, and those of the maps."""
+    """Try the DERP servers that are named, and those of the maps."""
     async with asyncio.TaskGroup() as group:
         with context.uplink.measuring():
             for ask, far in (await _derp_to_try(run, context, search, families)).items():
@@ -232,7 +232,7 @@ async def _distances(
 
 
 def _nearest(asks: Sequence[DerpAsk], far: dict[DerpAsk, tuple[float, ...]], few: int) -> list[DerpAsk]:
-    """Those to try: all if they are few, and if nobody else's."""
+    """The servers to try: all if there are at most `few`, else the nearest ones that relay."""
     answered = sorted((ask for ask in asks if far[ask] and ask.node.relays), key=lambda ask: min(far[ask]))
     return list(asks) if len(asks) <= few else answered[:THROUGH]
 

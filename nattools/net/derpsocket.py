@@ -189,7 +189,7 @@ class DerpSocket:
             await self._stream.drain()
 
     async def _come_back(self, why: str) -> str | None:
-        """To a server that has gone; why it stays away, or None."""
+        """Connect again to a server that has gone; None, or why it stays away."""
         while self._loop.time() < self._try_until:
             wait_s = max(self._return_in_s, _BACK_OFF_S[min(self._tries, len(_BACK_OFF_S) - 1)])
             self._return_in_s = 0.0

@@ -71,7 +71,7 @@ def neighbours(family: Family) -> list[KernelNeighbour]:
 
 
 def silent_neighbours(family: Family) -> list[SilentNeighbour]:
-    """Those of a family that do not answer."""
+    """The neighbours of a family that do not answer."""
     return _dumped(SilentNeighbour, partial(rtnetlink.dump_neighbours, family=family))
 
 
@@ -81,7 +81,7 @@ def table_routes(family: Family) -> list[TableRoute]:
 
 
 def blocking_routes(family: Family) -> list[BlockingRoute]:
-    """Those by which nothing leaves."""
+    """The routes by which nothing leaves."""
     return _dumped(BlockingRoute, partial(rtnetlink.dump_routes, family=family))
 
 

@@ -84,7 +84,7 @@ def read_allocate(
 def _families(
     request: stun.Message, families: Container[Family]
 ) -> tuple[tuple[Family, ...], tuple[Family, ...]]:
-    """Those to allocate, and those that there are not."""
+    """The families to allocate, and those asked for that are not served here."""
     requested = request.get(c.REQUESTED_ADDRESS_FAMILY) is not None
     additional = _wants_both(request)
     token, even = request.reservation_token, request.even_port

@@ -42,7 +42,7 @@ class Identity:
 
     @property
     def pem(self) -> bytes:
-        """The same in PEM."""
+        """Key and certificate in PEM."""
         from cryptography.hazmat.primitives.serialization import Encoding
 
         return self.certificate.public_bytes(Encoding.PEM)
@@ -59,7 +59,7 @@ def derive(secret: bytes, use: bytes) -> bytes:
 
 
 def identity(secret: bytes, *, leads: bool) -> Identity:
-    """That of the side that leads, or of the one that follows."""
+    """The identity of the side that leads, or of the one that follows."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

@@ -94,7 +94,7 @@ def _networks(hosts: frozenset[str], family: Family) -> set[str]:
 
 
 def _of_family(made: Plan, family: Family) -> Plan:
-    """The same, with the family noted in each step."""
+    """The plan, with the family noted in each step."""
     steps = tuple(msgspec.structs.replace(step, family=family) for step in made.steps)
     return msgspec.structs.replace(made, steps=steps)
 

@@ -142,7 +142,7 @@ class PeerConnection:
         self._do(self.quic.send_stream_data, self._stream, data)
 
     def send_datagram(self, data: bytes) -> None:
-        """Of at most MAX_DATAGRAM bytes."""
+        """Send a datagram of at most MAX_DATAGRAM bytes."""
         self._do(self.quic.send_datagram_frame, data)
 
     def ping(self) -> None:
@@ -331,7 +331,7 @@ class PeerConnections:
             connection.close(BROKEN_OFF, UNPROVEN)
 
     def proven(self, connection: PeerConnection) -> None:
-        """It is one of ours, and whatever IDs it is given are."""
+        """Note that a connection is one of ours, and whatever IDs it is given are."""
         if connection in self._unproven:
             self._unproven.remove(connection)
 

@@ -127,7 +127,7 @@ class TlsLink(LinkEnd):
             await self._tls.drain()
 
     def send_datagram(self, data: bytes) -> bool:
-        """Of at most `max_datagram` bytes; False if it was dropped here."""
+        """Send a datagram of at most `max_datagram` bytes; False if it was dropped here."""
         if self._reason is not None or self._said_all or len(data) > self.max_datagram:
             return False
         self._tls.write(record("datagram", data))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def with_searches(options: MeasureOptions, lab: Lab) -> MeasureOptions:
-    """The same, with what the lab has of what this command looks for."""
+    """The options, with what the lab has of what this command looks for."""
     if options.command in ("diagnose", "relay"):
         return replace(options, relays=relays_of_lab(lab))
     if options.command == "libp2p":
@@ -40,7 +40,7 @@ def relays_of_lab(lab: Lab) -> RelaySearch | None:
 
 
 def _peers_of_lab(lab: Lab) -> PeerSearch | None:
-    """Its libp2p peers. None: its scenario has none."""
+    """A lab's libp2p peers. None: its scenario has none."""
     from nattools.engine.peersearch import PeerSearch
     from nattools.lab.labpeers import peers_of
 

@@ -113,7 +113,7 @@ def pairs_to_try(scenario: Scenario) -> list[tuple[str, str]]:
 
 
 def knocks_to_try(scenario: Scenario) -> list[tuple[str, str]]:
-    """The same of pwnat: listeners and their callers."""
+    """The pairs that try pwnat: listeners and their callers."""
     return list(expect.pairs(scenario.expect, list(scenario.host), expect.PWNAT))
 
 

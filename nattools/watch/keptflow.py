@@ -42,7 +42,7 @@ class KeptFlow:
         self._found.set()
 
     async def run(self) -> None:
-        """For ever."""
+        """Keep a flow going until cancelled."""
         while True:
             await self._found.wait()
             if not await self._flow():

@@ -232,7 +232,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def kept(self) -> dict[tuple[object, ...], Any]:
-        """For `worked_out_once`."""
+        """Results that `worked_out_once` keeps."""
         return {}
 
     def nat(self, transport: Transport, family: Family) -> Nat | None:
@@ -264,7 +264,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def relays(self) -> tuple[Relay, ...]:
-        """Those that were tried, the best first."""
+        """The relays that were tried, the best first."""
         if not self.seen(RelayTrial):
             return ()
         from nattools.engine.analysis.relays import relays

@@ -9,7 +9,7 @@ from nattools.model.statement import Reason, statement
 
 
 def fragments(findings: Findings) -> FragmentsByFamily:
-    """Of both families."""
+    """Whether fragments pass, over both families."""
     return FragmentsByFamily(ipv4=passage(findings, 4, "fragments"), ipv6=passage(findings, 6, "fragments"))
 
 

@@ -72,12 +72,12 @@ class _Evidence:
 
     @property
     def others(self) -> list[str]:
-        """Those who did and are no routers."""
+        """Machines that answered and are no routers."""
         return [each for each in self.alive("neighbour", "named") if each not in self.routers]
 
     @property
     def gone(self) -> list[str]:
-        """Those that the user says are there, and from which nothing came in any way."""
+        """Machines that the user says are there, and from which nothing came in any way."""
         if self.left:
             return []
         heard = {*self.routers, *self.multicasters(), *(peer.address for peer in self.peers)}
@@ -87,7 +87,7 @@ class _Evidence:
 
     @property
     def beyond(self) -> list[LanEcho]:
-        """Of those that the user says are there, those on another network."""
+        """Echoes to machines that the user named and that are on another network."""
         return [one for one in self.echoes if one.role == "named" and one.beyond]
 
     def passes(self, way: str) -> bool | None:

@@ -59,7 +59,7 @@ _UPGRADES: dict[str, str] = {
 
 
 def libp2p(findings: Findings) -> Libp2p:
-    """Of a measurement that is about libp2p too."""
+    """The section of a measurement that is about libp2p too."""
     upgrade = upgrades(findings)
     seen = findings.measurement.observations
     relays = _relays([each for each in seen if isinstance(each, ReservationAsked)])

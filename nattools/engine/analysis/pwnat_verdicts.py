@@ -26,7 +26,7 @@ _ANSWERS: Final = {
 
 
 def trials(observations: Sequence[AnyObservation], direction: str) -> list[ErrorTrial]:
-    """Those of one direction."""
+    """The trials of one direction."""
     return [each for each in observations if isinstance(each, ErrorTrial) and each.direction == direction]
 
 

@@ -84,7 +84,7 @@ def _is_root() -> bool:
 
 
 def _give_away(descriptor: int, folder: Path) -> None:
-    """To whom the folder belongs that it was made in, if this is root."""
+    """Give a file to whom the folder belongs that it was made in, if this is root."""
     if sys.platform != "win32" and os.geteuid() == 0:
         owner = folder.stat()
         if owner.st_uid != 0 and os.fstat(descriptor).st_uid == 0:

@@ -57,7 +57,7 @@ def _in_use_beside(session: PortmapSession, held: HeldMapping) -> list[JournalEn
 
 
 def _record_left(session: PortmapSession, held: HeldMapping, failure: FailureKind, detail: str) -> None:
-    """It is not known to be gone."""
+    """Record that a mapping is not known to be gone."""
     now, protocol = asyncio.get_running_loop().time(), held.entry.protocol
     left = Refused(protocol=protocol, failure=failure, detail=detail)
     record_attempt(session.run.recorder, "delete", protocol, held.wanted, left, now, known=held.granted)

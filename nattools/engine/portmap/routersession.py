@@ -97,7 +97,7 @@ class PortmapSession:
         return next((each for each in self.gateways if each.family == family), None)
 
     def mappers(self, family: Family, protocol: MappingProtocol | None = None) -> list[Mapper]:
-        """Those that can be asked, the preferred one first."""
+        """The mappers that can be asked, the preferred one first."""
         return [
             each
             for each in policy.to_be_asked(self.discovery.mappers)
@@ -224,7 +224,7 @@ class PortmapSession:
         return result
 
     async def _give_back(self, held: HeldMapping, granted: Granted) -> Refused:
-        """It is at another port than the only one wanted."""
+        """Delete what is at another port than the only one wanted."""
         left = await self._delete(dataclasses.replace(held, granted=granted))
         return Refused(protocol=granted.protocol, failure="refused", detail=MOVED, unsettled=left is not None)
 
@@ -243,7 +243,7 @@ class PortmapSession:
         )
 
     async def _remove_second(self, held: HeldMapping, granted: Granted) -> None:
-        """It is removed if the router's table shows it."""
+        """Remove a second mapping if the router's table shows one."""
         mapper, wanted = held.mapper, self._knowing(held.entry, held.wanted)
         router = RouterTable(mapper, self.run.recorder)
         rows, table = await router.rows_of(wanted)
@@ -371,7 +371,7 @@ class PortmapSession:
                     self.journal.granted(other, granted)
 
     def forget(self, held: HeldMapping) -> None:
-        """It is gone."""
+        """Forget a mapping that is gone."""
         self.journal.gone(held.entry)
         if held in self.held:
             self.held.remove(held)

@@ -39,7 +39,7 @@ class LocalSide:
     low_ports_help: bool = True
 
     def without(self, transport: Transport | None) -> LocalSide:
-        """The same, not willing to use that transport."""
+        """This side, not willing to use that transport."""
         udp, tcp = self.options.udp and transport != "udp", self.options.tcp and transport != "tcp"
         return replace(self, options=replace(self.options, udp=udp, tcp=tcp))
 
@@ -56,7 +56,7 @@ async def local_side(looked: CompletedRun, options: PunchOptions, timeline: Time
 
 
 async def measure_again(own: LocalSide, timeline: Timeline) -> LocalSide:
-    """The same in the network that this machine is in now. CannotRun: it is in none."""
+    """This side, measured anew in the network that the machine is in now. CannotRun: it is in none."""
     looked = await observe(new_run(own.run.network, own.options.measuring, own.run.emit))
     return await local_side(looked, own.options, timeline)
 

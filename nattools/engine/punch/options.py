@@ -101,7 +101,7 @@ class Use:
 
 
 def echoing(count: int) -> Use:
-    """Some echoes, and no more."""
+    """The use of a connection for some echoes, and no more."""
     from nattools.traversal.tunnel.measure import echoes
 
     async def run(connected: Connected) -> UseResult:

@@ -98,7 +98,7 @@ class AttemptBegun(msgspec.Struct, frozen=True, kw_only=True, tag="again"):
 
     @property
     def aim(self) -> AttemptAim:
-        """Both in one."""
+        """What the attempt is for."""
         return AttemptAim(self.search, self.renews)
 
 

@@ -189,7 +189,7 @@ async def _ended(connection: PunchConnection) -> None:
 
 
 async def _exchange_timelines(connector: PathFinder) -> None:
-    """Both sides' view of the attempt in one timeline."""
+    """Put both sides' view of the attempt into one timeline."""
     attempt, timeline = connector.last, connector.timeline
     if attempt is None or attempt.known_at is None:
         return

@@ -167,7 +167,7 @@ class StepRunner:
             raise
 
     def _note_costs(self, step: Step) -> None:
-        """That it is not repeated any more; once for each strategy."""
+        """Say that a strategy is not repeated any more, once for each."""
         told = statement("tokens-tried", strategy=step.strategy, times=COSTLY_ROUNDS)
         if told not in self._given_up:
             self._given_up.append(told)

@@ -304,7 +304,7 @@ class FrameLoop:
         heapq.heappush(self._due, (at_s, self._count, send, frame))
 
     def run(self) -> None:
-        """For ever."""
+        """Route until the process ends."""
         sockets = list(self._handlers)
         while True:
             timeout_s = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None

@@ -51,7 +51,7 @@ class Drawing:
         return found
 
     def names(self, kind: str) -> list[str]:
-        """Those of the nodes of a kind, in order."""
+        """The names of the nodes of a kind, in order."""
         return [place[1] for place in self._tables if len(place) == 2 and place[0] == kind]
 
     @property

@@ -302,13 +302,13 @@ class Topology:
         return self._wires[key]
 
     def neighbours(self, node: NodePlan, port: int) -> list[Wire]:
-        """To everybody else on the segment of a node's interface."""
+        """The wires to everybody else on the segment of a node's interface."""
         segment = node.ports[port].segment
         others = [each.addresses[0].ip for each in segment.ports if each.node != node.name and each.addresses]
         return [wire for address in others if (wire := self.wire(node, port, address)) is not None]
 
     def hearing(self, node: NodePlan, port: int, destination: str) -> list[Wire]:
-        """To everybody who gets what is sent to a group, or to all."""
+        """The wires to everybody who gets what is sent to a group, or to all."""
         wires, segment = self.neighbours(node, port), node.ports[port].segment
         router = segment.ports[0].node
         if destination == BROADCAST or segment.lan.multicast != "dropped" or node.name == router:

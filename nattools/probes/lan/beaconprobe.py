@@ -103,7 +103,7 @@ class BeaconStation:
 
 
 async def exchange_beacons(context: LanContext) -> None:
-    """For as long as it is listened."""
+    """Send and hear beacons for as long as is listened."""
     station, loop = BeaconStation(context), asyncio.get_running_loop()
     began_at = loop.time()
     await station.open()

@@ -97,7 +97,7 @@ class Pair:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The pair in words."""
         return f"{self.local.name} -> {self.remote.name}"
 
     def happen(self, event: PairEvent, reason: str) -> PairState:

@@ -30,7 +30,7 @@ class PeerId(NamedTuple):
 
 
 def peer_id_of(public_key: bytes) -> PeerId:
-    """Of a public key, in the form of `hostkey`."""
+    """The peer id of a public key, in the form of `hostkey`."""
     if len(public_key) <= _INLINED:
         return PeerId(_IDENTITY + bytes((len(public_key),)) + public_key)
     return PeerId(_SHA256 + hashlib.sha256(public_key).digest())

@@ -201,7 +201,7 @@ def _ipv4_octets(host: str) -> tuple[int, int, int, int]:
 
 
 def masked_ipv4_octets(host: str) -> tuple[int, int, int, int]:
-    """The same, XORed with the magic cookie."""
+    """The four octets of an IPv4 address, XORed with the magic cookie."""
     try:
         a, b, c, d = host.split(".")
         return _MASKED_0[a], _MASKED_1[b], _MASKED_2[c], _MASKED_3[d]

@@ -204,7 +204,7 @@ def _address(each: Ipv6Address, *, tried: bool) -> tuple[Cell, ...]:
 
 
 def figures(report: Report, view: View) -> list[Section]:
-    """Both families side by side."""
+    """The figures of both families side by side."""
     found = report.ipv6
     if found is None:
         return []

@@ -75,7 +75,7 @@ def _address(row: Libp2pAddress) -> tuple[Cell, ...]:
 
 
 def peers(report: Report, view: View) -> list[Section]:
-    """Those that were asked: who they are, and from where they see this machine."""
+    """The peers that were asked: who they are, and from where they see this machine."""
     rows = report.libp2p.peers if report.libp2p is not None else ()
     if not rows:
         return []
@@ -116,7 +116,7 @@ def _offered(value: bool | None) -> Cell:
 
 
 def relays(report: Report, view: View) -> list[Section]:
-    """Those that were asked for a place."""
+    """The relays that were asked for a place."""
     rows = report.libp2p.relays if report.libp2p is not None else ()
     if not rows:
         return []

@@ -147,7 +147,7 @@ def _figures(row: Relay) -> tuple[Cell, ...]:
 
 
 def failures(report: Report, view: View) -> list[Section]:
-    """Those that do not relay: how far each came, what that means and what to do."""
+    """The relays that do not relay: how far each came, what that means and what to do."""
     rows = [row for row in report.relays if row.rank is None]
     if not rows:
         return []

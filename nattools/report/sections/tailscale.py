@@ -116,7 +116,7 @@ def steps(report: Report, view: View) -> list[Section]:
 
 
 def ways(report: Report, view: View) -> list[Section]:
-    """For each kind of network of a peer."""
+    """How peers are reached, for each kind of network."""
     found = report.tailscale
     if found is None or all(way == "unknown" for way in found.direct_with.values()):
         return []

@@ -152,7 +152,7 @@ class Tunnel:
         return self._add(number, purpose)
 
     def purposes(self) -> list[p.Purpose]:
-        """Those of the streams that are open."""
+        """The purposes of the streams that are open."""
         return [stream.purpose for stream in self._streams.values()]
 
     async def echo(self, timeout_s: float) -> float | None:
