@@ -25,6 +25,7 @@ from nattools.net.base import (
     Network,
     SendFailure,
     TcpStream,
+    send_each,
 )
 from nattools.net.eventloop import TimeLimit
 from nattools.net.serversteps import ServerStep, StepFailure, Steps
@@ -118,8 +119,7 @@ class DerpSocket:
 
     def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
         """One after the other."""
-        failures = [self.send(data, to) for data in datagrams]
-        return next((each for each in reversed(failures) if each is not None), None)
+        return send_each(self, datagrams, to)
 
     def close(self) -> None:
         """Idempotent."""
