@@ -73,9 +73,9 @@ def listing(scenarios: Sequence[Scenario], columns: int | None = None) -> str:
     return "".join(f"{line}\n" for line in (*lines[1:], "", "nattools lab show NAME says more of one."))
 
 
-def shown(scenario: Scenario, columns: int | None = None) -> str:
+def shown(scenario: Scenario) -> str:
     """A scenario's title and description, what stands behind what, and where its file is."""
-    columns = columns or terminal_columns(sys.stdout)
+    columns = terminal_columns(sys.stdout)
     lines = wrap(safe(scenario.title), columns - 2)
     description = " ".join(scenario.description.split())
     lines += ["", *wrap(safe(description), columns - 2)] if description else []

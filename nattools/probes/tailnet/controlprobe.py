@@ -110,11 +110,11 @@ class _Trial:
     async def _attempt(self, at: list[Endpoint], steps: Steps) -> tuple[TcpStream | StepFailure, Steps]:
         return await self._stream(at, steps, self._security()), steps
 
-    def _security(self, *, unchecked: bool = False) -> Security | None:
+    def _security(self) -> Security | None:
         control = self._control
         if control.scheme == "http":
             return None
-        return Security(control.host, self._context.pinned.get(control.host, ""), unchecked)
+        return Security(control.host, self._context.pinned.get(control.host, ""))
 
     async def _stream(
         self, endpoints: Iterable[Endpoint], steps: Steps, security: Security | None, within_s: float = OPEN_S
