@@ -35,7 +35,7 @@ def check_maps(sources: list[str]) -> None:
     """What --derp-map takes. UsageError: one is neither a page nor a file."""
     for source in sources:
         if not source.startswith(("http://", "https://")) and not Path(source).is_file():
-            raise UsageError(f"--derp-map {source[:100]!r}: neither a file that is there nor a URL")
+            raise UsageError(f"--derp-map {source[:100]!r}: there is no such file, and it is not a URL")
 
 
 def map_folder() -> Path:

@@ -65,7 +65,7 @@ def test_relays_are_watched_too(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["nat", "--lab", "home-router", "--watch", "60"], "--for S says"),
+        (["nat", "--lab", "home-router", "--watch", "60"], "with --for S how long"),
         (["nat", "--lab", "home-router", "--for", "60"], "give --watch S too"),
         (["nat", "--lab", "home-router", "--metrics", "x"], "give --watch S too"),
         (["nat", "--watch", "1"], "at least 10 seconds"),
