@@ -49,7 +49,7 @@ class RoundTrip(_Quiet):
     commands = frozenset({"diagnose", "nat", "ipv6"})
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
-        """Some."""
+        """The best few."""
         return ranked[:MOST_SERVERS]
 
     def doubted(self, context: ProbeContext, lowest_s: float) -> bool:
