@@ -12,7 +12,7 @@ try:
 except KeyboardInterrupt:  # within the first moments, before `main` can see to it
     sys.exit(130)
 
-_GARBAGE_AFTER = 100_000
+GARBAGE_AFTER = 100_000
 """Imports and measurements make many objects and little garbage, for which Python looks after 700 of them.
 What runs for weeks has a threshold of its own."""
 
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    gc.set_threshold(_GARBAGE_AFTER)
+    gc.set_threshold(GARBAGE_AFTER)
     watch_tasks()
     from nattools.cli.app import run
 

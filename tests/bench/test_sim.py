@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import statistics
+from collections.abc import Iterator
 from time import process_time
 from typing import Any
 
+import pytest
 from bench.claims import claim
 from msgspec.structs import replace
 from simulated import STUN, behind_nat, udp
 
+from nattools.__main__ import GARBAGE_AFTER
 from nattools.engine.run import measure
 from nattools.lab import expect
 from nattools.lab.scenariofiles import load
@@ -64,6 +68,16 @@ def test_a_lab_with_its_server_up_and_down(benchmark: Any) -> None:
     assert benchmark(run)
 
 
+@pytest.fixture
+def as_the_command_does() -> Iterator[None]:
+    """Garbage is looked for as seldom as in the command's own process."""
+    before = gc.get_threshold()
+    gc.set_threshold(GARBAGE_AFTER)
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("as_the_command_does")
 def test_complete_nat_runs(benchmark: Any) -> None:
     """What `nattools nat` does in a simulated home: a lab from nothing, all probes, the analysis.
     Every run must be right."""
