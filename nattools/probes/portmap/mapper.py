@@ -130,12 +130,14 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping in the router's table, whoever made it. `external_host` None: the table has no address.
-    `lifetime_s` None: until it is deleted. `quirks` are what was odd about how it was found."""
+    `lifetime_s` None: until it is deleted, unless the router tells no lifetimes. `quirks` are what was odd
+    about how it was found."""
 
     transport: Transport
     internal: Endpoint
     external_port: int
     lifetime_s: int | None
+    tells_lifetime: bool = True
     external_host: str | None = None
     description: str = ""
     enabled: bool = True
@@ -237,6 +239,10 @@ class Mapper(Protocol):
 
     async def check(self) -> RouterState:
         """Has the router lost its mappings since the last answer?"""
+
+    @property
+    def tells_restarts(self) -> bool:
+        """Would it show in that answer?"""
 
 
 def asking_from(mapper: Mapper, host: str) -> Mapper:
