@@ -15,6 +15,7 @@ from nattools.engine.portmap import commands
 from nattools.engine.portmap.journal import Journal, Timestamp
 from nattools.engine.portmap.keep import LOOK_S
 from nattools.lab.routers.routerbehaviour import RouterBehaviour
+from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.protocols import ssdp
 
@@ -60,6 +61,15 @@ def test_it_is_mapped_listed_and_removed(faults: dict[str, object]) -> None:
         assert home.journal.notes() == []
 
     behind(upnp(**faults), main)
+
+
+def test_a_list_whose_first_row_has_the_number_1_is_read() -> None:
+    async def main(home: OddHome) -> None:
+        home.router.table.add("udp", 7000, Endpoint("10.0.1.3", 99), 0, 0.0, description="game")
+        report = await home.map(commands.list_mappings)
+        assert [each.external for each in report.mappings] == ["11.1.0.2:7000"]
+
+    behind(upnp(rows="from one"), main)
 
 
 def test_a_mapping_that_a_connection_has_which_is_offline_now_is_removed_unseen() -> None:
