@@ -76,7 +76,7 @@ class _Requests:
     def lifetime_s(self) -> int | None:
         """By the router's table, if that was read; else as granted. IGD:2 makes a week of "for ever"."""
         seen, last = self.read_back, self.last_granted
-        granted_s = None if last is None else last.lifetime_s
+        granted_s = (last or self.attempts[-1]).lifetime_s
         if seen is None or seen.outcome != "found":
             return granted_s
         return listed_lifetime(granted_s, seen.lifetime_s)

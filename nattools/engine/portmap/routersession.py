@@ -17,7 +17,7 @@ from nattools.engine.measurement import MeasurementRun
 from nattools.engine.measureoptions import Event
 from nattools.engine.portmap.gatewaychoice import chosen_gateways, without_guesses
 from nattools.engine.portmap.journal import Journal, JournalEntry, is_of, is_same, shares_inside
-from nattools.engine.portmap.readback import as_listed, runs_on
+from nattools.engine.portmap.readback import runs_on
 from nattools.engine.portmap.recording import (
     Action,
     record_attempt,
@@ -45,8 +45,6 @@ from nattools.probes.portmap.mapper import as_granted, suggesting
 
 logger = logging.getLogger(__name__)
 
-LATER_S = 1.5
-"""After what time a table is looked at again that does not show a renewal."""
 Remade = Literal["refused", "runs on"]
 """The router refused to renew it, or said yes and let the old lifetime run on."""
 
@@ -167,25 +165,13 @@ class PortmapSession:
         result = await self._ask(held, wanted, "renew")
         if isinstance(result, Refused):
             held.remade = "refused" if policy.may_make_anew(result) else None
-        elif runs_on(before, passed_s, result) and await self._still_runs_on(held, before, passed_s, result):
+        elif runs_on(before, passed_s, result):
             held.remade = "runs on"
         if held.remade is None:
             await self._leave(held, before)
-            return result if isinstance(result, Refused) else held.granted or result
+            return result
         await self._delete(held)
         return await self._ask(held, wanted, "make")
-
-    async def _still_runs_on(
-        self, held: HeldMapping, before: Granted | None, passed_s: float, result: Granted
-    ) -> bool:
-        """Has it not been renewed a moment later either? Some routers answer first."""
-        await asyncio.sleep(LATER_S)
-        table = RouterTable(held.mapper, self.run.recorder)
-        now = as_listed(result, await table.read_back(self._knowing(held.note, held.wanted), result))
-        if not runs_on(before, passed_s, now):
-            held.granted = now
-            self.journal.granted(held.note, now)
-        return held.granted is not now
 
     async def has_lost(self, held: HeldMapping) -> bool:
         """Does the router not show any more what its table has had?"""
@@ -324,7 +310,8 @@ class PortmapSession:
                 # what a renewal that nobody saw end has moved: the one that was known is gone
                 result = await held.mapper.delete(wanted)
                 known = known if result is None else None
-        if result is not None and result.failure == "refused" and self._went_with_another(held):
+        plainly = result is not None and result.failure == "refused" and result.left_s is None
+        if plainly and self._went_with_another(held):
             result = None
         record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
         return result

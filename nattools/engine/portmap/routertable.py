@@ -10,6 +10,7 @@ import msgspec
 
 from nattools.engine.portmap.readback import as_listed, leads_to
 from nattools.engine.portmap.recording import record_attempt
+from nattools.model.portmapping import listed_lifetime
 from nattools.probes.portmap import Granted, Listing, Mapper, MappingRequest, Refused, TableEntry
 from nattools.probes.portmap.mapper import as_granted, is_named, suggesting
 from nattools.probes.probe import Recorder
@@ -106,7 +107,7 @@ class RouterTable:
         began = asyncio.get_running_loop().time()
         result = await self.look(wanted, granted)
         for pause_s in later_s:
-            if not (isinstance(result, Refused) and result.denied):
+            if not _may_come(granted, result):
                 break
             await asyncio.sleep(pause_s)
             result = await self.look(wanted, granted)
@@ -169,6 +170,14 @@ class RouterTable:
             self.recorder, "delete", self.mapper.offer.protocol, wanted, result, began, known=known
         )
         return result
+
+
+def _may_come(granted: Granted, seen: TableEntry | Refused | None) -> bool:
+    """May what was granted be there a moment later: does the table not have it, or still what it had?"""
+    if isinstance(seen, TableEntry):
+        listed_s = listed_lifetime(granted.lifetime_s, seen.lifetime_s)
+        return granted.renewed and seen.tells_lifetime and listed_s != granted.lifetime_s
+    return seen is not None and seen.denied
 
 
 def _has_our_name(row: TableEntry, wanted: MappingRequest) -> bool:

@@ -34,6 +34,7 @@ class IgdAttempt:
         self.failed: list[int] = []
         self.unsettled = False
         self.maybe_twice = False
+        self.renewed = False
         self._leases_tried = {self.lease_s}
         self._made_anew = False
 

@@ -28,6 +28,7 @@ from nattools.probes.portmap.igdtable import (
     row_of_inside,
     row_of_port_alone,
     row_or_listed,
+    still_there,
 )
 from nattools.probes.portmap.mapper import (
     Granted,
@@ -48,7 +49,6 @@ _MAX_FURTHER = 3
 _NOT_UP = range(703, 712)
 """What is the matter with this connection, which says nothing of the others."""
 OLDER = "its list has such a mapping, which may be an older one"
-STILL_THERE = "the router says that the mapping is gone, but its table still has it"
 _FRESH_S = 60.0
 """So long the router's address is taken for what it was: providers change it in the middle of the night."""
 _GONE_AFTER_S = (0.0, 0.5, 1.5)
@@ -107,6 +107,7 @@ class IgdMapper:
                 self.gateway, service, wanted.transport, attempt.port, partial(_same, wanted=wanted)
             )
             there = isinstance(row, TableEntry) and _same(row, wanted)
+            attempt.renewed = there
             if there or isinstance(row, Refused):
                 asking(attempt.port)
                 # what leads here from there from now on is ours, whatever the router calls it
@@ -278,6 +279,7 @@ class IgdMapper:
             external_port=port,
             lifetime_s=attempt.lease_s or None,
             maybe_twice=attempt.maybe_twice,
+            renewed=attempt.renewed,
             quirks=quirks,
         )
 
@@ -317,14 +319,16 @@ class IgdMapper:
         # asked for in any case where the router shows none: some never show any
         refused = await call(self.gateway, service, igd.delete_port_mapping(wanted.transport, external_port))
         if refused is None or refused.absent:
+            left = None
             for pause_s in _GONE_AFTER_S if refused is None else (0.0,):
                 await asyncio.sleep(pause_s)
                 row = await look(False)
-                if not isinstance(row, TableEntry) or not is_ours(row, wanted):
-                    return refused
-            return Refused(protocol="upnp-igd", failure="malformed", detail=STILL_THERE)
-        left = await look_up(self.gateway, service, wanted.transport, external_port)
-        return left if isinstance(left, Refused) and left.absent else refused
+                left = row if isinstance(row, TableEntry) and is_ours(row, wanted) else None
+                if left is None:
+                    break
+            return refused if left is None else still_there(left)
+        seen = await look_up(self.gateway, service, wanted.transport, external_port)
+        return seen if isinstance(seen, Refused) and seen.absent else refused
 
     async def _call(self, action: igd.Call[T]) -> T | Refused:
         return await call(self.gateway, self.service, action)

@@ -27,6 +27,7 @@ with gaps."""
 _ENDS = (ErrorCode.ARRAY_INDEX_INVALID, ErrorCode.INVALID_ARGS)
 UNLISTED = "the router does not show it by its port, only in the list of all"
 SAME_FOR_ALL = "the router shows the same mapping whatever port it is asked for"
+STILL_THERE = "the router says that the mapping is gone, but its table still has it"
 _LOWEST, _BEYOND = 1024, 65536
 _AWAY = 21011
 """From a port to one that has nothing to do with it."""
@@ -49,6 +50,11 @@ def may_be_elsewhere(table: Listing) -> Refused:
     """It is not at the port that was asked for, and the list does not show everything."""
     detail = f"it may have another port, and the router's list is incomplete: {table.incomplete}"
     return Refused(protocol="upnp-igd", failure="malformed", refusal=table.refusal, detail=detail)
+
+
+def still_there(row: TableEntry) -> Refused:
+    """The answer to its deletion was no refusal."""
+    return Refused(protocol="upnp-igd", failure="malformed", detail=STILL_THERE, left_s=row.lifetime_s)
 
 
 def replaced(row: TableEntry) -> Refused:

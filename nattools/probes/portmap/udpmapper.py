@@ -111,10 +111,11 @@ class UdpMapper(ABC, Generic[R]):
         _, answer = await self._ask(wanted, 0)
         if isinstance(answer, Refused):
             return answer
-        if not answer.lifetime_s:
+        left_s = answer.lifetime_s
+        if not left_s:
             return None
-        detail = f"the router says that it lives on for {answer.lifetime_s} s"
-        return Refused(protocol=self.offer.protocol, failure="refused", detail=detail)
+        detail = f"the router says that it lives on for {left_s} s"
+        return Refused(protocol=self.offer.protocol, failure="refused", detail=detail, left_s=left_s)
 
     async def listing(self) -> Listing | None:
         """These protocols have no list."""
