@@ -462,7 +462,7 @@ class Life:
             if tried:
                 return ""
             if how.one_per_port and (claim.verified_inbound or what == "list"):
-                # proven a moment before the other transport's took its place, and a flow that is open stays so
+                # proven just before the other transport's took its place: a flow that is open stays so
                 return ""
             # whether it is over nobody can know whom the router has told a longer lifetime
             return "" if false_lifetime and self._later else f"there is {rows}"
