@@ -58,7 +58,7 @@ def test_it_is_mapped_listed_and_removed(faults: dict[str, object]) -> None:
         report = await home.delete_mine()
         assert [each.removed for each in report.mappings] == [True]
         assert home.ports == []
-        assert home.journal.notes() == []
+        assert home.journal.entries() == []
 
     behind(upnp(**faults), main)
 
@@ -97,7 +97,7 @@ def test_what_the_router_lets_live_on_is_not_called_removed(protocol: str) -> No
         report = await home.delete_mine()
         assert [each.removed for each in report.mappings] == [False]
         assert home.ports == [5000]
-        assert len(home.journal.notes()) == 1
+        assert len(home.journal.entries()) == 1
         (mapping,) = report.mappings
         assert mapping.error is not None
         assert "it lives on for 3600 s" in mapping.error.meaning
