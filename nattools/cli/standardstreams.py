@@ -108,7 +108,7 @@ def _patient(given: Any, number: int) -> Any:
 
 
 def _opened(number: int) -> io.FileIO:
-    """Of a stream that Python found closed."""
+    """The descriptor of a stream that Python found closed, opened."""
     mode = "w" if number else "r"
     return io.FileIO(number, mode, closefd=False) if os.name == "posix" else io.FileIO(os.devnull, mode)
 
