@@ -112,7 +112,7 @@ def test_the_streams_of_others_go_on(attack: Callable[[Pair], list[TunnelStream]
 @pytest.mark.parametrize("ends_here", [False, True])
 def test_streams_that_stay_half_open_take_nothing_from_others(ends_here: bool) -> None:
     """The peer ends its half of as many streams as there may be; this side's program, or the peer's, never
-    does. They stay, as half-closed connections may, and an honest stream has most of what the link carries."""
+    does. They stay, as half-closed connections may, and an honest stream has most of what there is."""
 
     async def main(pair: Pair) -> tuple[int, float]:
         pair.join(bytes_per_s=RATE)
