@@ -14,7 +14,7 @@ from nattools.model.observation import Binding, Hop, Opener
 from nattools.net.addresses import is_squatted
 from nattools.net.base import IcmpError
 from nattools.net.eventloop import AllEvents
-from nattools.probes.estimate import BURST_S
+from nattools.probes.estimate import BURST_S, FLOOR_S
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
@@ -23,14 +23,17 @@ FARTHEST = 5
 COPIES = 3
 LOSSY_COPIES = 7
 OPENER_COPIES = 3
+ON_LINK_GAP_S = 0.004
+DISCARD = 9
+"""RFC 863: a port that NATs give to nobody."""
 HERE, NEXT_ROUTER = 1, 2
 """TTLs of a packet that passes no router, and of one that passes the next one alone."""
 
 
 class Layers(LaneProbe):
     """The first hops towards the server, side by side, each TTL from a port of its own (many routers quote no
-    more than the ports of a packet); and where the addresses tell how far the outermost NAT is, proof of it
-    by an opener."""
+    more than the ports of a packet); whether the next router has the outside address; and where the addresses
+    tell how far the outermost NAT is, proof of it by an opener."""
 
     name = "layers"
     text = "which routers are on the path?"
@@ -42,7 +45,9 @@ class Layers(LaneProbe):
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Hops first, then openers."""
         hops = [context.recorder.add(hop) for hop in await walk(context, targets[0].endpoint)]
-        await _try_openers(context, targets[0], hops)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_ask_next_router(context, targets[0], hops))
+            group.create_task(_try_openers(context, targets[0], hops))
 
     async def record_missing(self, context: ProbeContext, targets: Sequence[Target], reason: str) -> None:
         """An opener needs no ICMP errors."""
@@ -94,21 +99,63 @@ class _HopQuestion(msgspec.Struct, eq=False):
 
 async def walk(context: ProbeContext, towards: Endpoint) -> list[Hop]:
     """Who answers at each distance before the server itself does."""
+    copies = LOSSY_COPIES if context.estimate.lost else COPIES
+    retry_s = context.estimate.retry_s
+    steps = await _expire(context, towards, range(1, FARTHEST + 1), copies, retry_s, retry_s)
+    return [_hop(step, towards) for step in takewhile(lambda step: step.question.answer is None, steps)]
+
+
+async def _expire(
+    context: ProbeContext,
+    towards: Endpoint,
+    ttls: Sequence[int],
+    copies: int,
+    gap_s: float,
+    last_wait_s: float,
+) -> list[_HopQuestion]:
+    """Questions with these TTLs, all at once, until each has expired or was sent so often."""
     now = asyncio.get_running_loop().time()
     with ExitStack() as opened:
-        clients = [opened.enter_context(await open_stun_client(context)) for _ in range(FARTHEST)]
+        clients = [opened.enter_context(await open_stun_client(context)) for _ in ttls]
         steps = [_HopQuestion(client, client.prepare(towards, "control"), now) for client in clients]
-        for ttl, step in enumerate(steps, 1):
+        for ttl, step in zip(ttls, steps, strict=True):
             step.question.ttl = ttl
             step.client.socket.on_icmp = step.exceeded
         waiting = steps
-        for _ in range(LOSSY_COPIES if context.estimate.lost else COPIES):
+        for copy in range(copies):
             for step in waiting:
                 step.client.send(step.question)
-            if await AllEvents([step.question.done for step in waiting]).wait(context.estimate.retry_s):
+            wait_s = gap_s if copy < copies - 1 else last_wait_s
+            if await AllEvents([step.question.done for step in waiting]).wait(wait_s):
                 break
             waiting = [step for step in waiting if not step.question.done.is_set]
-    return [_hop(step, towards) for step in takewhile(lambda step: step.question.answer is None, steps)]
+    return steps
+
+
+async def _ask_next_router(context: ProbeContext, target: Target, hops: list[Hop]) -> None:
+    """Has the next router the outside address? What expires there, it says so; what is for itself does not
+    expire, whatever its TTL (RFC 1812 5.3.1). Recorded where it says nothing of packets to that address, and
+    right afterwards says it of packets to the server. (Of one farther away silence would prove less: routers
+    that translate before they look at the TTL exist.)"""
+    outside, estimate = target.mapped, context.estimate
+    if outside is None or not hops or hops[0].address is None or not _same_way(context, outside, target):
+        return
+    own, wait_s = Endpoint(outside.host, DISCARD), FLOOR_S + 2 * (hops[0].rtt_s or 0.0)
+    [asked] = await _expire(context, own, [HERE], estimate.copies(), ON_LINK_GAP_S, wait_s)
+    if asked.expired or asked.question.failure is not None:
+        return
+    copies = LOSSY_COPIES if estimate.lost else COPIES
+    [same] = await _expire(context, target.endpoint, [HERE], copies, estimate.retry_s, estimate.retry_s)
+    if same.expired:
+        context.recorder.add(_hop(asked, own))
+
+
+def _same_way(context: ProbeContext, outside: Endpoint, target: Target) -> bool:
+    """Is there a NAT, and does what goes to its outside address leave by the way to the server?"""
+    network = context.network
+    return outside.host != target.local_host and network.route(outside.host) == network.route(
+        target.endpoint.host
+    )
 
 
 def _hop(step: _HopQuestion, towards: Endpoint) -> Hop:
