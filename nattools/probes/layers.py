@@ -86,11 +86,13 @@ class _HopQuestion(msgspec.Struct, eq=False):
     question: Question
     began: float
     expired: bool = False
+    errors: int = 0
     offender: str | None = None
     rtt_s: float | None = None
 
     def exceeded(self, error: IcmpError) -> None:
         """An ICMP error came."""
+        self.errors += error.kind == "time-exceeded"
         if error.kind == "time-exceeded" and not self.expired:
             self.expired, self.offender = True, error.offender
             self.rtt_s = round(asyncio.get_running_loop().time() - self.began, 6)
@@ -99,55 +101,44 @@ class _HopQuestion(msgspec.Struct, eq=False):
 
 async def walk(context: ProbeContext, towards: Endpoint) -> list[Hop]:
     """Who answers at each distance before the server itself does."""
-    copies = LOSSY_COPIES if context.estimate.lost else COPIES
-    retry_s = context.estimate.retry_s
-    steps = await _expire(context, towards, range(1, FARTHEST + 1), copies, retry_s, retry_s)
+    with ExitStack() as opened:
+        clients = [opened.enter_context(await open_stun_client(context)) for _ in range(FARTHEST)]
+        steps = [_to_expire(client, towards, ttl) for ttl, client in enumerate(clients, 1)]
+        waiting = steps
+        for _ in range(LOSSY_COPIES if context.estimate.lost else COPIES):
+            for step in waiting:
+                step.client.send(step.question)
+            if await AllEvents([step.question.done for step in waiting]).wait(context.estimate.retry_s):
+                break
+            waiting = [step for step in waiting if not step.question.done.is_set]
     return [_hop(step, towards) for step in takewhile(lambda step: step.question.answer is None, steps)]
 
 
-async def _expire(
-    context: ProbeContext,
-    towards: Endpoint,
-    ttls: Sequence[int],
-    copies: int,
-    gap_s: float,
-    last_wait_s: float,
-) -> list[_HopQuestion]:
-    """Questions with these TTLs, all at once, until each has expired or was sent so often."""
-    now = asyncio.get_running_loop().time()
-    with ExitStack() as opened:
-        clients = [opened.enter_context(await open_stun_client(context)) for _ in ttls]
-        steps = [_HopQuestion(client, client.prepare(towards, "control"), now) for client in clients]
-        for ttl, step in zip(ttls, steps, strict=True):
-            step.question.ttl = ttl
-            step.client.socket.on_icmp = step.exceeded
-        waiting = steps
-        for copy in range(copies):
-            for step in waiting:
-                step.client.send(step.question)
-            wait_s = gap_s if copy < copies - 1 else last_wait_s
-            if await AllEvents([step.question.done for step in waiting]).wait(wait_s):
-                break
-            waiting = [step for step in waiting if not step.question.done.is_set]
-    return steps
+def _to_expire(client: StunClient, towards: Endpoint, ttl: int) -> _HopQuestion:
+    step = _HopQuestion(client, client.prepare(towards, "control"), asyncio.get_running_loop().time())
+    step.question.ttl = ttl
+    client.socket.on_icmp = step.exceeded
+    return step
 
 
 async def _ask_next_router(context: ProbeContext, target: Target, hops: list[Hop]) -> None:
     """Has the next router the outside address? What expires there, it says so; what is for itself does not
-    expire, whatever its TTL (RFC 1812 5.3.1). Recorded where it says nothing of packets to that address, and
-    right afterwards says it of packets to the server. (Of one farther away silence would prove less: routers
-    that translate before they look at the TTL exist.)"""
-    outside, estimate = target.mapped, context.estimate
+    expire, whatever its TTL (RFC 1812 5.3.1). Recorded where it says nothing of packets to that address,
+    while it says so of packets to the server: each goes with one of those, and counts if that is answered.
+    (Of a router farther away silence would prove less: some translate before they look at the TTL.)"""
+    outside, copies = target.mapped, context.estimate.copies()
     if outside is None or not hops or hops[0].address is None or not _same_way(context, outside, target):
         return
     own, wait_s = Endpoint(outside.host, DISCARD), FLOOR_S + 2 * (hops[0].rtt_s or 0.0)
-    [asked] = await _expire(context, own, [HERE], estimate.copies(), ON_LINK_GAP_S, wait_s)
-    if asked.expired or asked.question.failure is not None:
-        return
-    copies = LOSSY_COPIES if estimate.lost else COPIES
-    [same] = await _expire(context, target.endpoint, [HERE], copies, estimate.retry_s, estimate.retry_s)
-    if same.expired:
-        context.recorder.add(_hop(asked, own))
+    with await open_stun_client(context) as client, await open_stun_client(context) as other:
+        asked, beside = _to_expire(client, own, HERE), _to_expire(other, target.endpoint, HERE)
+        for copy in range(copies):
+            client.send(asked.question)
+            other.send(beside.question)
+            if await asked.question.done.wait(ON_LINK_GAP_S if copy < copies - 1 else wait_s):
+                return
+    if beside.expired:
+        context.recorder.add(_hop(asked, own, sent=beside.errors))
 
 
 def _same_way(context: ProbeContext, outside: Endpoint, target: Target) -> bool:
@@ -158,14 +149,14 @@ def _same_way(context: ProbeContext, outside: Endpoint, target: Target) -> bool:
     )
 
 
-def _hop(step: _HopQuestion, towards: Endpoint) -> Hop:
+def _hop(step: _HopQuestion, towards: Endpoint, *, sent: int | None = None) -> Hop:
     return Hop(
         probe="layers",
         family=towards.family,
         destination=str(towards),
         ttl=step.question.ttl or 0,
         address=step.offender,
-        sent=len(step.question.sent_at),
+        sent=len(step.question.sent_at) if sent is None else sent,
         rtt_s=step.rtt_s,
     )
 

@@ -38,6 +38,7 @@ def test_silence_after_a_loss_is_no_filter(mapping: str, filtering: str) -> None
         for found in (nat.udp4, nat.tcp4):
             assert found is not None
             assert found.filtering in (filtering, "unknown"), (at_s, found)
+            assert found.mapping in (mapping, "unknown"), (at_s, found)
 
 
 @pytest.mark.parametrize("at_s", [1.5, 4.0, 20.0, 33.0])

@@ -287,9 +287,30 @@ def gather(
         if isinstance(observation, Binding) and observation.other_address is not None:
             groups.join(read_endpoint(observation.asked), read_endpoint(observation.other_address))
     for family in FAMILIES:
+        _forget_lost_mappings(paths["tcp", family])
         paths["udp", family].losses.extend(_losses(paths["udp", family]))
         paths["tcp", family].losses.extend(paths["udp", family].losses)
     return paths
+
+
+def _forget_lost_mappings(path: PathEvidence) -> None:
+    """A connection that was asked again and is no longer what it was shows that the NAT lost its mappings:
+    what it said of that own port before and afterwards cannot be compared."""
+    first: dict[tuple[str | None, str], Binding] = {}
+    lost: set[str | None] = set()
+    for binding in path.bindings:
+        if binding.purpose != "mapping":
+            continue
+        before = first.get((binding.local, binding.asked))
+        if before is None and binding.outcome == "answered":
+            first[binding.local, binding.asked] = binding
+        elif before is not None and binding.mapped != before.mapped:
+            lost.add(binding.local)
+    if lost:
+        path.bindings[:] = [
+            replace(each, mapped=None) if each.purpose == "mapping" and each.local in lost else each
+            for each in path.bindings
+        ]
 
 
 def _losses(path: PathEvidence) -> list[CopiesLost]:
