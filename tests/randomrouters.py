@@ -306,7 +306,7 @@ class Life:
             if not kills or self.draw.random() < 0.4:
                 self.said.append(f"{name} {_told(wish)}")
                 report = await work
-                self.noted = journal.notes()
+                self.noted = journal.entries()
                 return report
             return await self._killed(name, work, journal)
 
@@ -370,7 +370,7 @@ class Life:
         how = self.behaviour
         if row.nonce or not how.moves:
             return False
-        noted = any(note.granted is None and note.wanted.internal == row.inside for note in self.noted)
+        noted = any(entry.granted is None and entry.wanted.internal == row.inside for entry in self.noted)
         shown = how.list_error is None and not self._seems_empty and how.row_s < REQUEST_S
         return not shown or (how.names == "replaced" and noted)
 
@@ -402,7 +402,7 @@ class Life:
             there = [row] if row else []
             if not claim.created and claim.protocol == "upnp-igd":
                 # one that the router was never seen to have may be anywhere, but where another one of ours is
-                known = {note.granted.external_port for note in self.noted if note.granted is not None}
+                known = {entry.granted.external_port for entry in self.noted if entry.granted is not None}
                 there = [each for each in rows if each.outside.port not in known]
                 if self._seems_empty:
                     there = [each for each in there if not self._is_nobodys(each)]

@@ -43,10 +43,10 @@ class OddHome:
 
     def lose_answer(self) -> None:
         """As if the process had been killed before it saw which port the router had made of port 5000."""
-        (note,) = self.journal.notes()
-        self.journal.gone(note)
-        unanswered = self.journal.note(
-            note.wanted, "upnp-igd", interface=note.interface, gateway=note.gateway, stays=True
+        (entry,) = self.journal.entries()
+        self.journal.gone(entry)
+        unanswered = self.journal.add(
+            entry.wanted, "upnp-igd", interface=entry.interface, gateway=entry.gateway, stays=True
         )
         self.journal.asking(unanswered, 5000)
 

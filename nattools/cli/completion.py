@@ -16,7 +16,7 @@ def scenarios(incomplete: str) -> list[str]:
 
 
 def hosts(ctx: Any, incomplete: str) -> list[str]:
-    """Those of the scenario that was typed before."""
+    """The hosts of the scenario that was typed before."""
     return _that_begin(incomplete, _hosts_of(str(ctx.params.get("scenario") or "")))
 
 
@@ -34,7 +34,7 @@ def one_of(*words: str) -> Callable[[str], list[str]]:
 
 
 def codes(incomplete: str) -> list[str]:
-    """Those that `nattools explain` knows."""
+    """The codes that `nattools explain` knows."""
     from nattools.model.report import TECHNIQUE_IDS
     from nattools.wording.explanations import all_codes
 
@@ -42,7 +42,7 @@ def codes(incomplete: str) -> list[str]:
 
 
 def interfaces(incomplete: str) -> list[str]:
-    """Those of this machine."""
+    """The interfaces of this machine."""
     from nattools.net.hostnetwork import HostNetwork
 
     with contextlib.suppress(Exception):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nattools.cli.outputs import tell
 from nattools.cli.sharedoptions import Servers
 from nattools.cli.turnoptions import credentials_of
+from nattools.errors import UsageError
 
 if TYPE_CHECKING:
     from nattools.engine.relaysearch import RelaySearch
@@ -28,6 +29,13 @@ def default_relays(servers: Servers, *, no_derp: bool = False) -> RelaySearch:
         far_only=True,
         keep=map_folder(),
     )
+
+
+def check_maps(sources: list[str]) -> None:
+    """What --derp-map takes. UsageError: one is neither a page nor a file."""
+    for source in sources:
+        if not source.startswith(("http://", "https://")) and not Path(source).is_file():
+            raise UsageError(f"--derp-map {source[:100]!r}: there is no such file, and it is not a URL")
 
 
 def map_folder() -> Path:

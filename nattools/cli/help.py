@@ -188,27 +188,27 @@ class HelpfulCommand(TyperCommand):
     """A command with grouped options, examples, `-h`, and `--debug`."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **with_context(settings))
+        super().__init__(*arguments, **_with_context(settings))
         self.params.append(_debug_option())
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """A section for each group."""
-        write_groups(self, ctx, formatter)
+        _write_groups(self, ctx, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The examples."""
-        write_examples(ctx, formatter)
+        _write_examples(ctx, formatter)
 
 
 class HelpfulGroup(TyperGroup):
     """The same for a command that has commands."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **with_context(settings))
+        super().__init__(*arguments, **_with_context(settings))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """A section for each group, then the commands."""
-        write_groups(self, ctx, formatter)
+        _write_groups(self, ctx, formatter)
         self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -223,10 +223,10 @@ class HelpfulGroup(TyperGroup):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The examples."""
-        write_examples(ctx, formatter)
+        _write_examples(ctx, formatter)
 
 
-def with_context(settings: dict[str, Any]) -> dict[str, Any]:
+def _with_context(settings: dict[str, Any]) -> dict[str, Any]:
     """A command's settings, with `-h` beside `--help`."""
     return settings | {"context_settings": CONTEXT | (settings.get("context_settings") or {})}
 
@@ -241,7 +241,7 @@ def grouped(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
     return {title: groups[title] for title in sorted(groups, key=PANELS.index)}
 
 
-def write_groups(command: Any, ctx: Any, formatter: Any) -> None:
+def _write_groups(command: Any, ctx: Any, formatter: Any) -> None:
     """A section for each group."""
     for title, rows in grouped(command, ctx).items():
         with formatter.section(title):
@@ -256,7 +256,7 @@ def _panel_of(parameter: Any) -> str:
     return str(getattr(parameter, "rich_help_panel", None) or "Options")
 
 
-def write_examples(ctx: Any, formatter: Any) -> None:
+def _write_examples(ctx: Any, formatter: Any) -> None:
     """What to type, and below it what it is for."""
     examples = EXAMPLES.get(ctx.command_path.removeprefix("nattools").strip(), ())
     if examples:

@@ -36,7 +36,7 @@ GROUPS: Final[tuple[tuple[str, Callable[[Scenario], bool]], ...]] = (
 _MOST_EVENTS = 20
 
 
-def group_of(scenario: Scenario) -> int:
+def _group_of(scenario: Scenario) -> int:
     """The number of its group."""
     return next(number for number, (_, belongs) in enumerate(GROUPS) if belongs(scenario))
 
@@ -48,11 +48,11 @@ def found(words: Sequence[str]) -> list[Scenario]:
     scenarios = [each for each in scenarios if all(word.casefold() in _searched(each) for word in words)]
     if not scenarios:
         raise UsageError(f"no scenario has {safe(' '.join(words), 60)!r}; nattools lab list shows them all")
-    return sorted(scenarios, key=group_of)
+    return sorted(scenarios, key=_group_of)
 
 
 def _searched(scenario: Scenario) -> str:
-    group, _ = GROUPS[group_of(scenario)]
+    group, _ = GROUPS[_group_of(scenario)]
     description = " ".join(scenario.description.split())
     return f"{scenario.name} {scenario.title} {description} {group}".casefold()
 
@@ -62,7 +62,7 @@ def listing(scenarios: Sequence[Scenario], columns: int | None = None) -> str:
     columns = columns or terminal_columns(sys.stdout)
     width = max(len(each.name) for each in scenarios)
     lines: list[str] = []
-    for number, members in groupby(scenarios, key=group_of):
+    for number, members in groupby(scenarios, key=_group_of):
         lines += ["", GROUPS[number][0].upper()]
         for each in members:
             title = wrap(safe(each.title), max(columns - width - 4, 20)) or [""]
@@ -73,9 +73,9 @@ def listing(scenarios: Sequence[Scenario], columns: int | None = None) -> str:
     return "".join(f"{line}\n" for line in (*lines[1:], "", "nattools lab show NAME says more of one."))
 
 
-def shown(scenario: Scenario, columns: int | None = None) -> str:
-    """Its title and description, what stands behind what, and where the file is."""
-    columns = columns or terminal_columns(sys.stdout)
+def shown(scenario: Scenario) -> str:
+    """A scenario's title and description, what stands behind what, and where its file is."""
+    columns = terminal_columns(sys.stdout)
     lines = wrap(safe(scenario.title), columns - 2)
     description = " ".join(scenario.description.split())
     lines += ["", *wrap(safe(description), columns - 2)] if description else []

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from nattools.cli import running, sharedoptions
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OptionGroup, Request, checked_seconds
+from nattools.cli.sharedoptions import OF_NAT, OptionGroup, Request, checked_seconds
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import UsageError
-from nattools.model.endpoint import parse_address
+from nattools.model.endpoint import BROADCAST, parse_address
 from nattools.model.report import Report
 from nattools.net.base import Network
 
@@ -65,17 +65,14 @@ def _address(text: str) -> str:
         found = parse_address(text)
     except ValueError:
         raise UsageError(f"{text[:60]!r} is not an IP address") from None
-    if found.is_multicast or found.is_loopback or found.is_unspecified or text == "255.255.255.255":
-        raise UsageError(f"{text[:60]!r} is the address of no other machine")
+    if found.is_multicast or found.is_loopback or found.is_unspecified or text == BROADCAST:
+        raise UsageError(f"{text[:60]!r} is not the address of another machine")
     zone = text.partition("%")[2]
     return f"{found}%{zone}" if zone else str(found)
 
 
-_WITHOUT = ("server", "lifetime", "max_lifetime", "cross_check")
-
-
 @sharedoptions.takes(
-    wanted=OptionGroup(lan_request), request=sharedoptions.measuring("lan", without=_WITHOUT)
+    wanted=OptionGroup(lan_request), request=sharedoptions.measuring("lan", without=("server", *OF_NAT))
 )
 def command(wanted: LanRequest, request: Request) -> int:
     """Do the machines on this network reach each other, who is here, and is it enough for Yggdrasil,

@@ -12,7 +12,7 @@ from nattools.cli import running, sharedoptions
 from nattools.cli.help import measure
 from nattools.cli.outputs import tell
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OptionGroup, Request, checked_seconds
+from nattools.cli.sharedoptions import OF_NAT, OptionGroup, Request, checked_seconds
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import ProtocolError, UsageError
 from nattools.model.report import Report
@@ -45,7 +45,7 @@ class PeersRequest(msgspec.Struct, frozen=True):
     wait_s: float = 0.0
 
 
-def peers_request(peer: Peers = None, *, wait: Wait = None) -> PeersRequest:
+def _peers_request(peer: Peers = None, *, wait: Wait = None) -> PeersRequest:
     """UsageError says what is wrong with an address."""
     from nattools.engine.peersearch import MOST_PEERS
 
@@ -65,11 +65,8 @@ def _address(text: str) -> Multiaddr:
         raise UsageError(f"{safe(text, 80)!r}: {error}") from None
 
 
-_WITHOUT = ("lifetime", "max_lifetime", "cross_check")
-
-
 @sharedoptions.takes(
-    wanted=OptionGroup(peers_request), request=sharedoptions.measuring("libp2p", without=_WITHOUT)
+    wanted=OptionGroup(_peers_request), request=sharedoptions.measuring("libp2p", without=OF_NAT)
 )
 def command(wanted: PeersRequest, request: Request) -> int:
     """Will libp2p connect here, and if not, why: which peers answer and from where they see this machine,
@@ -81,7 +78,7 @@ def command(wanted: PeersRequest, request: Request) -> int:
     bootstrap peers of the public network. Exit code 1 if no peer answered."""
 
     async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
-        from nattools.engine.libp2p import measure_libp2p
+        from nattools.engine.libp2pmeasurement import measure_libp2p
 
         return await measure_libp2p(network, _searched(wanted, chosen), emit)
 

@@ -181,7 +181,7 @@ def _address(text: str, whole: str) -> str:
         return str(parse_address(text.removeprefix("[").removesuffix("]")))
     except ValueError:
         raise UsageError(
-            f"{whole[:60]!r} is no port: write PORT, 192.168.1.5:PORT or [2001:db8::5]:PORT"
+            f"{whole[:60]!r} is not a port: write PORT, 192.168.1.5:PORT or [2001:db8::5]:PORT"
         ) from None
 
 
@@ -291,7 +291,7 @@ def keep(wanted: MapOptions, hook: Exec = None, *, request: Request) -> int:
     Exit code 1 if none could be made."""
     check_kept(wanted.lifetime_s)
     stopped_after_s, unbounded = request.timeout_s, msgspec.structs.replace(request, timeout_s=None)
-    return _code(_run(unbounded, keep_until_told(hook, stopped_after_s), wanted))
+    return _code(_run(unbounded, _keep_until_told(hook, stopped_after_s), wanted))
 
 
 def _code(report: Report) -> int:
@@ -304,7 +304,7 @@ def _answered(report: Report) -> bool:
     return any(isinstance(seen, MapOffer) and seen.outcome == "answered" for seen in report.observations)
 
 
-def keep_until_told(hook: str | None, seconds: float | None) -> Do:
+def _keep_until_told(hook: str | None, seconds: float | None) -> Do:
     """The work of `map keep`, until SIGTERM, Ctrl-C, or for so many seconds. The shell runs `hook` at each
     change."""
 

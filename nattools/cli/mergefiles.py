@@ -74,7 +74,7 @@ def _odd(fleet: Fleet) -> str:
 
 
 def _checked(outputs: list[Path]) -> list[Path]:
-    """Those that are Parquet: one at most."""
+    """The files that are to be Parquet: one at most."""
     for path in outputs:
         if path.suffix.lower() not in SUFFIXES:
             raise UsageError(f"cannot tell the format of {path}: its name must end in {', '.join(SUFFIXES)}")

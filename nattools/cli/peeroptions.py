@@ -25,11 +25,11 @@ def peer_config(wanted: bool, key: Path | None, *, tcp: bool, files: int) -> Pee
         raise UsageError("--libp2p is served over TCP: leave --no-tcp out")
     from nattools.server.peerservice import PeerServiceConfig
 
-    seed = None if key is None else kept_seed(key)
+    seed = None if key is None else _kept_seed(key)
     return PeerServiceConfig(seed=seed, peers=min(256, files // 8))
 
 
-def kept_seed(path: Path) -> bytes:
+def _kept_seed(path: Path) -> bytes:
     """The 32 bytes in a file, which is made, for its owner alone, if there is none."""
     from nattools.protocols.libp2p.hostkey import SEED_SIZE
 

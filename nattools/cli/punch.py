@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     relays=OptionGroup(relay_choice),
     request=sharedoptions.measuring(
         "punch",
-        without=("lifetime", "max_lifetime", "cross_check"),
+        without=sharedoptions.OF_NAT,
         instead={"lab": {"annotation": punchoptions.Lab}},
     ),
 )
@@ -93,9 +93,9 @@ def command(
 def run(request: Request, wanted: PunchRequest) -> int:
     """Punch, write the report where it was asked for, and give the exit code."""
     if request.lab is not None:
-        done = run_in_lab(request, wanted, request.lab)
+        done = _run_in_lab(request, wanted, request.lab)
     else:
-        done = run_on_host(request, wanted)
+        done = _run_on_host(request, wanted)
     deliver(done, request, quiet=wanted.pipe)
     return done.code
 
@@ -109,7 +109,7 @@ def deliver(done: CommandResult, request: Request, *, quiet: bool) -> None:
         show_punch(report, request, quiet=quiet, told=done.told and not request.redact)
 
 
-def run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
+def _run_on_host(request: Request, wanted: PunchRequest) -> CommandResult:
     """This machine's side."""
     sides: list[tuple[PunchDisplay, PunchSession]] = []
 
@@ -210,7 +210,7 @@ def _untold(report: Report) -> Report:
     return msgspec.structs.replace(report, **{name: msgspec.structs.replace(found, plan=(), stages=())})
 
 
-def run_in_lab(request: Request, wanted: PunchRequest, choice: LabChoice) -> CommandResult:
+def _run_in_lab(request: Request, wanted: PunchRequest, choice: LabChoice) -> CommandResult:
     """The result, as the first machine reports it."""
     from nattools.lab.backend import open_lab
     from nattools.lab.scenariofiles import load

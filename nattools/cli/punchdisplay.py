@@ -38,7 +38,7 @@ class PunchDisplay:
 
     def command(self, words: tuple[str, ...], remark: str = "") -> None:
         """What to type on the other machine, and what there is to say of it."""
-        self._say(lambda columns: command_lines(words, remark, columns))
+        self._say(lambda columns: _command_lines(words, remark, columns))
 
     def token(self, text: str) -> None:
         """A token, for the other machine."""
@@ -56,7 +56,7 @@ class PunchDisplay:
         self.told = True
         if stage.stage == "plan" and stage.side == "here" and self._planned:
             return
-        self._say(lambda columns: stage_lines(stage, columns))
+        self._say(lambda columns: _stage_lines(stage, columns))
 
     def line(self, text: str) -> None:
         """A notice for the person."""
@@ -75,7 +75,7 @@ class PunchDisplay:
         self._progress.aside(lambda: write_lines(lines(terminal_columns(self._stream)), self._stream))
 
 
-def stage_lines(stage: Stage, columns: int) -> Iterator[Line]:
+def _stage_lines(stage: Stage, columns: int) -> Iterator[Line]:
     """A stage as the timeline of the report shows it, in lines of at most `columns` columns."""
     event = timeline_event(stage)
     when = f"{event.at_s:.2f}" if abs(event.at_s) < 1e6 else "?"
@@ -92,10 +92,10 @@ def code_lines(code: str, options: tuple[str, ...], columns: int) -> Iterator[Li
     """The code by itself, and what to type on the other machine."""
     yield []
     yield [_INDENT, Cell("The code:  "), Cell(safe(code), "strong")]
-    yield from command_lines(("nattools", "punch", safe(code), *options), "", columns)
+    yield from _command_lines(("nattools", "punch", safe(code), *options), "", columns)
 
 
-def command_lines(words: tuple[str, ...], remark: str, columns: int) -> Iterator[Line]:
+def _command_lines(words: tuple[str, ...], remark: str, columns: int) -> Iterator[Line]:
     """What to type on the other machine, and a remark on it."""
     yield []
     yield [_INDENT, Cell("On the other machine:")]

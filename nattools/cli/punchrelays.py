@@ -11,8 +11,8 @@ from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
 
 if TYPE_CHECKING:
-    from nattools.engine.punch.signals import Relaying
     from nattools.traversal.relayaccess import AnyAccess, DerpAccess
+    from nattools.traversal.tokens import Relaying
 
 MOST_RELAYS = 8
 

@@ -74,7 +74,7 @@ class PunchSession:
 
     @property
     def use(self) -> Use:
-        """For the engine."""
+        """What the engine does with the connection."""
         return Use(self._run, self._prepare, self._wanted.uses, repeats=not self._wanted.pipe)
 
     async def listen(self) -> None:

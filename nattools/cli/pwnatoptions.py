@@ -63,7 +63,7 @@ LISTENING = sharedoptions.measuring(
     without=("only4", "only6", "max_lifetime", "cross_check"),
     instead={"lab": {"annotation": Lab}, "lifetime": {"annotation": BindingLifetime}},
 )
-TEST_WITHOUT = ("only4", "only6", "lifetime", "max_lifetime", "cross_check")
+TEST_WITHOUT = ("only4", "only6", *sharedoptions.OF_NAT)
 MEASURING = sharedoptions.measuring(
     "pwnat",
     without=TEST_WITHOUT,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -11,9 +10,9 @@ import typer
 from msgspec.structs import replace
 
 from nattools.cli import running, sharedoptions
-from nattools.cli.defaultrelays import map_folder, say_that_map_is_fetched
+from nattools.cli.defaultrelays import check_maps, map_folder, say_that_map_is_fetched
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OptionGroup, Request
+from nattools.cli.sharedoptions import OF_NAT, OptionGroup, Request
 from nattools.cli.turnoptions import TurnSecret, TurnUser, credentials_of
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import UsageError
@@ -76,9 +75,7 @@ def relay_request(
     texts = uri or []
     turn = _each_once(_turn_server(each) for each in texts if not each.startswith(DERP))
     nodes = tuple(dict.fromkeys(derp_node(each) for each in texts if each.startswith(DERP)))
-    for source in derp_map or []:
-        if not source.startswith(("http://", "https://")) and not Path(source).is_file():
-            raise UsageError(f"--derp-map {source[:100]!r}: there is no such file, and it is no URL")
+    check_maps(derp_map or [])
     user, secret = credentials_of(turn_user, turn_secret)
     search = RelaySearch(
         turn=turn,
@@ -104,7 +101,7 @@ def _each_once(servers: Iterable[ServerUri]) -> tuple[ServerUri, ...]:
 def _turn_server(text: str) -> ServerUri:
     scheme, _, rest = text.strip().partition(":")
     if scheme.lower() in ("derp", "http", "https") or not text.strip():
-        raise UsageError(f"{text[:80]!r} is no relay: write turn:HOST, turns:HOST or derp://HOST")
+        raise UsageError(f"{text[:80]!r} is not a relay: write turn:HOST, turns:HOST or derp://HOST")
     if scheme.lower() in ("turn", "turns") and not rest:
         raise UsageError(f"{text[:80]!r}: there is no host: write {scheme.lower()}:HOST or with a port")
     server = parse_server(text)
@@ -128,11 +125,8 @@ def derp_node(text: str) -> DerpNode:
     return node_at(server.host, server.port)
 
 
-_WITHOUT = ("lifetime", "max_lifetime", "cross_check")
-
-
 @sharedoptions.takes(
-    wanted=OptionGroup(relay_request), request=sharedoptions.measuring("relay", without=_WITHOUT)
+    wanted=OptionGroup(relay_request), request=sharedoptions.measuring("relay", without=OF_NAT)
 )
 def command(wanted: RelayRequest, request: Request) -> int:
     """Which relay is nearest and what it costs, TURN and DERP side by side: each step from its name to a byte
@@ -142,7 +136,7 @@ def command(wanted: RelayRequest, request: Request) -> int:
     relay works."""
 
     async def work(network: Network, chosen: MeasureOptions, emit: Emit, journal: Journal | None) -> Report:
-        from nattools.engine.relays import measure_relays
+        from nattools.engine.relaymeasurement import measure_relays
 
         search = searched(wanted, chosen, named=bool(request.servers))
         if search.public_map:

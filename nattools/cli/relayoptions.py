@@ -64,7 +64,7 @@ def _check_without_relay(
     if uris and secret is None:
         raise UsageError("--turn-uri needs the secret of those relays: --turn-secret SECRET|@FILE")
     if uris and not mailbox:
-        raise UsageError("--turn-uri is told to those who meet in the mailbox, which is off")
+        raise UsageError("--turn-uri is offered in the mailbox, which is off")
 
 
 def read_secret(text: str | None) -> str | None:

@@ -194,7 +194,7 @@ def predict(
 
 def _both(a: Path, b: Path) -> tuple[Report, Report]:
     if str(a) == str(b) == "-":
-        raise UsageError("- can stand only once: there is one standard input")
+        raise UsageError("- can be given only once: there is one standard input")
     return load_file(a), load_file(b)
 
 

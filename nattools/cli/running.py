@@ -204,7 +204,7 @@ async def _done(request: Request, network: Network, work: Callable[[], Awaitable
 
 
 @contextlib.contextmanager
-def progress_of(network: Network, *, quiet: bool = False, events: bool = False) -> Iterator[ProgressLine]:
+def progress_of(network: Network, *, quiet: bool = False, events: bool) -> Iterator[ProgressLine]:
     """What is waited for, on standard error; nothing if `quiet`; or `events` for programs. For use within an
     event loop."""
     progress = ProgressLine(sys.stderr, waiting=network.substrate != "sim" and not quiet)

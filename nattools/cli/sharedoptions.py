@@ -145,7 +145,7 @@ class Request(msgspec.Struct, frozen=True):
     detail: Detail = 0
 
 
-def request_of(
+def _request_of(
     command: MeasuringName,
     *,
     as_json: Json = False,
@@ -178,7 +178,7 @@ def request_of(
         command=command,
         as_json=as_json,
         outputs=checked_files(output, pcap),
-        servers=parse_all(server or [], "--server"),
+        servers=_parse_all(server or [], "--server"),
         timeout_s=checked_seconds(timeout, "--timeout"),
         families=checked_families(only4, only6),
         interface=interface,
@@ -270,12 +270,14 @@ def measuring(
     without: Sequence[str] = (),
     instead: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> OptionGroup:
-    """The options of `request_of`, for a command."""
+    """The options of `_request_of`, for a command."""
     others = () if command == "diagnose" else ("no_derp",)
     watching = () if command in _WATCHED else ("watch_every", "watch_for", "metrics")
-    return OptionGroup(partial(request_of, command), (*without, *others, *watching), instead or {})
+    return OptionGroup(partial(_request_of, command), (*without, *others, *watching), instead or {})
 
 
+OF_NAT = ("lifetime", "max_lifetime", "cross_check")
+"""What only those can use that measure a NAT."""
 _WATCHED = ("diagnose", "nat", "relay")
 """Commands that can run on."""
 
@@ -351,7 +353,7 @@ def config_path() -> Path:
     return user_config_path("nattools", appauthor=False) / CONFIG_NAME
 
 
-def parse_all(texts: list[str], where: str = "") -> tuple[ServerUri, ...]:
+def _parse_all(texts: list[str], where: str = "") -> tuple[ServerUri, ...]:
     """Parse each server, each once; UsageError says where the bad one stands."""
     try:
         return tuple({parse_server(text): None for text in texts})
@@ -361,7 +363,7 @@ def parse_all(texts: list[str], where: str = "") -> tuple[ServerUri, ...]:
 
 def _from_environment() -> tuple[ServerUri, ...]:
     texts = [text for text in re.split(r"[\s,]+", os.environ.get(SERVER_VARIABLE, "")) if text]
-    return parse_all(texts, f"the environment variable {SERVER_VARIABLE}")
+    return _parse_all(texts, f"the environment variable {SERVER_VARIABLE}")
 
 
 def _from_config(path: Path) -> tuple[ServerUri, ...]:
@@ -385,4 +387,4 @@ def _servers_of(config: dict[str, Any]) -> tuple[ServerUri, ...]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise UsageError('write server = ["HOST:PORT", ...]')
-    return parse_all(texts)
+    return _parse_all(texts)

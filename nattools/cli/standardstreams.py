@@ -92,7 +92,7 @@ def _remade(stream: Any, number: int, kind: type[io.TextIOWrapper]) -> io.TextIO
 
 
 def _opened(number: int) -> io.FileIO:
-    """Of a stream that Python found closed."""
+    """The descriptor of a stream that Python found closed, opened."""
     mode = "w" if number else "r"
     return io.FileIO(number, mode, closefd=False) if os.name == "posix" else io.FileIO(os.devnull, mode)
 

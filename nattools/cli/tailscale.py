@@ -12,7 +12,7 @@ import typer
 from msgspec.structs import replace
 
 from nattools.cli import running, sharedoptions
-from nattools.cli.defaultrelays import map_folder, say_that_map_is_fetched
+from nattools.cli.defaultrelays import check_maps, map_folder, say_that_map_is_fetched
 from nattools.cli.running import Invocation
 from nattools.cli.sharedoptions import OptionGroup, Request
 from nattools.engine.measureoptions import Emit, MeasureOptions
@@ -82,11 +82,9 @@ def tailnet_request(
     for given in (control, derp_map, status):
         if len(given or []) > MOST_TAILNETS:
             raise UsageError(f"at most {MOST_TAILNETS} tailnets at once")
-    for source in derp_map or []:
-        if not source.startswith(("http://", "https://")) and not Path(source).is_file():
-            raise UsageError(f"--derp-map {source[:100]!r}: there is no such file, and it is no URL")
+    check_maps(derp_map or [])
     if (status or []).count("-") > 1:
-        raise UsageError("--status - can stand only once: there is one standard input")
+        raise UsageError("--status - can be given only once: there is one standard input")
     return TailnetRequest(
         controls=tuple(parse_control(each) for each in control or []),
         maps=tuple(derp_map or []),

@@ -77,7 +77,7 @@ async def watched(
     nobody reads what it tells. CannotRun: not one measurement could be made."""
     simulated = network.substrate == "sim"
     if simulated and wanted.for_s is None:
-        raise UsageError("a simulation has no end by itself: --for S says for how long to watch")
+        raise UsageError("a simulation never ends by itself: say with --for S how long to watch")
     if network.substrate != "host" and wanted.port is not None:
         raise UsageError("--metrics PORT: in a scenario nobody can ask there; name a file")
     metrics = Metrics()
@@ -107,7 +107,7 @@ async def watched(
         if watch.last is not None:
             keep(watch.last)
     if watch.last is None:
-        raise CannotRun("nothing could be measured all the time", "See the events above for the reason.")
+        raise CannotRun("nothing could be measured in all that time", "See the events above for the reason.")
     return watch.last
 
 

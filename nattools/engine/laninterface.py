@@ -7,13 +7,12 @@ from itertools import islice
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.model.endpoint import Family, family_of
-from nattools.model.host import Interface
+from nattools.model.host import PHYSICAL, Interface
 from nattools.model.lanseen import BeaconPeer, LanLink, MdnsTrial
 from nattools.net.addresses import FAR_AWAY
 from nattools.probes.lan.lancontext import LanContext
 
 MOST_NEIGHBOURS = 16
-_PHYSICAL = ("ethernet", "wireless")
 
 
 def lan_interface(run: MeasurementRun) -> Interface | None:
@@ -28,7 +27,7 @@ def lan_interface(run: MeasurementRun) -> Interface | None:
     routes = [network.route(FAR_AWAY[family]) for family in run.options.families]
     routed = next((route[0] for route in routes if route is not None and route[0]), None)
     of_route = [each for each in able if each.name == routed and each.kind != "vpn"]
-    physical = [each for each in able if each.kind in _PHYSICAL]
+    physical = [each for each in able if each.kind in PHYSICAL]
     with_router = {each.interface for each in network.gateways()}
     physical.sort(key=lambda each: each.name not in with_router)
     tunnel = [each for each in able if each.name == routed]
@@ -36,7 +35,7 @@ def lan_interface(run: MeasurementRun) -> Interface | None:
 
 
 def _of_named(run: MeasurementRun, able: list[Interface]) -> list[Interface]:
-    """Those by which packets go straight to machines that are named."""
+    """The interfaces by which packets go straight to machines that are named."""
     found = []
     for peer in run.options.peers:
         name: str | None = peer.partition("%")[2]

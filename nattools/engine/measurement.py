@@ -63,7 +63,7 @@ class MeasurementRun(msgspec.Struct):
     asked: dict[Lane, asyncio.Event] = msgspec.field(default_factory=dict)
 
     def context(self, lane: Lane, probe: str) -> ProbeContext:
-        """For a probe of this lane."""
+        """The context of a probe of this lane."""
         path = self.path(lane.family)
         return ProbeContext(
             self.network,
@@ -80,7 +80,7 @@ class MeasurementRun(msgspec.Struct):
         )
 
     def machine_context(self, probe: str, families: tuple[Family, ...]) -> MachineContext:
-        """For a probe without a lane."""
+        """The context of a probe without a lane."""
         return MachineContext(
             self.network, self.recorder, families, self.options, self.server_address, self._progress_of(probe)
         )
@@ -311,7 +311,7 @@ def _server(run: MeasurementRun, address: ServerAddress) -> Server:
     targets = [target for target in run.reached if target.endpoint in address.endpoints]
     if not targets:
         dtls = address.tls is not None and address.over == "udp"
-        problem = statement("server-dtls") if dtls else why_silent(run, address.endpoint)
+        problem = statement("server-dtls") if dtls else _why_silent(run, address.endpoint)
         return Server(uri=address.uri, address=str(address.endpoint), problems=(problem,))
     return Server(
         uri=address.uri,
@@ -322,7 +322,7 @@ def _server(run: MeasurementRun, address: ServerAddress) -> Server:
     )
 
 
-def why_silent(run: MeasurementRun, endpoint: Endpoint) -> Statement:
+def _why_silent(run: MeasurementRun, endpoint: Endpoint) -> Statement:
     """What came instead of an answer, from there or from a router on the way; the first of these decides."""
     at, seen = str(endpoint), run.recorder.observations
     asked = [one for one in seen if isinstance(one, Binding) and one.asked == at]

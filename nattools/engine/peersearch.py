@@ -48,11 +48,11 @@ class PeerSearch(msgspec.Struct, frozen=True):
     told: Callable[[str], None] = _nobody
 
     def routed(self, families: Sequence[Family]) -> list[Multiaddr]:
-        """Those to ask where only these families lead out."""
+        """The peers to ask where only these families lead out."""
         return list(self.peers) if self.named else _led_to(self.peers, families)
 
     def routed_instead(self, families: Sequence[Family]) -> list[Multiaddr]:
-        """The same of those where names lead nowhere."""
+        """The peers to ask in their place where names lead nowhere."""
         return _led_to(self.instead, families)
 
 
@@ -62,7 +62,7 @@ def _led_to(peers: Sequence[Multiaddr], families: Sequence[Family]) -> list[Mult
 
 
 def bootstrap_peers() -> PeerSearch:
-    """Those of the public network that IPFS nodes begin with."""
+    """The peers of the public network that IPFS nodes begin with."""
     from nattools.protocols.libp2p.multiaddr import parse_multiaddr
 
     peers, instead = (tuple(map(parse_multiaddr, each)) for each in (_BOOTSTRAP, _WITHOUT_TEXTS))

@@ -53,9 +53,9 @@ async def look_for_tcp_portal(run: MeasurementRun) -> None:
 
 
 def behind_portal(met: Portal) -> CannotRun:
-    """That nothing can be done before somebody has logged in."""
+    """The error that nothing can be done before somebody has logged in."""
     remedy = sentence(statement("log-in-at-portal", location=met.location))
-    return CannotRun("a captive portal answers in the servers' place", remedy)
+    return CannotRun("a captive portal answers in place of the servers", remedy)
 
 
 def _all_see_the_inside(run: MeasurementRun) -> bool:

@@ -34,14 +34,14 @@ class QuickLanScan(MachineProbe):
     async def run(self, context: MachineContext) -> None:
         """At most a second. Where the neighbours are strangers, nobody is asked."""
         interface = lan_interface(self._run)
-        if interface is None or interface.kind == "vpn" or is_on_internet(self._run.network, interface):
+        if interface is None or interface.kind == "vpn" or _is_on_internet(self._run.network, interface):
             return
         lan = lan_context(self._run, interface, LISTEN_S, glance=True)
         if lan.own:
             await _look(self._run, lan)
 
 
-def is_on_internet(network: Network, interface: Interface) -> bool:
+def _is_on_internet(network: Network, interface: Interface) -> bool:
     """Has it a public IPv4 address, so that those beside it are other people's machines?"""
     return any(network.is_public(each) for each in interface.addresses if family_of(each) == 4)
 

@@ -40,7 +40,7 @@ MACHINE_PROBES: tuple[MachineProbe, ...] = ()
 
 
 def lane_probes(options: MeasureOptions) -> tuple[LaneProbe, ...]:
-    """Those that may run with these options."""
+    """The probes that may run with these options."""
     probes = [*LANE_PROBES]
     if options.lifetime:
         from nattools.probes.lifetime import Lifetime
@@ -95,7 +95,7 @@ def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[Machin
 
 
 def _relays(run: MeasurementRun) -> MachineProbe:
-    from nattools.engine.relays import Relays
+    from nattools.engine.relaymeasurement import Relays
 
     return Relays(run)
 

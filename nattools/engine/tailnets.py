@@ -142,7 +142,7 @@ async def _control(run: MeasurementRun, context: TailnetContext, number: int, as
 async def _map(
     run: MeasurementRun, ask: TailnetAsk, search: TailnetSearch
 ) -> tuple[tuple[derp.DerpRegion, ...], str | None, str]:
-    """Its regions, where its map is from, and why there is none."""
+    """A tailnet's regions, where its map is from, and why there is none."""
     if not ask.map:
         return (() if ask.regions is None else ask.regions.regions), None, ""
     loaded = None

@@ -134,7 +134,7 @@ class EventPlayer:
                 await self._go_down(spec.node, moment.at_s + spec.down_s)
 
     async def _go_down(self, router: str, until_s: float) -> None:
-        """For a while nothing passes, and other things happen meanwhile."""
+        """Let nothing pass a router until then; other things happen meanwhile."""
         if all(each != router for _, each in self._down):
             heapq.heappush(self._down, (until_s, router))
             self._lab.cut(router)

@@ -12,7 +12,7 @@ from nattools.traversal.identity import Identity, identity
 
 
 def identity_at(addresses: tuple[str, ...]) -> Identity:
-    """Of the server that has these addresses."""
+    """The key and certificate of the server that has these addresses."""
     return identity(hashlib.sha256(f"server at {addresses[0]}".encode()).digest(), leads=False)
 
 

@@ -54,6 +54,6 @@ def derp_map_of(scenario: Scenario, addresses: dict[str, tuple[str, ...]]) -> De
 
 
 def addresses_by_family(layout: Layout, name: str) -> tuple[str, ...]:
-    """Of a node, the IPv4 ones first."""
+    """A node's addresses, the IPv4 ones first."""
     found = [address.ip for port in layout.ports_of(name) for address in port.addresses]
     return tuple(sorted(found, key=family_of))

@@ -34,7 +34,7 @@ class LabWebServer:
     """Each request has a connection of its own, which `answer` may go on with. `silent`: it takes connections
     and says nothing."""
 
-    def __init__(self, network: Network, answer: Answer, *, silent: bool = False) -> None:
+    def __init__(self, network: Network, answer: Answer, *, silent: bool) -> None:
         self.tasks = BackgroundTasks()
         self._network = network
         self._answer = answer

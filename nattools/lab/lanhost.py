@@ -106,7 +106,7 @@ class LanHost:
 
 
 def _context(network: Network) -> LanContext:
-    """Its first interface."""
+    """The context of the host's first interface."""
     interface = next(each for each in network.interfaces() if each.kind != "loopback" and each.addresses)
     own: dict[Family, str] = {}
     for address in interface.addresses:

@@ -54,6 +54,6 @@ def nat64_of(scenario: Scenario, node: str) -> Nat64Spec | None:
 
 
 def _nats(scenario: Scenario, node: str) -> list[str]:
-    """Those that a host is directly behind."""
+    """The NATs that a host is directly behind."""
     behind = host_behind(scenario, node) if node in scenario.host else ()
     return [each for each in behind if each in scenario.nat]

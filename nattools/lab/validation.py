@@ -40,7 +40,7 @@ def validate(scenario: Scenario) -> None:
         if nat.dmz is not None and (
             nat.dmz not in scenario.host or name not in host_behind(scenario, nat.dmz)
         ):
-            raise InvalidValue(("nat", name, "dmz"), f"{shown(nat.dmz)} is no host behind {name!r}")
+            raise InvalidValue(("nat", name, "dmz"), f"{shown(nat.dmz)} is not a host behind {name!r}")
         _check_portal(("nat", name), nat)
         if nat.nat64 is not None:
             _check_nat64(scenario, name, nat, nat.nat64)
@@ -94,7 +94,7 @@ def _check_event(scenario: Scenario, event: EventSpec) -> None:
     if event.what == "moved" and event.to not in (
         host_behind(scenario, name) if name in scenario.host else ()
     ):
-        raise InvalidValue((*path, "to"), f"{shown(name)} is no host behind {shown(event.to)}")
+        raise InvalidValue((*path, "to"), f"{shown(name)} is not a host behind {shown(event.to)}")
     if event.what in _ROUTER_EVENTS and name not in routers(scenario):
         raise InvalidValue((*path, "what"), f"{event.what!r} happens to routers, and {shown(name)} is none")
     if event.what.startswith("server-") and name not in scenario.server:
@@ -262,7 +262,7 @@ def _check_host(scenario: Scenario, name: str, spec: HostSpec) -> None:
             or not set(host_behind(scenario, spec.standby)) & set(behind)
         ):
             raise InvalidValue(
-                (*path, "standby"), f"{shown(spec.standby)} is no other host behind the same router"
+                (*path, "standby"), f"{shown(spec.standby)} is not another host behind the same router"
             )
     if spec.mapper is not None:
         _check_mapper((*path, "mapper"), spec.mapper)

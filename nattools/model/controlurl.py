@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from nattools.errors import UsageError
+from nattools.model.endpoint import authority
 from nattools.model.serveruri import checked_host
 
-_PORTS: Final = {"https": 443, "http": 80}
+WEB_PORTS: Final = {"https": 443, "http": 80}
 
 
 class ControlUrl(msgspec.Struct, frozen=True):
@@ -25,8 +26,7 @@ class ControlUrl(msgspec.Struct, frozen=True):
     @property
     def authority(self) -> str:
         """As a Host header has it (RFC 9110 7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return authority(self.host, self.port, WEB_PORTS[self.scheme])
 
 
 def parse_control(text: str) -> ControlUrl:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Family = Literal[4, 6]
 Transport = Literal["udp", "tcp"]
+ANY: Final[dict[Family, str]] = {4: "0.0.0.0", 6: "::"}
+"""No address of one's own in particular."""
+BROADCAST: Final = "255.255.255.255"
+"""All machines on the link (RFC 919)."""
 
 
 class Endpoint(NamedTuple):
@@ -52,6 +56,16 @@ def read_endpoint(text: str | None) -> Endpoint | None:
         return Endpoint(host, int(port)) if host else None
     host = host.removeprefix("[").removesuffix("]").partition("%")[0]
     return Endpoint(host, int(port)) if host else None
+
+
+def url_host(host: str) -> str:
+    """A name or an address as a URL has it (RFC 3986 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
+def authority(host: str, port: int, usual: int) -> str:
+    """The same with its port, unless that is the scheme's: as a Host header has it (RFC 9110 7.2)."""
+    return url_host(host) if port == usual else f"{url_host(host)}:{port}"
 
 
 def host_of(text: str | None) -> str | None:

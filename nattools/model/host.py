@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -10,6 +10,7 @@ from nattools.model.endpoint import Family
 
 Environment = Literal["container", "wsl", "cloud"]
 InterfaceKind = Literal["ethernet", "wireless", "vpn", "loopback", "virtual", "unknown"]
+PHYSICAL: Final[tuple[InterfaceKind, ...]] = ("ethernet", "wireless")
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):

@@ -153,7 +153,7 @@ class NatByTransport(msgspec.Struct, frozen=True, kw_only=True):
         return {host for nat in lanes if nat is not None for host in nat.external}
 
     def each(self, change: Callable[[Nat], Nat]) -> NatByTransport:
-        """The same with each that was measured changed."""
+        """`change` applied to each lane that was measured."""
         found = {name: nat and change(nat) for name, nat in msgspec.structs.asdict(self).items()}
         return NatByTransport(**found)
 

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Family
-from nattools.net.oserrors import describe
+from nattools.net.oserrors import RAW_ADVICE, describe
 from nattools.protocols.packethead import PacketHead, read_head
 
 _KINDS: Final[dict[Family, int]] = {4: 0x0800, 6: 0x86DD}  # ETH_P_IP, ETH_P_IPV6
@@ -18,7 +18,6 @@ _HEAD: Final = 128
 _AT_ONCE: Final = 64
 _MOST_WAITING: Final = 4096
 _REMEMBERED: Final = 4096
-ADVICE: Final = "Run as root, or with CAP_NET_RAW."
 
 
 def open_socket(family: Family) -> socket.socket:
@@ -29,7 +28,7 @@ def open_socket(family: Family) -> socket.socket:
     try:
         sock = socket.socket(number, socket.SOCK_DGRAM, socket.htons(_KINDS[family]))
     except OSError as error:
-        raise CannotRun(f"not permitted to look at what arrives: {describe(error)}", ADVICE) from error
+        raise CannotRun(f"not permitted to look at what arrives: {describe(error)}", RAW_ADVICE) from error
     sock.setblocking(False)
     return sock
 

@@ -96,6 +96,12 @@ class UdpSocket(Protocol):
         """Idempotent."""
 
 
+def send_each(socket: UdpSocket, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
+    """`UdpSocket.send_many`, with a call for each."""
+    failures = [socket.send(data, to) for data in datagrams]
+    return next((each for each in reversed(failures) if each is not None), None)
+
+
 class MachineSocket(UdpSocket, Protocol):
     """A UDP socket of this machine's own, and no relayed one."""
 

@@ -63,7 +63,7 @@ async def load_map(network: Network, source: str, folder: Path | None) -> Loaded
         try:
             fetched = derp.parse_map(data)
         except ProtocolError as error:
-            problem = f"what is there is no DERP map: {error}"
+            problem = f"what is there is not a DERP map: {error}"
         else:
             if folder is not None:
                 _keep(_place(source, folder), data)
@@ -84,7 +84,7 @@ def _read_file(path: Path) -> derp.DerpMap:
     except OSError as error:
         raise UsageError(f"the DERP map {path} cannot be read: {error.strerror}") from None
     except ProtocolError as error:
-        raise UsageError(f"{path} is no DERP map: {error}") from None
+        raise UsageError(f"{path} is not a DERP map: {error}") from None
 
 
 def _kept(path: Path) -> derp.DerpMap | None:

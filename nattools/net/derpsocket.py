@@ -25,6 +25,7 @@ from nattools.net.base import (
     Network,
     SendFailure,
     TcpStream,
+    send_each,
 )
 from nattools.net.eventloop import TimeLimit
 from nattools.net.serversteps import ServerStep, StepFailure, Steps
@@ -118,8 +119,7 @@ class DerpSocket:
 
     def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
         """One after the other."""
-        failures = [self.send(data, to) for data in datagrams]
-        return next((each for each in reversed(failures) if each is not None), None)
+        return send_each(self, datagrams, to)
 
     def close(self) -> None:
         """Idempotent."""
@@ -189,7 +189,7 @@ class DerpSocket:
             await self._stream.drain()
 
     async def _come_back(self, why: str) -> str | None:
-        """To a server that has gone; why it stays away, or None."""
+        """Connect again to a server that has gone; None, or why it stays away."""
         while self._loop.time() < self._try_until:
             wait_s = max(self._return_in_s, _BACK_OFF_S[min(self._tries, len(_BACK_OFF_S) - 1)])
             self._return_in_s = 0.0

@@ -18,7 +18,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from nattools.errors import CannotRun, ProtocolError
-from nattools.model.endpoint import Endpoint, Family
+from nattools.model.endpoint import ANY, Endpoint, Family
 from nattools.net import linux
 from nattools.net.base import (
     EchoHandler,
@@ -28,8 +28,8 @@ from nattools.net.base import (
     QuoteHandler,
     SendFailure,
 )
-from nattools.net.oserrors import describe, send_failure
-from nattools.net.sockets import ADDRESS_FAMILIES, ANY, Zones, default_source
+from nattools.net.oserrors import RAW_ADVICE, describe, send_failure
+from nattools.net.sockets import ADDRESS_FAMILIES, Zones, default_source
 from nattools.net.watchedsocket import BATCH, WatchedSocket
 from nattools.protocols import icmp
 
@@ -43,7 +43,6 @@ ADVICE: Final = (
     "Run as root (or with CAP_NET_RAW), or allow ping sockets:"
     ' sysctl -w net.ipv4.ping_group_range="0 2147483647".'
 )
-RAW_ADVICE: Final = "Run as root, or with CAP_NET_RAW."
 
 
 def open_socket(

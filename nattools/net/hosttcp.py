@@ -119,11 +119,11 @@ class HostStream(asyncio.Protocol):
             return
         sock = self._transport.get_extra_info("socket")
         with contextlib.suppress(OSError):
-            set_linger_zero(sock)
+            _set_linger_zero(sock)
         self._transport.abort()
 
 
-def set_linger_zero(sock: socket.socket) -> None:
+def _set_linger_zero(sock: socket.socket) -> None:
     """Closing this socket sends RST (socket(7), SO_LINGER)."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 

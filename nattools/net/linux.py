@@ -185,7 +185,7 @@ def collect_segments(sock: socket.socket) -> bool:
 
 
 def segment_size(ancillary: list[tuple[int, int, bytes]]) -> int | None:
-    """Of what has arrived at once; None: it is one datagram."""
+    """The size of each of several datagrams that arrived in one; None: it is a single datagram."""
     for level, kind, data in ancillary:
         if level == _SOL_UDP and kind == _UDP_GRO:
             return int.from_bytes(data[:2], sys.byteorder)

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Family
@@ -21,6 +22,8 @@ from nattools.protocols.rtnetlink import (
     SilentNeighbour,
     TableRoute,
 )
+
+Kind = TypeVar("Kind")
 
 _ROUTE = 0  # NETLINK_ROUTE
 _LONGEST_S = 1.0
@@ -48,39 +51,38 @@ def _asked(request: Callable[[int], bytes], *, dump: bool = True) -> list[Messag
         return found
 
 
+def _dumped(kind: type[Kind], request: Callable[[int], bytes]) -> list[Kind]:
+    return [each for each in _asked(request) if isinstance(each, kind)]
+
+
 def links() -> list[KernelLink]:
     """All interfaces. OSError as in all functions here."""
-    return [each for each in _asked(rtnetlink.dump_links) if isinstance(each, KernelLink)]
+    return _dumped(KernelLink, rtnetlink.dump_links)
 
 
 def addresses(family: Family) -> list[KernelAddress]:
     """All own addresses of a family, with what the kernel knows of them."""
-    answer = _asked(partial(rtnetlink.dump_addresses, family=family))
-    return [each for each in answer if isinstance(each, KernelAddress)]
+    return _dumped(KernelAddress, partial(rtnetlink.dump_addresses, family=family))
 
 
 def neighbours(family: Family) -> list[KernelNeighbour]:
     """The machines of a family that are known on links."""
-    answer = _asked(partial(rtnetlink.dump_neighbours, family=family))
-    return [each for each in answer if isinstance(each, KernelNeighbour)]
+    return _dumped(KernelNeighbour, partial(rtnetlink.dump_neighbours, family=family))
 
 
 def silent_neighbours(family: Family) -> list[SilentNeighbour]:
-    """Those of a family that do not answer."""
-    answer = _asked(partial(rtnetlink.dump_neighbours, family=family))
-    return [each for each in answer if isinstance(each, SilentNeighbour)]
+    """The neighbours of a family that do not answer."""
+    return _dumped(SilentNeighbour, partial(rtnetlink.dump_neighbours, family=family))
 
 
 def table_routes(family: Family) -> list[TableRoute]:
     """The routes of all tables, the default ones among them."""
-    answer = _asked(partial(rtnetlink.dump_routes, family=family))
-    return [each for each in answer if isinstance(each, TableRoute)]
+    return _dumped(TableRoute, partial(rtnetlink.dump_routes, family=family))
 
 
 def blocking_routes(family: Family) -> list[BlockingRoute]:
-    """Those by which nothing leaves."""
-    answer = _asked(partial(rtnetlink.dump_routes, family=family))
-    return [each for each in answer if isinstance(each, BlockingRoute)]
+    """The routes by which nothing leaves."""
+    return _dumped(BlockingRoute, partial(rtnetlink.dump_routes, family=family))
 
 
 def route_to(destination: str, *, source: str | None = None, link: int | None = None) -> TableRoute | None:

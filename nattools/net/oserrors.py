@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Literal
+from typing import Final, Literal
 
 from nattools.net.base import IcmpError, SendFailure, TcpFailure
 
@@ -34,6 +34,9 @@ _MEANINGS: dict[int, _Meaning] = {
     10061: "refused",
     10065: "unreachable",
 }
+
+RAW_ADVICE: Final = "Run as root, or with CAP_NET_RAW."
+"""Where raw sockets are not permitted."""
 
 PORT_IN_USE = (errno.EADDRNOTAVAIL, 10049, errno.EADDRINUSE, 10048)
 

@@ -64,7 +64,7 @@ class Steps:
         return tuple(self._taken)
 
     def copied(self) -> Steps:
-        """For an attempt of its own, from here on."""
+        """A copy of the steps so far, for an attempt that goes on from here by itself."""
         copy = Steps()
         copy._taken, copy._began_at = list(self._taken), self._began_at
         return copy

@@ -34,7 +34,7 @@ class Security(NamedTuple):
     unchecked: bool = False
 
     def context(self) -> ssl.SSLContext:
-        """For `start_tls`, after which `refuses` must be asked."""
+        """The TLS context for `start_tls`; afterwards `refuses` must be asked."""
         return _context(checked=not self.sha256 and not self.unchecked)
 
     def refuses(self, certificate: bytes | None) -> bool:

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Family, parse_address
+from nattools.model.endpoint import ANY, Endpoint, Family, parse_address
 from nattools.net.addresses import FAR_AWAY
 from nattools.net.interfaces import address_entries, interface_names
 from nattools.net.namespace import entered
@@ -19,10 +19,6 @@ from nattools.net.oserrors import describe
 _IP_BOUND_IF = 25  # macOS, netinet/in.h
 _IPV6_BOUND_IF = 125
 _SO_BINDTODEVICE = 25
-
-# Where the default route is asked for. Nothing is sent there: connecting a UDP socket only picks a route.
-ANY: dict[Family, str] = {4: "0.0.0.0", 6: "::"}
-
 ADDRESS_FAMILIES: dict[Family, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
@@ -91,7 +87,7 @@ def bound_socket(
     try:
         _prepare(sock, family, interface, shared)
         if host is None and interface is not None and not _binds_to_devices():
-            host = interface_address(family, interface)
+            host = _interface_address(family, interface)
         sock.bind(zones.address(Endpoint(host or ANY[family], port)))
     except OSError as error:
         sock.close()
@@ -145,7 +141,7 @@ def _refusal(error: OSError, host: str | None, port: int) -> CannotRun:
     return CannotRun(f"cannot bind to {host or 'any address'}, port {port}: {describe(error)}")
 
 
-def interface_address(family: Family, interface: str | None) -> str | None:
+def _interface_address(family: Family, interface: str | None) -> str | None:
     """The first address of that family on one interface, or on any; link-local ones and loopback last.
 
     CannotRun when a named interface has none."""
@@ -188,7 +184,7 @@ def default_source(zones: Zones, family: Family, interface: str | None) -> str:
     source = None if bound_by_address else source_address(zones, Endpoint(FAR_AWAY[family], 9), interface)
     if source is not None:
         return source
-    address = interface_address(family, interface)
+    address = _interface_address(family, interface)
     if address is None or (parse_address(address).is_loopback and not bound_by_address):
         return ANY[family]
     return address

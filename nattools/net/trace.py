@@ -31,6 +31,7 @@ from nattools.net.base import (
     TcpStream,
     UdpOptions,
     UdpSocket,
+    send_each,
 )
 from nattools.net.wrappednetwork import WrappedNetwork
 
@@ -156,8 +157,7 @@ class TracedUdpSocket(_TracedSocket):
         return failure
 
     def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
-        failures = [self.send(data, to) for data in datagrams]
-        return next((each for each in reversed(failures) if each is not None), None)
+        return send_each(self, datagrams, to)
 
 
 class TracedIcmpSocket(_TracedSocket):

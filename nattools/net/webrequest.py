@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from nattools.errors import ProtocolError, UsageError
-from nattools.model.endpoint import Endpoint
+from nattools.model.controlurl import WEB_PORTS
+from nattools.model.endpoint import Endpoint, authority
 from nattools.model.serveruri import checked_host
 from nattools.net.base import Network, TcpStream
 from nattools.net.eventloop import TimeLimit
@@ -16,8 +17,6 @@ from nattools.net.serverstream import Security, addresses_of, open_server_stream
 from nattools.protocols import http
 
 _MAX_REDIRECTS: Final = 3
-_REDIRECTS: Final = (301, 302, 303, 307, 308)
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 async def ask(stream: TcpStream, request: bytes, *, max_body: int = http.MAX_BODY) -> http.HttpResponse:
@@ -43,8 +42,7 @@ class _Place(NamedTuple):
 
     @property
     def authority(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return authority(self.host, self.port, WEB_PORTS[self.scheme])
 
 
 async def fetch(network: Network, url: str, *, max_body: int, timeout_s: float) -> bytes | str:
@@ -66,7 +64,7 @@ async def _follow(network: Network, url: str, max_body: int, timeout_s: float) -
             return response
         if response.status == 200:
             return response.body
-        if response.status not in _REDIRECTS:
+        if response.status not in http.REDIRECTS:
             return f"it answered HTTP {response.status} {response.reason}".rstrip()
         url = urljoin(url, response.headers.get("location"))
         secure, place = place.scheme == "https", _place(url)
@@ -100,7 +98,7 @@ def _place(url: str) -> _Place:
     try:
         parts = urlsplit(url)
         host = checked_host(parts.hostname or "", url)
-        port = parts.port or _PORTS[parts.scheme]
+        port = parts.port or WEB_PORTS[parts.scheme]
     except (KeyError, UsageError, ValueError):
         raise ProtocolError(f"{url[:200]!r} is not an http: or https: URL") from None
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

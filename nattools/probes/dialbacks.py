@@ -73,7 +73,7 @@ class InboundListener:
     async def _read(self, stream: TcpStream) -> None:
         limit = asyncio.get_running_loop().call_later(NONCE_S, stream.abort)
         try:
-            if await brings_nonce(stream, self.nonces):
+            if await _brings_nonce(stream, self.nonces):
                 self._arrived(stream.remote)
         finally:
             limit.cancel()
@@ -91,7 +91,7 @@ def arrival_in(data: bytes) -> dialback.Arrival | None:
         return None
 
 
-async def brings_nonce(stream: TcpStream, nonces: Container[bytes]) -> bool:
+async def _brings_nonce(stream: TcpStream, nonces: Container[bytes]) -> bool:
     """Read a connection until it has brought one of these nonces; it is closed then, or once it ends."""
     framer = stun.Framer()
     try:
@@ -229,7 +229,7 @@ class DialBacks(msgspec.Struct):
         task.add_done_callback(lambda _: stream.abort())  # it may be cancelled before it has begun
 
     async def _greet(self, stream: TcpStream) -> None:
-        if await brings_nonce(stream, self.nonces):
+        if await _brings_nonce(stream, self.nonces):
             self.arrived = True
             self.news.set()
 
@@ -278,7 +278,7 @@ _LONGEST_S = 60.0
 _TWO_SYNS_MS = 2000
 """How long a server tries to connect: a SYN is repeated after a second, and again two seconds later (RFC 6298
 2.1, 5.5)."""
-_CONNECTED_S = 3.5
+CONNECTED_S = 3.5
 """How long what was written on a connection may take that is there: a segment may be lost twice."""
 _MAY_PASS = ("silent", "refused")
 """Outcomes after which another try may end otherwise: a copy was lost, or the rule was not in force yet."""
@@ -336,7 +336,7 @@ class InboundTrial:
         self.origin = result.origin or self.origin
         self.outcome, self.detail = _outcome(result), result.reason
         if result.outcome in ("sent", "connected"):
-            wait_s = self.context.estimate.last_wait_s if result.outcome == "sent" else _CONNECTED_S
+            wait_s = self.context.estimate.last_wait_s if result.outcome == "sent" else CONNECTED_S
             await self.listener.reached.wait(wait_s)
         if result.outcome == "connected" and not self.listener.reached.is_set:
             self.detail = "something else accepted the connection"

@@ -64,7 +64,7 @@ class ErrorTrials(LaneProbe):
         )
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
-        """Both directions, each from a port of its own."""
+        """Try both directions, each from a port of its own."""
         with await open_stun_client(context) as client:
             await _inward(client, targets[0])
         await _outward(context, targets[0])

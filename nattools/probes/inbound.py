@@ -12,20 +12,23 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.ipv6trial import InboundCheck, InboundOutcome, tried
 from nattools.net.base import ArrivalWatch
 from nattools.probes.arrivalcheck import has_arrived
-from nattools.probes.dialbacks import InboundListener, open_inbound_listener, order_dial_back
+from nattools.probes.dialbacks import (
+    CONNECTED_S,
+    SPACING_MS,
+    InboundListener,
+    open_inbound_listener,
+    order_dial_back,
+)
 from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import ProbeContext
 from nattools.probes.target import Target
 from nattools.protocols import dialback
 from nattools.protocols.dialback import DialTransport, Outcome
 
-SPACING_MS = 15
 REPEATED_SYN_S = 1.05
 """On a path that loses packets an attempt over TCP needs its second SYN (RFC 6298 2.1)."""
 MOST_ROUNDS = 5
 _ECHO_PORT = 7
-_CONNECTED_S = 3.5
-"""How long what was written on a connection may take that is there: a segment may be lost twice."""
 
 
 @dataclass(slots=True)
@@ -103,7 +106,7 @@ class InboundTry:
         self.offender = result.offender or self.offender
         self.outcome, self.detail = _outcome(result.outcome, self.transport), result.reason
         if listener is not None and result.outcome == "connected":
-            await listener.reached.wait(_CONNECTED_S)
+            await listener.reached.wait(CONNECTED_S)
             self.outcome, self.detail = "error", "something else accepted the connection"
         elif listener is not None and self.outcome == "timeout":
             await listener.reached.wait(self.context.estimate.last_wait_s)

@@ -61,7 +61,7 @@ async def _try_openers(context: ProbeContext, target: Target, hops: list[Hop]) -
     expires = {hop.ttl: hop.address is not None for hop in hops}
     if target.two_addresses and not _mapping_varies(context, target):
         async with asyncio.TaskGroup() as group:
-            for ttl in opener_ttls(hops, context.network.is_public):
+            for ttl in _opener_ttls(hops, context.network.is_public):
                 if ttl in expires:
                     group.create_task(opener(context, target, ttl, expires=expires[ttl]))
 
@@ -161,7 +161,7 @@ def _hop(step: _HopQuestion, towards: Endpoint, *, sent: int | None = None) -> H
     )
 
 
-def opener_ttls(hops: list[Hop], is_public: Callable[[str], bool]) -> list[int]:
+def _opener_ttls(hops: list[Hop], is_public: Callable[[str], bool]) -> list[int]:
     """The TTLs worth trying: from one beyond the last router with an inside address to the first one with a
     public address. All NATs stand before that; a router that keeps silent may be one of them."""
     known = {hop.ttl: is_public(hop.address) and not is_squatted(hop.address) for hop in hops if hop.address}

@@ -172,7 +172,7 @@ async def _answers(network: Network, at: Endpoint, interface: str | None) -> boo
 
 
 async def _answers_tcp(network: Network, at: Endpoint, interface: str | None) -> bool:
-    """The same over TCP, for a network where UDP does not get out."""
+    """Does the server answer over TCP? For a network where UDP does not get out."""
     stream = await network.connect_tcp(at, timeout_s=PATIENCE_S, interface=interface)
     if isinstance(stream, TcpFailure):
         return False

@@ -48,7 +48,7 @@ class PacketForms(LaneProbe):
     tells_loss = False
 
     def over(self, options: ProbeOptions, family: Family) -> bool:
-        """Both."""
+        """Over both families."""
         return True
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
@@ -101,7 +101,7 @@ class OutwardTrial:
         self._record(began, outcome, size, len(question.sent_at), question.detail or question.failure or "")
 
     def _size(self) -> tuple[int, str | None]:
-        """Of the message, and why there is none that would do."""
+        """The size of the message, and why none would do."""
         why = self.context.network.missing(_NEEDS[self.form])
         if self.form != "fragments":
             return PADDED_TO, why

@@ -45,7 +45,7 @@ class PathMtuProbe(LaneProbe):
         return options.mtu and super().wanted(options)
 
     def over(self, options: ProbeOptions, family: Family) -> bool:
-        """Both."""
+        """Over both families."""
         return True
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
@@ -88,7 +88,7 @@ class PathMtuProbe(LaneProbe):
 
 
 def link_mtu(network: Network, host: str, interface: str | None = None) -> int | None:
-    """That of the interface by which packets to this host leave, if it is known."""
+    """The MTU of the interface by which packets to this host leave, if it is known."""
     route = network.route(host)
     name = interface or (None if route is None else route[0])
     return next((each.mtu for each in network.interfaces() if each.name == name), None)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 
 from nattools.errors import CannotRun, ProtocolError
-from nattools.model.endpoint import Endpoint, Family
+from nattools.model.endpoint import Endpoint, Family, url_host
 from nattools.model.observation import Portal
 from nattools.net import exchange
 from nattools.net.addresses import NOBODY
@@ -62,7 +62,7 @@ async def _ask(network: Network, host: str, interface: str | None) -> Portal | N
         return None
     if isinstance(stream, TcpFailure):
         return None
-    stream.write(encode_request("GET", "/", f"[{host}]" if ":" in host else host))
+    stream.write(encode_request("GET", "/", url_host(host)))
     reader = ResponseReader(max_body=_MOST)
     try:
         async with TimeLimit(PATIENCE_S):

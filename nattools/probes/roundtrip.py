@@ -42,7 +42,7 @@ class RoundTrip(_Quiet):
     transport = "udp"
 
     def servers(self, ranked: Sequence[Target]) -> Sequence[Target]:
-        """Some."""
+        """The best few."""
         return ranked[:MOST_SERVERS]
 
     async def ask(self, context: ProbeContext, targets: Sequence[Target]) -> None:

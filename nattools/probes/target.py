@@ -217,7 +217,7 @@ class Target(msgspec.Struct):
 
     @property
     def family(self) -> Family:
-        """Of the server's address."""
+        """The family of the server's address."""
         return self.endpoint.family
 
     def dials_back(self, transport: Transport) -> bool:

@@ -12,8 +12,11 @@ from nattools.errors import ProtocolError
 
 LONGEST_NAME: Final = 255
 _MOST_JUMPS: Final = 32
+HEADER: Final = struct.Struct("!HHHHHH")
+RECORD: Final = struct.Struct("!HHIH")
+INTERNET: Final = 1
+"""The class of all that is looked up."""
 _QUESTION: Final = struct.Struct("!HH")
-_RECORD: Final = struct.Struct("!HHIH")
 
 
 class RawRecord(NamedTuple):
@@ -52,7 +55,7 @@ class DnsReader:
     def record(self) -> RawRecord:
         """The next one; what follows it is read next."""
         name = self.name()
-        kind, bits, ttl_s, length = self.unpack(_RECORD)
+        kind, bits, ttl_s, length = self.unpack(RECORD)
         start, end = self.at, self.at + length
         if end > len(self.data):
             raise ProtocolError("a DNS record that ends too soon")

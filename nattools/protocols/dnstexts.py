@@ -9,7 +9,7 @@ import struct
 from typing import Final, NamedTuple
 
 from nattools.errors import ProtocolError
-from nattools.protocols.dnsreader import DnsReader, encode_name, strings
+from nattools.protocols.dnsreader import HEADER, INTERNET, DnsReader, encode_name, strings
 
 PORT: Final = 53
 LARGEST: Final = 16384
@@ -18,8 +18,6 @@ MOST_TEXTS: Final = 100
 LONGEST_TEXT: Final = 2048
 _CNAME: Final = 5
 _TXT: Final = 16
-_IN: Final = 1
-_HEADER: Final = struct.Struct("!HHHHHH")
 _OPT: Final = struct.pack("!BHHIH", 0, 41, 1232, 0, 0)
 """EDNS(0) with room for 1232 bytes (RFC 6891 6.1.2), which no path breaks into pieces."""
 _CODES: Final = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
@@ -38,20 +36,20 @@ class TextsAnswer(NamedTuple):
 def encode_question(name: str, number: int) -> bytes:
     """A question for a name's TXT records, for whoever looks up on behalf of others. `number`: its id, 16
     bits. ValueError: it is no name."""
-    asked = encode_name(name) + struct.pack("!HH", _TXT, _IN)
-    return _HEADER.pack(number, 0x0100, 1, 0, 0, 1) + asked + _OPT
+    asked = encode_name(name) + struct.pack("!HH", _TXT, INTERNET)
+    return HEADER.pack(number, 0x0100, 1, 0, 0, 1) + asked + _OPT
 
 
 def decode_answer(data: bytes, name: str, number: int) -> TextsAnswer:
     """The answer to that question. ProtocolError: it is none, or holds too much."""
-    if not _HEADER.size <= len(data) <= LARGEST:
+    if not HEADER.size <= len(data) <= LARGEST:
         raise ProtocolError(f"a DNS message of {len(data)} bytes")
-    answered, flags, asked, answers, _, _ = _HEADER.unpack_from(data)
+    answered, flags, asked, answers, _, _ = HEADER.unpack_from(data)
     if answered != number or not flags & 0x8000 or flags & 0x7800 or asked != 1:
         raise ProtocolError("a DNS message that does not answer the question")
-    reader = DnsReader(data, _HEADER.size)
+    reader = DnsReader(data, HEADER.size)
     wanted = name.rstrip(".").lower()
-    if reader.question() != (wanted, _TXT, _IN):
+    if reader.question() != (wanted, _TXT, INTERNET):
         raise ProtocolError("a DNS message that answers another question")
     truncated, code = bool(flags & 0x0200), flags & 0xF
     if code:
@@ -69,7 +67,7 @@ def _texts(reader: DnsReader, answers: int, wanted: str) -> tuple[str, ...]:
     found: list[str] = []
     for _ in range(answers):
         raw = reader.record()
-        if raw.name not in names or raw.bits != _IN:
+        if raw.name not in names or raw.bits != INTERNET:
             continue
         if raw.kind == _CNAME:
             names.add(DnsReader(reader.data, raw.start).name())

@@ -19,7 +19,8 @@ MAX_BODY = 262_144
 _MAX_INTERIM = 4
 _MAX_CHUNK_LINE = 1024
 _NO_BODY = (204, 304)
-_BODY_UNREAD = (301, 302, 303, 307, 308, 429, 503)
+REDIRECTS = (301, 302, 303, 307, 308)
+_BODY_UNREAD = (*REDIRECTS, 429, 503)
 """Whoever is sent elsewhere, or is to come again later, needs no more than the head."""
 _MAX_NAME = 256
 _MAX_PROLOG = 4096

@@ -269,12 +269,12 @@ def moved_checksum(total: int, before: Packet, after: Packet) -> int:
     (RFC 1624), as a NAT has it. 0, no checksum, stays."""
     if total == 0 and before.protocol == "udp":
         return 0
-    moved = (~total & 0xFFFF) - endpoint_sum(before) + endpoint_sum(after)
+    moved = (~total & 0xFFFF) - _endpoint_sum(before) + _endpoint_sum(after)
     moved = ~(moved % 0xFFFF) & 0xFFFF
     return moved or 0xFFFF
 
 
-def endpoint_sum(packet: Packet) -> int:
+def _endpoint_sum(packet: Packet) -> int:
     """The 16-bit words of both addresses and both ports of an IPv4 packet, added up."""
     words = (_bytes4(packet.source) + _bytes4(packet.destination))[:8]
     added = sum(int.from_bytes(words[at : at + 2], "big") for at in range(0, 8, 2))

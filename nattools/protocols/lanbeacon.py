@@ -15,7 +15,6 @@ from nattools.model.endpoint import Family
 PORT: Final = 41914
 GROUPS: Final[dict[Family, str]] = {4: "239.255.78.84", 6: "ff02::4e54"}
 """Of the administratively scoped range (RFC 2365 6.1), and of the link (RFC 4291 2.7)."""
-BROADCAST: Final = "255.255.255.255"
 IDENTITY: Final = 8
 MOST_HEARD: Final = 64
 BeaconWay = Literal["unicast", "broadcast", "multicast4", "multicast6"]

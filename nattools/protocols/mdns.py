@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Family
-from nattools.protocols.dnsreader import DnsReader, RawRecord, encode_name, strings
+from nattools.protocols.dnsreader import HEADER, INTERNET, RECORD, DnsReader, RawRecord, encode_name, strings
 
 PORT: Final = 5353
 GROUPS: Final[dict[Family, str]] = {4: "224.0.0.251", 6: "ff02::fb"}
@@ -24,11 +24,8 @@ MOST_RECORDS: Final = 200
 A, PTR, TXT, AAAA, SRV = 1, 12, 16, 28, 33
 ANY_SERVICE: Final = "_services._dns-sd._udp.local"
 """Who offers what, of any kind (RFC 6763 9)."""
-_IN: Final = 1
 _CLASS: Final = 0x7FFF
 _ANSWER: Final = 0x8400
-_HEADER: Final = struct.Struct("!HHHHHH")
-_RECORD: Final = struct.Struct("!HHIH")
 _SRV: Final = struct.Struct("!HHH")
 
 
@@ -61,9 +58,9 @@ class DnsMessage(NamedTuple):
 def encode_query(questions: Iterable[DnsQuestion]) -> bytes:
     """A query as mDNS sends it: with id 0 (RFC 6762 18.1). ValueError: a name that is none."""
     asked = list(questions)
-    parts = [_HEADER.pack(0, 0, len(asked), 0, 0, 0)]
+    parts = [HEADER.pack(0, 0, len(asked), 0, 0, 0)]
     for each in asked:
-        bits = _IN | (0x8000 if each.unicast else 0)
+        bits = INTERNET | (0x8000 if each.unicast else 0)
         parts += [encode_name(each.name), struct.pack("!HH", each.kind, bits)]
     return b"".join(parts)
 
@@ -71,10 +68,10 @@ def encode_query(questions: Iterable[DnsQuestion]) -> bytes:
 def encode_response(records: Iterable[DnsRecord]) -> bytes:
     """An answer to whoever listens. ValueError: a name or value that is none."""
     given = list(records)
-    parts = [_HEADER.pack(0, _ANSWER, 0, len(given), 0, 0)]
+    parts = [HEADER.pack(0, _ANSWER, 0, len(given), 0, 0)]
     for each in given:
         data = _encode_value(each)
-        parts += [encode_name(each.name), _RECORD.pack(each.kind, _IN, each.ttl_s, len(data)), data]
+        parts += [encode_name(each.name), RECORD.pack(each.kind, INTERNET, each.ttl_s, len(data)), data]
     return b"".join(parts)
 
 
@@ -94,14 +91,14 @@ def _encode_value(record: DnsRecord) -> bytes:
 
 def decode(data: bytes) -> DnsMessage:
     """Read a message. ProtocolError: it is none, or holds too much."""
-    if not _HEADER.size <= len(data) <= LARGEST:
+    if not HEADER.size <= len(data) <= LARGEST:
         raise ProtocolError(f"a DNS message of {len(data)} bytes")
-    _, flags, asked, answers, authorities, additional = _HEADER.unpack_from(data)
+    _, flags, asked, answers, authorities, additional = HEADER.unpack_from(data)
     if flags & 0x7800:
-        raise ProtocolError("a DNS message that is no query")
+        raise ProtocolError("a DNS message that is not a query")
     if asked + answers + authorities + additional > MOST_RECORDS:
         raise ProtocolError(f"a DNS message with more than {MOST_RECORDS} records")
-    reader = DnsReader(data, _HEADER.size)
+    reader = DnsReader(data, HEADER.size)
     questions = tuple(_question(reader) for _ in range(asked))
     records = tuple(_record(reader) for _ in range(answers + authorities + additional))
     return DnsMessage(bool(flags & 0x8000), questions, records)
@@ -114,7 +111,7 @@ def _question(reader: DnsReader) -> DnsQuestion:
 
 def _record(reader: DnsReader) -> DnsRecord:
     raw = reader.record()
-    value = _value(reader.data, raw) if raw.bits & _CLASS == _IN else ""
+    value = _value(reader.data, raw) if raw.bits & _CLASS == INTERNET else ""
     return DnsRecord(raw.name, raw.kind, raw.ttl_s, value)
 
 

@@ -128,7 +128,7 @@ def _read_address(result: int, rest: bytes) -> str | None:
     return None
 
 
-def is_pcp_answer(data: bytes) -> bool:
+def _is_pcp_answer(data: bytes) -> bool:
     """Did a server that knows PCP alone answer: version 1 or later, a response, UNSUPP_VERSION?"""
     return len(data) >= 4 and data[0] >= 1 and bool(data[1] & _RESPONSE_BIT) and data[3] == 1
 
@@ -145,7 +145,7 @@ class NatPmpTransaction(RetransmittedRequest[NatPmpResponse]):
         self.request = request
 
     def _read(self, data: bytes, source: Endpoint) -> NatPmpResponse | Literal["upgrade"]:
-        if is_pcp_answer(data):
+        if _is_pcp_answer(data):
             return "upgrade"
         response = decode_response(data)
         self._check(response)

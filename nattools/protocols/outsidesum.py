@@ -23,7 +23,7 @@ MARK: Final = b"nattools expires"
 
 
 def sum_of(host: str, port: int) -> int:
-    """Of an IPv4 address and a port: 0 to 65534."""
+    """The sum of an IPv4 address and a port: 0 to 65534."""
     address = int(IPv4Address(host))
     return ((address >> 16) + (address & 0xFFFF) + port) % MODULUS
 

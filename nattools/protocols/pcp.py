@@ -16,7 +16,7 @@ import msgspec
 
 from nattools.chance import chance, random_bytes
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols.retransmission import RetransmittedRequest
 
 VERSION = 2
@@ -26,6 +26,8 @@ ANNOUNCE_PORT = 5350
 ANNOUNCE, MAP = 0, 1
 THIRD_PARTY, PREFER_FAILURE = 1, 2
 """Options (RFC 6887 13.1 and 13.2)."""
+NUMBERS: Final[dict[Transport, int]] = {"udp": 17, "tcp": 6}
+"""What a mapping is for (RFC 6887 11.1)."""
 _MAX_SIZE = 1100
 
 
@@ -55,7 +57,7 @@ _RESPONSE_BIT = 0x80
 _BODY_SIZES = {ANNOUNCE: 0, MAP: _BODY.size}
 _OPTION = struct.Struct("!BxH")
 _MAX_OPTIONS = 64
-_UDP, _DISCARD_PORT = 17, 9
+_DISCARD_PORT = 9
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
 
@@ -137,9 +139,9 @@ def decode_request(data: bytes) -> RequestMessage:
 def decode_response(data: bytes) -> ResponseMessage:
     """A response of version 2, or one of another version that says UNSUPP_VERSION and which it has.
 
-    ProtocolError for everything else, NAT-PMP's 8-byte answer included: see `is_natpmp_answer`.
+    ProtocolError for everything else, NAT-PMP's 8-byte answer included: see `_is_natpmp_answer`.
     """
-    if is_natpmp_answer(data):
+    if _is_natpmp_answer(data):
         raise ProtocolError("an answer of NAT-PMP")
     _check_size(data)
     version, opcode, result, lifetime_s, epoch_s = _RESPONSE.unpack_from(data)
@@ -155,7 +157,7 @@ def decode_response(data: bytes) -> ResponseMessage:
     return ResponseMessage(version, opcode, result, lifetime_s, epoch_s, body, options)
 
 
-def is_natpmp_answer(data: bytes) -> bool:
+def _is_natpmp_answer(data: bytes) -> bool:
     """Did a server that knows NAT-PMP alone answer (version 0: RFC 6887 9 and appendix A, RFC 6886 3.5)?"""
     return len(data) >= 4 and data[0] == 0
 
@@ -280,7 +282,7 @@ class PcpTransaction(RetransmittedRequest[ResponseMessage]):
         self.request = request
 
     def _read(self, data: bytes, source: Endpoint) -> ResponseMessage | Literal["downgrade"]:
-        if is_natpmp_answer(data):
+        if _is_natpmp_answer(data):
             self._only_from_server(source)
             return "downgrade"
         response = decode_response(data)
@@ -318,7 +320,7 @@ class PcpSearch(PcpTransaction):
     def __init__(self, client: str, server: Endpoint, **timing: Any) -> None:
         super().__init__(RequestMessage(ANNOUNCE, 0, client), server, **timing)
         nowhere = Endpoint("::" if ":" in client else "0.0.0.0", 0)
-        body = MapBody(new_nonce(), _UDP, _DISCARD_PORT, nowhere)
+        body = MapBody(new_nonce(), NUMBERS["udp"], _DISCARD_PORT, nowhere)
         self._ending = RequestMessage(MAP, 0, client, body)
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Endpoint]]:

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import msgspec
 
 from nattools.errors import ProtocolError
+from nattools.model.endpoint import authority
 
 MAX_URL = 2048
 _LAN4 = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -95,9 +96,7 @@ class LanUrl(msgspec.Struct, frozen=True):
     @property
     def authority(self) -> str:
         """As a Host header has it: without a zone (RFC 6874 1), and without port 80."""
-        host = self.host.partition("%")[0]
-        host = f"[{host}]" if ":" in host else host
-        return host if self.port == 80 else f"{host}:{self.port}"
+        return authority(self.host.partition("%")[0], self.port, 80)
 
     def __str__(self) -> str:
         return f"http://{self.authority}{self.target}"

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint, Family
+from nattools.model.endpoint import Endpoint, Family, url_host
 from nattools.protocols.headers import Headers, parse_head
 from nattools.protocols.routerurls import LanUrl, LocalNetwork, locate_url
 
@@ -62,18 +62,17 @@ class Announcement(msgspec.Struct, frozen=True):
         return bool(_GATEWAY.search(f"{self.target}:") or _GATEWAY.search(f"{self.usn}:"))
 
 
-def search(target: str = ALL, *, group: str = GROUPS[4][0], wait_s: int = 1) -> bytes:
-    """An M-SEARCH (section 1.3.2). `wait_s` is MX: answers are spread over so many seconds.
+def search(target: str = ALL, *, group: str = GROUPS[4][0]) -> bytes:
+    """An M-SEARCH (section 1.3.2). MX is 1: answers are spread over a second.
 
     Sent to one device it looks the same: UPnP Device Architecture 1.1 would have it name that device and no
     MX, but some devices answer only what they know from multicast.
     """
-    host = f"[{group}]" if ":" in group else group
     lines = (
         "M-SEARCH * HTTP/1.1",
-        f"HOST: {host}:{PORT}",
+        f"HOST: {url_host(group)}:{PORT}",
         'MAN: "ssdp:discover"',
-        f"MX: {wait_s}",
+        "MX: 1",
         f"ST: {target}",
         "",
         "",
@@ -89,7 +88,7 @@ def decode_search(data: bytes) -> str:
     return _value(headers, "st")
 
 
-def encode_response(target: str, usn: str, location: str, *, server: str = "", boot_id: int = 1) -> bytes:
+def encode_response(target: str, usn: str, location: str, *, server: str = "") -> bytes:
     """The device's side: its answer to an M-SEARCH."""
     lines = (
         "HTTP/1.1 200 OK",
@@ -99,7 +98,7 @@ def encode_response(target: str, usn: str, location: str, *, server: str = "", b
         "EXT:",
         f"SERVER: {server}",
         f"LOCATION: {location}",
-        f"BOOTID.UPNP.ORG: {boot_id}",
+        "BOOTID.UPNP.ORG: 1",
         "",
         "",
     )

@@ -35,7 +35,7 @@ def read_key(response: HttpResponse) -> str:
     try:
         fields = msgspec.json.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ProtocolError("it answers with a page that is no control server's") from None
+        raise ProtocolError("it answers with a page that is not a control server's") from None
     key = fields.get("publicKey") if isinstance(fields, dict) else None
     if not isinstance(key, str) or not _KEY.match(key):
         raise ProtocolError("it answers without a key of a control server's")

@@ -16,7 +16,7 @@ from nattools.wording import sentence, terms
 def prediction_page(
     plan: Plan, files: tuple[str, str], reports: tuple[Report, Report], columns: int
 ) -> Document:
-    """For people, with tables of at most `columns` columns."""
+    """A prediction for people, with tables of at most `columns` columns."""
     return Document("Prediction", tuple(_sections(plan, files, reports, columns)))
 
 

@@ -29,7 +29,7 @@ SGR: dict[Mood, str] = {"plain": "", "good": "32", "bad": "31", "unsure": "33", 
 Line = list[Cell]
 
 
-def wants_colour(stream: TextIO) -> bool:
+def _wants_colour(stream: TextIO) -> bool:
     """A terminal that is not dumb, and NO_COLOR is not set (https://no-color.org)."""
     return is_live(stream) and not os.environ.get("NO_COLOR")
 
@@ -90,7 +90,7 @@ def plain(line: Line) -> str:
 
 def write_lines(lines: Iterable[Line], stream: TextIO) -> None:
     """Write lines that are laid out: in colour on a capable terminal, else as plain text."""
-    if not wants_colour(stream):
+    if not _wants_colour(stream):
         stream.writelines(f"{plain(line)}\n" for line in lines)
     elif os.name == "nt":  # where not every console understands escape sequences
         from rich.console import Console

@@ -33,11 +33,11 @@ UNTAKEN_S: Final = 10.0
 """So long one whose connection was closed may leave unread what it was sent."""
 
 
-def close_within(stream: TcpStream, seconds: float = UNTAKEN_S) -> None:
-    """Close it, and reset it unless what was written leaves in so many seconds: one who reads nothing would
-    hold for ever a connection that is in no table any more, and a descriptor of the server's with it."""
+def close_within(stream: TcpStream) -> None:
+    """Close it, and reset it unless what was written leaves in `UNTAKEN_S`: one who reads nothing would hold
+    for ever a connection that is in no table any more, and a descriptor of the server's with it."""
     stream.close()
-    asyncio.get_running_loop().call_later(seconds, stream.abort)
+    asyncio.get_running_loop().call_later(UNTAKEN_S, stream.abort)
 
 
 class ClientFramer(TurnFramer):

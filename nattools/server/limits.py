@@ -185,7 +185,7 @@ class Slot:
         self._evict = evict
 
     def use(self) -> None:
-        """Its holder is not idle."""
+        """Its holder is active: that it is idle counts from now on."""
         self._slots.renew(self)
 
     def leave(self) -> None:
@@ -234,7 +234,7 @@ class Slots:
             slots[slot] = None
 
     def remove(self, slot: Slot) -> None:
-        """It is free."""
+        """Free a slot."""
         key = _widest(slot.source)
         if slot in self._networks.get(key, ()):
             del self._networks[key][slot]

@@ -36,10 +36,10 @@ class MailboxConnections:
         limits: MailboxLimits | None,
         slots: Slots,
         *,
-        tls: ssl.SSLContext | None = None,
-        rooms: bool = True,
-        offer: Callable[[], protocol.RelayOffer | None] = lambda: None,
-        patience_s: Callable[[TcpStream], float] = lambda stream: 0.0,
+        tls: ssl.SSLContext | None,
+        rooms: bool,
+        offer: Callable[[], protocol.RelayOffer | None],
+        patience_s: Callable[[TcpStream], float],
     ) -> None:
         self._mailbox = Mailbox(limits, offer=offer)
         self._has_rooms = rooms

@@ -101,7 +101,7 @@ class TurnServer:
         quotas: Quotas,
         families: Mapping[Family, str],
         *,
-        can_forbid_fragments: bool = True,
+        can_forbid_fragments: bool,
     ) -> None:
         self._challenges = challenges
         self._rules = rules

@@ -37,7 +37,7 @@ class JoinOrder(NamedTuple):
 
 
 class RelayedConnections:
-    """Of all allocations. `relayed`: the TCP endpoints that are relayed here."""
+    """The connections with peers of all allocations. `relayed`: the TCP endpoints that are relayed here."""
 
     def __init__(self, rules: PeerRules, quotas: Quotas, relayed: Container[Endpoint]) -> None:
         self._rules = rules
@@ -108,7 +108,7 @@ class RelayedConnections:
         return JoinOrder(connection, success(request, user, ((c.CONNECTION_ID, _pack(connection)),)))
 
     def end(self, connection: RelayedConnection) -> None:
-        """It is over. Idempotent."""
+        """Forget a connection that is over. Idempotent."""
         if self._all.pop(connection.number, None) is not None:
             self._quotas.connections.leave(connection.allocation.client.remote)
             connection.allocation.connections.pop(connection.peer, None)
@@ -116,7 +116,7 @@ class RelayedConnections:
             connection.stream.close()
 
     def drop_lapsed(self, now: float) -> None:
-        """Those that nobody has bound in time."""
+        """Forget connections that nobody has bound in time."""
         for each in [each for each in self._all.values() if not each.bound and each.expires_at <= now]:
             self.end(each)
 

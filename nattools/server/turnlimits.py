@@ -113,7 +113,7 @@ class Quotas:
         return [self._users[user], *(self._sources[key] for key, _ in source_keys(source.host))]
 
     def _octets_of(self, share: int) -> float:
-        """Of a network that may have `share` times as much as one source."""
+        """The rate of a network that may have `share` times as much as one source."""
         one = self.limits.octets_per_source
         return min(one * share, max(one, self.limits.octets / 2))
 

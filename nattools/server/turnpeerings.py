@@ -16,7 +16,7 @@ from nattools.server.turnrequests import UNDERSTOOD, TurnError
 
 
 class Peerings:
-    """Of all allocations. `relayed`: the UDP endpoints that are relayed here."""
+    """The permissions and channels of all allocations. `relayed`: the UDP endpoints that are relayed here."""
 
     def __init__(self, rules: PeerRules, quotas: Quotas, relayed: Container[Endpoint]) -> None:
         self._rules = rules

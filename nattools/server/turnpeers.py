@@ -39,7 +39,7 @@ class PeerRules:
         is_own: Callable[[str], bool],
         relay_hosts: Container[str],
         *,
-        low_ports: bool = False,
+        low_ports: bool,
     ) -> None:
         self._is_public = is_public
         self._is_own = is_own

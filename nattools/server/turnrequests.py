@@ -84,9 +84,9 @@ def read_allocate(
 def _families(
     request: stun.Message, families: Container[Family]
 ) -> tuple[tuple[Family, ...], tuple[Family, ...]]:
-    """Those to allocate, and those that there are not."""
+    """The families to allocate, and those asked for that are not served here."""
     requested = request.get(c.REQUESTED_ADDRESS_FAMILY) is not None
-    additional = wants_both(request)
+    additional = _wants_both(request)
     token, even = request.reservation_token, request.even_port
     if token is not None and (even is not None or requested or additional):
         raise TurnError(t.BAD_REQUEST)
@@ -102,7 +102,7 @@ def _families(
     return there, tuple(each for each in wanted if each is not None and each not in families)
 
 
-def wants_both(request: stun.Message) -> bool:
+def _wants_both(request: stun.Message) -> bool:
     """Is another address asked for, by either number of the attribute?"""
     numbers = (c.ADDITIONAL_ADDRESS_FAMILY, c.OLD_ADDITIONAL_ADDRESS_FAMILY)
     return any(request.get(each) is not None for each in numbers)

@@ -63,7 +63,7 @@ class IceDriver:
 
     @property
     def checks_sent(self) -> int:
-        """Those of the agent that left."""
+        """The agent's checks that left."""
         return self.agent.checks_sent - self._withheld
 
     # --- own candidates
@@ -143,7 +143,7 @@ class IceDriver:
     # --- the peer
 
     def set_peer(self, ufrag: str, password: str) -> None:
-        """Its credentials. ProtocolError: they cannot be any."""
+        """Take the peer's credentials. ProtocolError: they cannot be any."""
         self.agent.set_remote_credentials(ufrag, password, self._loop.time())
         self.pump()
 

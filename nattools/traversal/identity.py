@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SECRET_SIZE: Final = 32
 NAME: Final = "nattools"
 """What the certificates call themselves, since a client must ask for a name."""
+UNPROVEN: Final = "the peer did not prove that it knows the secret"
 
 _CONTEXT: Final = b"nattools link 1 "
 _FIRST_DAY: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,7 +42,7 @@ class Identity:
 
     @property
     def pem(self) -> bytes:
-        """The same in PEM."""
+        """Key and certificate in PEM."""
         from cryptography.hazmat.primitives.serialization import Encoding
 
         return self.certificate.public_bytes(Encoding.PEM)
@@ -58,7 +59,7 @@ def derive(secret: bytes, use: bytes) -> bytes:
 
 
 def identity(secret: bytes, *, leads: bool) -> Identity:
-    """That of the side that leads, or of the one that follows."""
+    """The identity of the side that leads, or of the one that follows."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

@@ -66,7 +66,7 @@ class Link(Ends, Protocol):
         """Wait until the queue is short again; never raises for a network failure."""
 
     def send_datagram(self, data: bytes) -> bool:
-        """Of at most `max_datagram` bytes; False if it was dropped here."""
+        """Send a datagram of at most `max_datagram` bytes; False if it was dropped here."""
 
     def move(self, path: DatagramPath) -> bool:
         """Go on over another path; False: this link has ended, or ends with the path that it has."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nattools.model.endpoint import Endpoint
+from nattools.model.endpoint import Endpoint, url_host
 from nattools.net import websocket
 from nattools.net.base import Network, TcpFailure, TcpStream
 from nattools.net.websocket import WebSocket
@@ -28,8 +28,7 @@ class MailboxAddress:
     tls: Callable[[], ssl.SSLContext] | None = None
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{url_host(self.host)}:{self.port}"
 
 
 async def open_mailbox(network: Network, address: MailboxAddress, within_s: float) -> WebSocket | str:

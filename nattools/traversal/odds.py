@@ -49,5 +49,5 @@ def fill_odds(opened: int, targets: int, own_pool: int, tries: int, peer_pool: i
 
 
 def shown(chance: float) -> float:
-    """To four places, and never certain unless it is."""
+    """A probability to four places, and never certain unless it is."""
     return floor(round(chance, 9) * 10_000) / 10_000

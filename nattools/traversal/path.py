@@ -52,7 +52,7 @@ class SelectedPath(ABC):
 
     @property
     def family(self) -> Family:
-        """Of its addresses."""
+        """The family of its addresses."""
         return self.remote.family
 
     @property
@@ -127,12 +127,12 @@ class IcePath(SelectedPath):
 
     @property
     def relay(self) -> str | None:
-        """Of the best pair."""
+        """The relay of the best pair."""
         return self.driver.relay_of(self._best)
 
     @property
     def relayed_until(self) -> float:
-        """Of the best pair."""
+        """Until when the relay of the best pair can be used."""
         return self.driver.relayed_until(self._best)
 
     @property

@@ -39,7 +39,7 @@ class MeasuredEnd(msgspec.Struct, frozen=True, kw_only=True):
 def plan(first: MeasuredEnd, second: MeasuredEnd, whose: Whose = ("our", "its")) -> Plan:
     """The strategies for these two, in the order in which to try them. IPv6 goes first where both have it."""
     found = [
-        beside_each_other(_of_family(each, family), first, second, family)
+        _beside_each_other(_of_family(each, family), first, second, family)
         for family in _FAMILIES
         if (each := _family(first, second, whose, family)) is not None
     ]
@@ -67,7 +67,7 @@ def predict(first: MeasuredEnd, second: MeasuredEnd, whose: Whose) -> Plan:
 _FAMILIES: Final[tuple[Family, ...]] = (6, 4)
 
 
-def beside_each_other(made: Plan, first: MeasuredEnd, second: MeasuredEnd, family: Family) -> Plan:
+def _beside_each_other(made: Plan, first: MeasuredEnd, second: MeasuredEnd, family: Family) -> Plan:
     """The same where both are behind one router, which does not send packets back in (RFC 4787 6), or of
     which that is not known: then they connect only if their own network lets them reach each other, and of
     that nothing was measured. Over IPv6 a prefix translator may leave the source of what it sends back as it
@@ -94,7 +94,7 @@ def _networks(hosts: frozenset[str], family: Family) -> set[str]:
 
 
 def _of_family(made: Plan, family: Family) -> Plan:
-    """The same, with the family noted in each step."""
+    """The plan, with the family noted in each step."""
     steps = tuple(msgspec.structs.replace(step, family=family) for step in made.steps)
     return msgspec.structs.replace(made, steps=steps)
 

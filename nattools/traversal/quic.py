@@ -28,6 +28,7 @@ from qh3.quic.events import (
 )
 from qh3.quic.packet import QuicErrorCode
 
+from nattools.traversal.identity import UNPROVEN
 from nattools.traversal.quickeys import DATAGRAM_SIZE, ID_SIZE, IDLE_S, Keys
 from nattools.traversal.quicreceive import BROKEN_OFF, GOODBYE, REPLACED, ConnectionOwner
 
@@ -47,7 +48,6 @@ KEY_PACKETS: Final = 1 << 22
 """One key seals half as many packets as AES-128-GCM may at most (RFC 9001 6.6)."""
 CRYPTO_ERRORS: Final = range(0x100, 0x200)
 """A TLS alert, as QUIC's error code (RFC 9001 4.8)."""
-UNPROVEN: Final = "the peer did not prove that it knows the secret"
 ROOM: Final = 65_536
 SMALLEST_ROOM: Final = 4_800
 ROOM_S: Final = 0.01
@@ -142,7 +142,7 @@ class PeerConnection:
         self._do(self.quic.send_stream_data, self._stream, data)
 
     def send_datagram(self, data: bytes) -> None:
-        """Of at most MAX_DATAGRAM bytes."""
+        """Send a datagram of at most MAX_DATAGRAM bytes."""
         self._do(self.quic.send_datagram_frame, data)
 
     def ping(self) -> None:
@@ -331,7 +331,7 @@ class PeerConnections:
             connection.close(BROKEN_OFF, UNPROVEN)
 
     def proven(self, connection: PeerConnection) -> None:
-        """It is one of ours, and whatever IDs it is given are."""
+        """Note that a connection is one of ours, and whatever IDs it is given are."""
         if connection in self._unproven:
             self._unproven.remove(connection)
 

@@ -104,7 +104,7 @@ class QuicLink(ReceivingEnd):
             await self.changes.next()
 
     def send_datagram(self, data: bytes) -> bool:
-        """Of at most `max_datagram` bytes; False if it was dropped here."""
+        """Send a datagram of at most `max_datagram` bytes; False if it was dropped here."""
         if self._reason is not None or len(data) > self.max_datagram or not self._sending:
             return False
         if self._datagrams >= MAX_WAITING_DATAGRAMS:
@@ -327,7 +327,7 @@ class QuicLink(ReceivingEnd):
         self.changes.tell()
 
     def round_trip(self, connection: PeerConnection, seconds: float) -> None:
-        """Of a ping."""
+        """A ping was answered after so long."""
         self._rounds.round_trip(seconds)
 
     def datagram(self, data: bytes) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nattools.errors import UsageError
+from nattools.model.endpoint import url_host
 from nattools.model.serveruri import ServerUri, parse_server
 from nattools.net.serverstream import Security
 from nattools.protocols import derp
@@ -110,7 +111,7 @@ def _ways_offered(offer: RelayOffer, host: str, port: int, *, tls: bool) -> tupl
     credentials = LongTermCredentials(offer.username, offer.password)
     if offer.uris:
         return tuple(way for uri in _readable(offer.uris) for way in ways_to(uri, credentials))[:MOST_WAYS]
-    name = f"[{host}]" if ":" in host else host
+    name = url_host(host)
     text = f"turns:{name}:{port}?transport=tcp" if tls else f"turn:{name}:{port}"
     return ways_to(parse_server(text), credentials)
 

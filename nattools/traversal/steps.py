@@ -113,7 +113,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def odds(self) -> float | None:
-        """That one of the direct steps connects; None: of none is it known."""
+        """The probability that one of the direct steps connects; None: of none is it known."""
         if self.direct_steps and all(step.odds is None for step in self.direct_steps):
             return None
         missed = 1.0

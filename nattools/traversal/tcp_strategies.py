@@ -40,7 +40,7 @@ def _tcp_steps(first: Side, second: Side, whose: Whose) -> list[Step]:
 
 
 def _meeting(first: Side, second: Side, whose: Whose) -> list[Step]:
-    """Of two sides that have to open their own way in."""
+    """The steps of two sides that have to open their own way in."""
     if first.moves == "not" and second.moves == "not":
         return [_tcp("simultaneous-open", statement("step-tcp-both-open"), _both(first, second))]
     still, moves, name = (first, second, whose[1]) if first.moves == "not" else (second, first, whose[0])

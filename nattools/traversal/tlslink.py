@@ -16,7 +16,7 @@ from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.net.tls import TlsStream, start_tls
-from nattools.traversal.identity import NAME, Identity, identity
+from nattools.traversal.identity import NAME, UNPROVEN, Identity, identity
 from nattools.traversal.link import LinkEnd
 
 WINDOW: Final = 4 << 20
@@ -35,7 +35,6 @@ HEADER_SIZE: Final = 2
 LONGEST: Final = 16384 - HEADER_SIZE
 _KINDS: Final[tuple[Kind, ...]] = ("bytes", "datagram", "alive", "goodbye")
 _LENGTH_BITS: Final = 14
-UNPROVEN: Final = "the peer did not prove that it knows the secret"
 
 
 async def tls_link(stream: TcpStream, secret: bytes, *, leads: bool, timeout_s: float) -> TlsLink | Statement:
@@ -128,7 +127,7 @@ class TlsLink(LinkEnd):
             await self._tls.drain()
 
     def send_datagram(self, data: bytes) -> bool:
-        """Of at most `max_datagram` bytes; False if it was dropped here."""
+        """Send a datagram of at most `max_datagram` bytes; False if it was dropped here."""
         if self._reason is not None or self._said_all or len(data) > self.max_datagram:
             return False
         self._tls.write(record("datagram", data))

@@ -33,7 +33,8 @@ Mapping = Literal[
 Filtering = Literal[
     "unknown", "none", "endpoint-independent", "address-dependent", "address-and-port-dependent"
 ]
-TokenRelaying = Literal["reserve", "only", "never"]
+Relaying = Literal["reserve", "only", "never"]
+"""When nothing direct works; whatever else works; not at all."""
 Allocation = Literal["unknown", "preserving", "sequential", "random", "block", "blocked"]
 
 _KINDS: Final[tuple[CandidateKind, ...]] = get_args(CandidateKind)
@@ -45,7 +46,7 @@ _WAYS: Final[tuple[tuple[Transport, TcpKind | None], ...]] = (
 )
 _MAPPINGS: Final[tuple[Mapping, ...]] = get_args(Mapping)
 _FILTERINGS: Final[tuple[Filtering, ...]] = get_args(Filtering)
-_RELAYING: Final[tuple[TokenRelaying, ...]] = get_args(TokenRelaying)
+_RELAYING: Final[tuple[Relaying, ...]] = get_args(Relaying)
 _ALLOCATIONS: Final[tuple[Allocation, ...]] = get_args(Allocation)
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)} | {"O": 0, "I": 1, "L": 1}
@@ -92,7 +93,7 @@ class Token:
     pwd: str
     candidates: tuple[TokenCandidate, ...] = ()
     behaviours: tuple[TokenBehaviour, ...] = field(default=())
-    relaying: TokenRelaying = "reserve"
+    relaying: Relaying = "reserve"
 
 
 def encode_token(token: Token) -> str:

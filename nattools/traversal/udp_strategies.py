@@ -87,7 +87,7 @@ def _plain(first: Side, second: Side, whose: Whose) -> list[Step]:
 
 
 def _name_of(side: Side) -> Strategy:
-    """Of a strategy that leads to a side's own or external address, just so."""
+    """The name of the strategy that leads to a side's own or external address, just so."""
     return "reflexive" if side.translated or not side.open else "host"
 
 

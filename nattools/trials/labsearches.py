@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def with_searches(options: MeasureOptions, lab: Lab) -> MeasureOptions:
-    """The same, with what the lab has of what this command looks for."""
+    """The options, with what the lab has of what this command looks for."""
     if options.command in ("diagnose", "relay"):
         return replace(options, relays=relays_of_lab(lab))
     if options.command == "libp2p":
-        return replace(options, libp2p=peers_of_lab(lab))
+        return replace(options, libp2p=_peers_of_lab(lab))
     if options.command == "tailscale":
-        return replace(options, tailnets=tailnets_of_lab(lab))
+        return replace(options, tailnets=_tailnets_of_lab(lab))
     return options
 
 
@@ -39,8 +39,8 @@ def relays_of_lab(lab: Lab) -> RelaySearch | None:
     return RelaySearch(turn=found.turn, derp=found.derp, pinned=found.pinned, user=user)
 
 
-def peers_of_lab(lab: Lab) -> PeerSearch | None:
-    """Its libp2p peers. None: its scenario has none."""
+def _peers_of_lab(lab: Lab) -> PeerSearch | None:
+    """A lab's libp2p peers. None: its scenario has none."""
     from nattools.engine.peersearch import PeerSearch
     from nattools.lab.labpeers import peers_of
 
@@ -48,7 +48,7 @@ def peers_of_lab(lab: Lab) -> PeerSearch | None:
     return PeerSearch(found) if found else None
 
 
-def tailnets_of_lab(lab: Lab) -> TailnetSearch:
+def _tailnets_of_lab(lab: Lab) -> TailnetSearch:
     """One for each control server of its scenario, or one for the map alone; all have the same map."""
     from nattools.engine.tailnetsearch import TailnetAsk, TailnetSearch
     from nattools.lab.labtailnet import tailnet_of

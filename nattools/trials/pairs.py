@@ -123,14 +123,15 @@ class Batch:
                     reports = await connect_pair(lab, f"a{index}", f"b{index}", self.terms)
                 except CannotRun as error:
                     return PairTrial(pair, None, str(error))
-            return PairTrial(pair, _punches(reports), may_relay=self.terms.relay)
+            return PairTrial(pair, punches(reports), may_relay=self.terms.relay)
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(*each)) for each in enumerate(self.pairs)]
         return [task.result() for task in tasks]
 
 
-def _punches(reports: Reports) -> tuple[Punch, Punch]:
+def punches(reports: Reports) -> tuple[Punch, Punch]:
+    """What both sides tell of it."""
     first, second = (report.punch for report in reports)
     assert first is not None
     assert second is not None

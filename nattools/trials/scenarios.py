@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from nattools.engine.lanscan import measure_lan
-from nattools.engine.libp2p import measure_libp2p
+from nattools.engine.libp2pmeasurement import measure_libp2p
 from nattools.engine.measureoptions import Emit, Event, MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import NothingAnswered, measure
@@ -113,7 +113,7 @@ def pairs_to_try(scenario: Scenario) -> list[tuple[str, str]]:
 
 
 def knocks_to_try(scenario: Scenario) -> list[tuple[str, str]]:
-    """The same of pwnat: listeners and their callers."""
+    """The pairs that try pwnat: listeners and their callers."""
     return list(expect.pairs(scenario.expect, list(scenario.host), expect.PWNAT))
 
 

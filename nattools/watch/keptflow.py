@@ -28,7 +28,7 @@ class KeptFlow:
     nothing about the NAT, and is left to the measurements; nor does what a flow meets after the machine
     slept by `clock`, since it was not kept busy."""
 
-    def __init__(self, network: Network, said: Said, *, clock: Clock, interface: str | None = None) -> None:
+    def __init__(self, network: Network, said: Said, *, clock: Clock, interface: str | None) -> None:
         self._network = network
         self._said = said
         self._clock = clock
@@ -42,7 +42,7 @@ class KeptFlow:
         self._found.set()
 
     async def run(self) -> None:
-        """For ever."""
+        """Keep a flow going until cancelled."""
         while True:
             await self._found.wait()
             if not await self._flow():

@@ -50,7 +50,7 @@ class StandstillMeter:
         self._ticked_at = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
-        """For ever."""
+        """Measure until cancelled."""
         while True:
             await asyncio.sleep(_TICK_S)
             self._tick()

@@ -51,7 +51,7 @@ class Watch:
         told: Callable[[WatchEvent], None],
         seen: Callable[[Report | None], None],
         *,
-        for_s: float | None = None,
+        for_s: float | None,
         interface: str | None = None,
         clock: Clock | None = None,
     ) -> None:

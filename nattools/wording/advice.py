@@ -134,7 +134,7 @@ SENTENCES = {
     "ending-refused": "Refused: {ports:list}.",
     "ending-cut": "Connections were cut when something was asked: {ports:list}.",
     "ending-no-tls": "Connected, but no TLS: {ports:list} ({detail}).",
-    "ending-not-stun": "What answered is no STUN server: {ports:list}.",
+    "ending-not-stun": "What answered is not a STUN server: {ports:list}.",
     "ending-mute": "Connected, but no answer came: {ports:list}.",
     "ending-prohibited": "{routers:list} said that it is prohibited.",
     "ending-got-as-far": "The farthest router that answered is {address} (hop {hops}).",

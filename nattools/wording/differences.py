@@ -7,7 +7,7 @@ SENTENCES = {
     "diff-same-in-common": (
         "In what both {one} and {other} measure nothing has changed; the rest cannot be compared."
     ),
-    "diff-same": "Nothing has changed beyond what two measurements of one network differ by.",
+    "diff-same": "Nothing has changed beyond the usual difference between two measurements.",
     "diff-other-network": (
         "These were measured in different networks ({what}): what differs may follow from that."
     ),

@@ -36,13 +36,13 @@ SENTENCES = {
     "peer-quic-answers": "Its QUIC port answers; who it is was not asked, since only TCP is supported here.",
     "peer-quic-silent": "Its QUIC port does not answer, which proves nothing: not every server does.",
     "libp2p-names-lost": (
-        "No name of libp2p's was answered for (TXT records of _dnsaddr names): by names alone a node finds "
+        "No libp2p name could be looked up (TXT records of _dnsaddr names): a node that has only names finds "
         "no first peers here. Ask another name server, or give it addresses that begin with /ip4 or /dns4."
     ),
     # addresses
     "libp2p-without-autonat": (
-        "None of these peers has AutoNAT v2, by which one asks to be connected to. Name one that has, or a "
-        "nattools serve --libp2p."
+        "None of these peers has AutoNAT v2, with which a node asks others to connect to it. Name one that "
+        "has, or a nattools serve --libp2p."
     ),
     "libp2p-not-seen": (
         "No peer with AutoNAT v2 says from where it sees this machine, so there is no address to try. Name "

@@ -276,15 +276,15 @@ SENTENCES = {
     ),
     "address-unreachable": "Nobody who tried it got in; the filtering here is {filtering}.",
     # addresses that a node announces
-    "announced-name": "A name: who looks it up is led to what it stands for.",
+    "announced-name": "A name: peers connect to whatever it resolves to.",
     "announced-here": "It serves programs on this machine alone.",
     "announced-inside": "It serves peers on this network alone.",
     "announced-unchecked": "Whether it is this network's was not seen: no server answered over that family.",
-    "announced-own": "It is under this address that others see you.",
+    "announced-own": "This is the address at which others see you.",
     "try-announced": "nattools libp2p tries whether they can connect.",
     "announced-elsewhere": (
-        "It is none of those under which others see you ({outside:list}): who calls it finds nobody, or "
-        "somebody else."
+        "It is none of the addresses at which others see you ({outside:list}): whoever calls it reaches "
+        "nobody, or somebody else."
     ),
     "announce-no-more": (
         "Take it out of the node's settings, or write today's address there (kubo: Addresses.Announce, "

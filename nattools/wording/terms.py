@@ -168,6 +168,11 @@ def milliseconds(value: float) -> str:
     return f"{number(round(value, 1))}{TIE}ms" if abs(value) < 1e6 else f"{value:.3g}{TIE}ms"
 
 
+def known_ms(value: float | None) -> str:
+    """The same; nothing where there is none."""
+    return "" if value is None else milliseconds(value)
+
+
 def evidence(ids: tuple[int, ...]) -> str:
     """References to observations, as `#3 #7`; the first five of many."""
     shown = " ".join(f"#{one}" for one in ids[:5])

@@ -99,7 +99,7 @@ def _relay(relay: Relay) -> Relay:
 
 
 def ipv6_with_texts(found: Ipv6) -> Ipv6:
-    """The same with the texts of its problems, and of what is not known."""
+    """The section with the texts of its problems, and of what is not known."""
     return replace(
         found,
         problems=tuple(

@@ -16,7 +16,7 @@ import pytest
 from conftest import tool
 from relayedpeers import KINDS, UpgradeRecorder, context_of, drawn, is_direct, upgrade_of
 
-from nattools.engine.libp2p import measure_libp2p
+from nattools.engine.libp2pmeasurement import measure_libp2p
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.peersearch import PeerSearch
 from nattools.lab.netns.netnslab import NetnsLab

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from conftest import tool
 
-from nattools.engine.libp2p import measure_libp2p
+from nattools.engine.libp2pmeasurement import measure_libp2p
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.peersearch import PeerSearch
 from nattools.lab.netns.netnslab import NetnsLab

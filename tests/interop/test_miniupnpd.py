@@ -212,10 +212,10 @@ def test_one_mapping_that_two_protocols_asked_for_is_removed_once(tmp_path: Path
             for protocol in ("upnp-igd", "pcp"):
                 each = msgspec.structs.replace(asked, protocol=protocol)
                 await commands.add(lab.alice, options, lambda _: None, journal, each)
-            assert len(journal.notes()) == 2
+            assert len(journal.entries()) == 2
             report = await commands.delete(lab.alice, options, lambda _: None, journal, asked)
             assert [each.removed for each in report.mappings] == [True, True]
-            assert journal.notes() == []
+            assert journal.entries() == []
 
     run(main)
 
@@ -378,7 +378,7 @@ def test_what_another_client_has_made_in_place_of_ours_stays(tmp_path: Path) -> 
                 raise LeftOpenError(deleted + made)
             mine = MapOptions(mine=True)
             report = await commands.delete(lab.alice, chosen, lambda event: None, journal, mine)
-            assert journal.notes() == []
+            assert journal.entries() == []
         assert "NAT-PMP 4600 udp" in " ".join(report.warnings)
         table = await (await lab.mapper("upnp-igd")).listing()
         assert table is not None

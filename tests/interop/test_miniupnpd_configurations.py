@@ -153,7 +153,7 @@ def test_what_it_offers_is_found_and_proven(
         assert [each.internal for each in listed.mappings] == [f"{ALICE}:7000"]
         deleted = await home.map(commands.delete, MINE)
         assert [each.removed for each in deleted.mappings] == [True]
-        assert home.journal.notes() == []
+        assert home.journal.entries() == []
 
     behind(main, tmp_path, changes)
 
@@ -178,7 +178,7 @@ class TestPermissions:
             report = await home.map(commands.add, wish)
             assert not any(each.created for each in report.mappings)
             assert [each.error.code for each in report.mappings if each.error] == [606]
-            assert home.journal.notes() == []
+            assert home.journal.entries() == []
             assert await home.table() == {}
 
         rules = ("deny 7000 10.0.1.0/24 1024-65535", "allow 1024-65535 10.0.1.0/24 1024-65535", NOBODY)
@@ -190,7 +190,7 @@ class TestPermissions:
             report = await home.map(commands.probe, MapOptions())
             assert not any(each.created for each in report.mappings)
             assert "Allow this machine" in str(report.techniques)
-            assert home.journal.notes() == []
+            assert home.journal.entries() == []
 
         behind(main, tmp_path, permissions=rules)
 
@@ -251,7 +251,7 @@ class TestUpnpcBeside:
             report = await home.map(commands.delete, MINE)
             assert not any(each.removed for each in report.mappings)
             assert await home.table() == {f"udp {OUTSIDE}:7000": "a game"}
-            assert home.journal.notes() == []
+            assert home.journal.entries() == []
 
         behind(main, tmp_path)
 
@@ -261,7 +261,7 @@ class TestUpnpcBeside:
             home.ask(*self.PLACE, "-d", "7000", "UDP")
             assert await home.table() == {}
             await home.map(commands.delete, MINE)
-            assert home.journal.notes() == []
+            assert home.journal.entries() == []
 
         behind(main, tmp_path)
 
@@ -288,6 +288,6 @@ class TestNatpmpcBeside:
             home.ask("natpmpc", "-g", "10.0.1.1", "-a", "7000", "7000", "udp", "0")
             assert await home.table() == {}
             await home.map(commands.delete, MINE)
-            assert home.journal.notes() == []
+            assert home.journal.entries() == []
 
         behind(main, tmp_path)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from eventtables import event
 from leftopen import LeftOpenError
 
 from nattools.lab.backend import Backend, open_lab
@@ -27,12 +28,6 @@ HOME = 'title = "t"\n[nat.home]\n{more}[nat.away]\n[host.alice]\nbehind = ["home
 LIMIT_S = 60.0
 Played = list[tuple[str, tuple[str, ...]]]
 """What happens, and what is seen of it."""
-
-
-def event(**values: object) -> str:
-    """A table of it."""
-    lines = (f"{key} = {value!r}".replace("'", '"') for key, value in values.items())
-    return "[[event]]\n" + "\n".join(lines) + "\n"
 
 
 def behaves(now: str) -> str:

@@ -260,13 +260,13 @@ STOPPED_BEFORE_ASKING = """
 import sys
 from nattools.cli.app import run
 from nattools.engine.portmap.journal import Journal
-note = Journal.note
+add = Journal.add
 def stop(self, *arguments, **named):
-    noted = note(self, *arguments, **named)
+    noted = add(self, *arguments, **named)
     print("noted", flush=True)
     sys.stdin.readline()
     return noted
-Journal.note = stop
+Journal.add = stop
 run(["map", "keep", "6000", "--transport", "udp", "--protocol", sys.argv[1]])
 """
 

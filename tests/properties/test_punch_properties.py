@@ -141,7 +141,7 @@ TOKENS = st.builds(
     pwd=st.just("a" * 22),
     candidates=st.lists(CANDIDATES, max_size=4).map(tuple),
     behaviours=st.lists(BEHAVIOURS, max_size=3).map(tuple),
-    relaying=st.sampled_from(get_args(tokens.TokenRelaying)),
+    relaying=st.sampled_from(get_args(tokens.Relaying)),
 )
 
 

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from nattools.engine.lanscan import measure_lan
-from nattools.engine.libp2p import measure_libp2p
+from nattools.engine.libp2pmeasurement import measure_libp2p
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.run import measure

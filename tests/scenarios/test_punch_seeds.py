@@ -12,10 +12,9 @@ import pytest
 
 from nattools.lab.natkinds import MATRIX_KINDS, Pair, pairs_of, scenario_of_kinds
 from nattools.lab.sim.simlab import SimLab
-from nattools.model.punch import Punch
 from nattools.traversal.punchplan import MeasuredEnd, plan
 from nattools.traversal.steps import Plan
-from nattools.trials.pairs import PairOptions, Reports, connect_pair
+from nattools.trials.pairs import PairOptions, Reports, connect_pair, punches
 
 SEEDS = int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "1"))
 A_RATE = 20
@@ -37,14 +36,6 @@ def tried(pair: Pair, *, low_ports: bool = False, loss: float = 0.0) -> list[Rep
                 lab.run(lambda lab=lab: connect_pair(lab, "a0", "b0", PairOptions(low_ports=low_ports)))
             )
     return found
-
-
-def punches(reports: Reports) -> tuple[Punch, Punch]:
-    """Of both sides."""
-    first, second = (report.punch for report in reports)
-    assert first is not None
-    assert second is not None
-    return first, second
 
 
 def connected(reports: Reports) -> bool:

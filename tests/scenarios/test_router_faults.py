@@ -161,7 +161,7 @@ def diagnosed(fault: Fault, backend: Backend) -> Report:
 
         report, left = lab.run(main)
     assert left.mappings == ()
-    assert len(journal.notes()) == fault.unsure
+    assert len(journal.entries()) == fault.unsure
     return report
 
 

@@ -87,7 +87,7 @@ def _samples(answers: list[BindingAnswer], *, varies: bool | None) -> list[Bindi
 
 
 def _of_commonest(samples: list[BindingAnswer]) -> list[BindingAnswer]:
-    """Those of the commonest external address."""
+    """The samples of the commonest external address."""
     commonest = Counter(sample.mapped.host for sample in samples).most_common(1)
     return [sample for sample in samples if sample.mapped.host == commonest[0][0]]
 

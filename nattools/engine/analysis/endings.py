@@ -91,7 +91,7 @@ def _at(step: EndingStep, *reason: Statement) -> Ending:
 
 
 def _other_family(looked_up: Sequence[Resolution], families: Sequence[Family]) -> list[Statement]:
-    """Of servers all of whose addresses are of a family that cannot be asked."""
+    """What is said of servers all of whose addresses are of a family that cannot be asked."""
     named = tuple(dict.fromkeys(each.name for each in looked_up))[:_MOST_SERVERS]
     found = sorted({family_of(address) for each in looked_up for address in each.addresses})
     only = tuple(f"IPv{family}" for family in found)

@@ -38,7 +38,7 @@ class ExternalAddresses(msgspec.Struct, frozen=True):
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Those that a report names: the proven ones, or all where none is."""
+        """The addresses that a report names: the proven ones, or all where none is."""
         return tuple(host for host in self.hosts if host in self.agreed) or self.hosts
 
     @property

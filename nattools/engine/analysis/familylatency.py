@@ -8,7 +8,7 @@ from math import inf
 from typing import Final, Literal
 
 from nattools.engine.analysis.evidence import FAMILIES, TRANSPORTS
-from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.findings import Findings, milliseconds
 from nattools.model.endpoint import Family, read_endpoint
 from nattools.model.ipv6 import LatencyByFamily
 from nattools.model.observation import Binding, Connection
@@ -49,7 +49,7 @@ def _shortest(chosen: list[dict[Family, float]]) -> LatencyByFamily:
     four, six = (
         min((known[family] for known in chosen if family in known), default=None) for family in (4, 6)
     )
-    return LatencyByFamily(ipv4=_ms(four), ipv6=_ms(six))
+    return LatencyByFamily(ipv4=milliseconds(four), ipv6=milliseconds(six))
 
 
 def _round_trips(findings: Findings) -> list[tuple[str, Family, float]]:
@@ -73,10 +73,6 @@ def _answered(
         if each.outcome == "answered" and each.rtt_s is not None and 0 <= each.rtt_s < below_s
         if (at := read_endpoint(asked)) is not None
     ]
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(1000 * seconds, 3)
 
 
 def preferred(

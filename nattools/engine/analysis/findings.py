@@ -188,7 +188,12 @@ def _round_trip_ms(path: PathEvidence) -> float | None:
             server = server_of.get(asked.host, frozenset((asked.host,)))
             shortest[server] = min(binding.rtt_s, shortest.get(server, binding.rtt_s))
     ordered = sorted(shortest.values())
-    return round(1000 * ordered[(len(ordered) - 1) // 2], 3) if ordered else None
+    return milliseconds(ordered[(len(ordered) - 1) // 2] if ordered else None)
+
+
+def milliseconds(seconds: float | None) -> float | None:
+    """As reports have them."""
+    return None if seconds is None else round(1000 * seconds, 3)
 
 
 _CONES: dict[str, Classic] = {
@@ -227,7 +232,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def kept(self) -> dict[tuple[object, ...], Any]:
-        """For `worked_out_once`."""
+        """Results that `worked_out_once` keeps."""
         return {}
 
     def nat(self, transport: Transport, family: Family) -> Nat | None:
@@ -259,7 +264,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def relays(self) -> tuple[Relay, ...]:
-        """Those that were tried, the best first."""
+        """The relays that were tried, the best first."""
         if not self.seen(RelayTrial):
             return ()
         from nattools.engine.analysis.relays import relays

@@ -9,19 +9,19 @@ from nattools.model.statement import Reason, statement
 
 
 def fragments(findings: Findings) -> FragmentsByFamily:
-    """Of both families."""
+    """Whether fragments pass, over both families."""
     return FragmentsByFamily(ipv4=passage(findings, 4, "fragments"), ipv6=passage(findings, 6, "fragments"))
 
 
 def passage(findings: Findings, family: Family, form: PacketForm) -> FormPassage | None:
     """From what was tried; None: nothing was."""
-    trials = form_trials(findings, family, form)
+    trials = _form_trials(findings, family, form)
     if not trials:
         return None
     return FormPassage(outbound=_passes(findings, trials, True), inbound=_passes(findings, trials, False))
 
 
-def form_trials(findings: Findings, family: Family, form: PacketForm) -> list[FormTrial]:
+def _form_trials(findings: Findings, family: Family, form: PacketForm) -> list[FormTrial]:
     """All that were made."""
     seen = [each for each in findings.measurement.observations if isinstance(each, FormTrial)]
     return [each for each in seen if (each.family, each.form) == (family, form)]
@@ -56,7 +56,7 @@ def form_unknowns(findings: Findings) -> dict[str, Reason]:
         ("destination-options", "extension_headers"),
     )
     for form, name in forms:
-        trials = form_trials(findings, 6, form)
+        trials = _form_trials(findings, 6, form)
         for outward, way in ((True, "outbound"), (False, "inbound")):
             of_way = [each for each in trials if each.outward == outward]
             if of_way and _passes(findings, of_way, outward) is None:

@@ -26,7 +26,7 @@ class Stopped(NamedTuple):
 
 
 def who_stops(stopped: Sequence[Stopped], path: PathEvidence | None) -> DroppedAt:
-    """Of at least one. `path`: what was seen over UDP of the same family."""
+    """Who stops them; there is at least one. `path`: what was seen over UDP of the same family."""
     if any(each.reached_card or each.said_here for each in stopped):
         return "host"
     opened = _opened(path)

@@ -23,14 +23,14 @@ _SMALL: Final = 0xFFFF
 _FROM_MAC: Final = 0xFFFE  # RFC 4291 A, in the midst of the interface identifier
 
 
-def interface_id(address: str) -> int:
+def _interface_id(address: str) -> int:
     """The last 64 bits (RFC 4291 2.5.1). ValueError: no IPv6 address."""
     return int(IPv6Address(address)) & (1 << 64) - 1
 
 
 def shows_mac(address: str) -> bool:
     """Was the interface identifier made from a hardware address?"""
-    return interface_id(address) >> 24 & 0xFFFF == _FROM_MAC
+    return _interface_id(address) >> 24 & 0xFFFF == _FROM_MAC
 
 
 def use_of(configured: ConfiguredAddress) -> AddressUse:
@@ -50,15 +50,15 @@ def answers_by_prefix(trials: Sequence[SourceTrial]) -> dict[IPv6Network, bool]:
     """By prefix, do servers answer to what is sent from there? Silence counts where a server answered to what
     was sent from another one."""
     heard = {each.asked for each in trials if each.answered}
-    found = {prefix_of_host(each.address): True for each in trials if each.answered}
+    found = {_prefix_of_host(each.address): True for each in trials if each.answered}
     for each in trials:
         silent = not each.answered and chance_of_silence(each.sent, WORST_LOSS) < CERTAIN_ERROR
         if silent and each.asked in heard:
-            found.setdefault(prefix_of_host(each.address), False)
+            found.setdefault(_prefix_of_host(each.address), False)
     return found
 
 
-def prefix_of_host(address: str) -> IPv6Network:
+def _prefix_of_host(address: str) -> IPv6Network:
     """The network of an address, as hosts have them (RFC 4291 2.5.1)."""
     return IPv6Network(f"{address}/64", strict=False)
 
@@ -70,7 +70,7 @@ def described(
     translator. What makes no sense as an address is left out."""
     setup = () if host.ipv6 is None else host.ipv6.addresses
     found = [
-        _described(each, inbound.get(each.address), answers.get(prefix_of_host(each.address)))
+        _described(each, inbound.get(each.address), answers.get(_prefix_of_host(each.address)))
         for each in setup
         if _is_ipv6(each.address)
     ]
@@ -125,7 +125,7 @@ def same_host_part(inside: str, outside: str) -> bool | None:
     give, which many addresses have."""
     one, other = (IPv6Address(text).packed for text in (inside, outside))
     if one[8:] == other[8:]:
-        return True if interface_id(inside) > _SMALL else None
+        return True if _interface_id(inside) > _SMALL else None
     differing = sum(one[at : at + 2] != other[at : at + 2] for at in range(8, 16, 2))
     return differing == 1 and _checksum(one) == _checksum(other)
 

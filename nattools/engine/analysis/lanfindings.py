@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from nattools.engine.analysis.findings import Findings
 from nattools.engine.analysis.lanservices import AnnouncedServices
 from nattools.model.endpoint import family_of
+from nattools.model.host import PHYSICAL
 from nattools.model.lan import Lan, LanMdns, LanNeighbour, LanReadiness
 from nattools.model.lanseen import (
     BeaconPeer,
@@ -71,12 +72,12 @@ class _Evidence:
 
     @property
     def others(self) -> list[str]:
-        """Those who did and are no routers."""
+        """Machines that answered and are no routers."""
         return [each for each in self.alive("neighbour", "named") if each not in self.routers]
 
     @property
     def gone(self) -> list[str]:
-        """Those that the user says are there, and from which nothing came in any way."""
+        """Machines that the user says are there, and from which nothing came in any way."""
         if self.left:
             return []
         heard = {*self.routers, *self.multicasters(), *(peer.address for peer in self.peers)}
@@ -86,7 +87,7 @@ class _Evidence:
 
     @property
     def beyond(self) -> list[LanEcho]:
-        """Of those that the user says are there, those on another network."""
+        """Echoes to machines that the user named and that are on another network."""
         return [one for one in self.echoes if one.role == "named" and one.beyond]
 
     def passes(self, way: str) -> bool | None:
@@ -241,7 +242,7 @@ def _yggdrasil(found: Lan, seen: _Evidence) -> LanReadiness:
 def _batman(found: Lan, seen: _Evidence) -> LanReadiness:
     """Raw Ethernet frames (0x4305), which no program may send without privilege."""
     link = seen.link
-    if link is None or link.type not in ("ethernet", "wireless"):
+    if link is None or link.type not in PHYSICAL:
         return _readiness(False, statement("lan-batman-no-ethernet", interface=found.interface))
     if found.isolated:
         return _readiness(False, statement("lan-apart"))

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from nattools.engine.analysis.directupgrade import upgrades
-from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.findings import Findings, milliseconds
 from nattools.model.endpoint import host_of
 from nattools.model.libp2p import Libp2p, Libp2pAddress, Libp2pPeer, Libp2pRelay, Libp2pUpgrade
 from nattools.model.peertrial import (
@@ -20,9 +20,9 @@ from nattools.model.peertrial import (
 )
 from nattools.model.statement import Reason, Statement, statement
 from nattools.net.addresses import is_this_machine
+from nattools.protocols.libp2p.autonat import DIAL_REQUEST
+from nattools.protocols.libp2p.circuit import HOP
 
-AUTONAT = "/libp2p/autonat/2/dial-request"
-RELAY = "/libp2p/circuit/relay/0.2.0/hop"
 ENOUGH_FAILURES = 2
 """So often somebody must have failed to connect before that counts."""
 _FAILURES = ("dial-error", "dial-back-error")
@@ -59,7 +59,7 @@ _UPGRADES: dict[str, str] = {
 
 
 def libp2p(findings: Findings) -> Libp2p:
-    """Of a measurement that is about libp2p too."""
+    """The section of a measurement that is about libp2p too."""
     upgrade = upgrades(findings)
     seen = findings.measurement.observations
     relays = _relays([each for each in seen if isinstance(each, ReservationAsked)])
@@ -114,9 +114,9 @@ def _peer(address: str, visits: Sequence[PeerVisit], quic: Sequence[QuicAsked]) 
         observed=tuple(dict.fromkeys(each.observed for each in visits if each.observed is not None)),
         agent=first.agent,
         peer=first.peer,
-        rtt_ms=_ms(first.rtt_s),
-        autonat=AUTONAT in first.protocols if first.identified else None,
-        relay=RELAY in first.protocols if first.identified else None,
+        rtt_ms=milliseconds(first.rtt_s),
+        autonat=DIAL_REQUEST in first.protocols if first.identified else None,
+        relay=HOP in first.protocols if first.identified else None,
         quic=True if any(each.answered for each in answered) else None,
         reason=() if first.identified else (_why_not(first),),
         evidence=(*(each.id for each in visits), *(each.id for each in answered)),
@@ -229,7 +229,7 @@ def _relay(asked: ReservationAsked) -> Libp2pRelay:
         limit_s=asked.limit_s,
         limit_bytes=asked.limit_octets,
         carries=asked.carried,
-        rtt_ms=_ms(asked.rtt_s),
+        rtt_ms=milliseconds(asked.rtt_s),
         reason=_about_place(asked),
         evidence=(asked.id,),
     )
@@ -259,16 +259,12 @@ def _upgrade(tried: UpgradeTried) -> Libp2pUpgrade:
         attempts=tried.attempts,
         local=tried.local,
         remote=tried.remote,
-        rtt_ms=_ms(tried.rtt_s),
-        relayed_rtt_ms=_ms(tried.relayed_rtt_s),
+        rtt_ms=milliseconds(tried.rtt_s),
+        relayed_rtt_ms=milliseconds(tried.relayed_rtt_s),
         elapsed_s=tried.took_s if tried.relayed == "ok" else None,
         reason=(_about_upgrade(tried),),
         evidence=(tried.id,),
     )
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(1000 * seconds, 3)
 
 
 def _about_upgrade(tried: UpgradeTried) -> Statement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.findings import Findings, milliseconds
 from nattools.model.endpoint import Family, family_of, read_endpoint
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.tailnetseen import ChallengeTrial, ListedRegion, RegionTrial
@@ -133,7 +133,7 @@ def region_rows(findings: Findings, number: int, listed: Sequence[ListedRegion])
             id=region.id,
             code=region.code,
             name=region.name,
-            rtt_ms=round(1000 * near[region.id], 3) if region.id in near else None,
+            rtt_ms=milliseconds(near.get(region.id)),
             by=how.get(region.id, ""),
         )
         for region in listed

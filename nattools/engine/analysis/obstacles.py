@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import Literal
 
 from nattools.engine.analysis.findings import Findings, worked_out_once
+from nattools.engine.analysis.portmappings import ADDRESS_MISMATCH
 from nattools.model.endpoint import Transport
 from nattools.model.portmapping import PortMapping
 from nattools.model.report import NOT_REACHED
@@ -38,7 +39,6 @@ _WINDOWS = "192.168.137.1"
 """Where a Windows machine is that shares its connection."""
 _BRIDGES = ("10.88.", "10.0.2.", *(f"172.{second}." for second in range(16, 32)))
 """What Docker, WSL, Podman and slirp4netns give to those within."""
-_ADDRESS_MISMATCH = 12
 _NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3)}
 """What routers say that have no public address to map."""
 _NO_ROOM = ("pcp", 8)
@@ -166,7 +166,7 @@ def nat_beyond(findings: Findings) -> Statement | None:
         if outside and claimed not in outside:
             return statement("router-address-differs", address=claimed, external=outside[0])
     said = findings.routers.refusals
-    if ("pcp", _ADDRESS_MISMATCH) in said:
+    if ADDRESS_MISMATCH in said:
         return statement("nat-before-pcp-router")
     if not findings.routers.claimed_addresses and _lacks_address(findings):
         return statement("router-without-public-address")

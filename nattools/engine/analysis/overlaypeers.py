@@ -159,7 +159,7 @@ def _unconnected(
 
 
 def _relays(own: OverlayStatus, peer: OverlayPeer) -> tuple[Statement, ...]:
-    """Its relay and ours."""
+    """What is said of the peer's relay and of ours."""
     if not peer.relay:
         return (statement("peer-relayed"),)
     if own.relay and own.relay != peer.relay:

@@ -54,12 +54,12 @@ class Loss(msgspec.Struct, frozen=True):
         return self.chance(copies) < CERTAIN_ERROR
 
     def chance(self, copies: int) -> float:
-        """That so many copies were all lost."""
+        """The probability that so many copies were all lost."""
         return 1.0 if self.left else chance_of_silence(min(copies, 100_000), self.bound)
 
 
 def total(counted: Iterable[CopiesLost], *, left: bool = False) -> Loss:
-    """Of all of them together."""
+    """The loss of all of them together."""
     pairs = list(counted)
     return Loss(sum([each.sent for each in pairs]), sum([each.lost for each in pairs]), left)
 

@@ -13,15 +13,14 @@ from nattools.engine.analysis.obstacles import (
     router_address,
     router_notices,
 )
-from nattools.engine.analysis.portmappings import NO_SUCH_MAPPING
+from nattools.engine.analysis.portmappings import ADDRESS_MISMATCH, NO_SUCH_MAPPING
 from nattools.model.mappingseen import MapAttempt, MapOffer
 from nattools.model.portmapping import MappingProtocol, PortMapping, PortMappingError
 from nattools.model.report import Technique
 from nattools.model.statement import Reason, Statement, statement
 
 _SETTLE = statement("settle-mapping-with-serve")
-_ADDRESS_MISMATCH = 12
-_NOT_HERE = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8), ("pcp", _ADDRESS_MISMATCH)}
+_NOT_HERE = {("upnp-igd", 501), ("nat-pmp", 3), ("pcp", 8), ADDRESS_MISMATCH}
 
 Ids = tuple[int, ...]
 

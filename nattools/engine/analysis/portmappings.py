@@ -19,6 +19,8 @@ from nattools.wording.noanswer import no_answer
 
 _Key = tuple[str, ...]
 Contradiction = Literal["not listed", "port", "lifetime"]
+ADDRESS_MISMATCH = ("pcp", 12)
+"""Of PCP: a NAT stands between this machine and the router that answers (RFC 6887 7.4)."""
 NO_SUCH_MAPPING = (714, 730)
 """UPnP's NoSuchEntryInArray and PortMappingNotFound."""
 _ABOUT_ROUTERS = (MapOffer, MapAttempt, MapCheck, MapEntry)

@@ -69,7 +69,7 @@ def chance_of_inversions(taken: Taken, most: int) -> float:
 
 
 def _inversions(
-    most: int, ways: Iterable[int] = (1,), *, times: Iterable[int] = (), without: Iterable[int] = ()
+    most: int, ways: Iterable[int] = (1,), *, times: Iterable[int], without: Iterable[int] = ()
 ) -> list[int]:
     """`ways` to have each number of inversions up to `most`, times those of permutations of these lengths,
     divided by those of others."""

@@ -132,7 +132,7 @@ class BirthdayOutcome(msgspec.Struct, frozen=True):
     reason: Reason
 
 
-def birthday_outcome(path: PathEvidence) -> BirthdayOutcome | None:
+def _birthday_outcome(path: PathEvidence) -> BirthdayOutcome | None:
     """None: it was not tried."""
     if not path.birthdays:
         return None
@@ -290,7 +290,7 @@ def _udp_birthday(findings: Findings, nat: Nat, side: Side, ids: Ids) -> Techniq
     reason = [_birthday_odds(side)]
     if side.moves in ("at random", "in a block"):
         found = findings.by_path.get(("udp", findings.main))
-        return _with_birthday(reason[0], ids, None if found is None else birthday_outcome(found.path))
+        return _with_birthday(reason[0], ids, None if found is None else _birthday_outcome(found.path))
     if "odds" in reason[0].values:
         reason.append(statement("birthday-predicted-sessions"))
     return technique("udp-birthday", "works", 0.8, *reason, remedy=_SESSIONS, evidence=ids)

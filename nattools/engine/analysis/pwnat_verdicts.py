@@ -26,7 +26,7 @@ _ANSWERS: Final = {
 
 
 def trials(observations: Sequence[AnyObservation], direction: str) -> list[ErrorTrial]:
-    """Those of one direction."""
+    """The trials of one direction."""
     return [each for each in observations if isinstance(each, ErrorTrial) and each.direction == direction]
 
 
@@ -36,7 +36,7 @@ def listener_verdict(observations: Sequence[AnyObservation], nat: Nat | None) ->
     are kept out."""
     tried = {each.quotes: each for each in trials(observations, "in") if not each.read}
     beacon, own = tried.get("beacon"), tried.get("server")
-    if reads_port(observations):
+    if _reads_port(observations):
         return "passes"
     if beacon is not None and beacon.outcome == "arrived":
         return "passes"
@@ -49,7 +49,7 @@ def listener_verdict(observations: Sequence[AnyObservation], nat: Nat | None) ->
     return "invalid-dropped" if _true_errors(observations, nat) else "icmp-blocked"
 
 
-def reads_port(observations: Sequence[AnyObservation]) -> bool:
+def _reads_port(observations: Sequence[AnyObservation]) -> bool:
     """Does it let one in about a port that no server tells, and that quoted checksums give away?"""
     return any(each.read and each.outcome == "arrived" for each in trials(observations, "in"))
 
@@ -88,7 +88,7 @@ def pwnat_verdict(findings: Findings) -> Technique:
     nat = findings.nat("udp", 4)
     listener, caller = listener_verdict(seen, nat), caller_verdict(seen)
     ids = tuple(each.id for each in seen if isinstance(each, ErrorTrial))
-    reasons = [_as_listener(listener, nat, reads=reads_port(seen)), _as_caller(caller)]
+    reasons = [_as_listener(listener, nat, reads=_reads_port(seen)), _as_caller(caller)]
     if "passes" in (listener, caller):
         confidence = 0.95 if listener == "passes" else 0.9
         return technique("pwnat", "works", confidence, *reasons, evidence=ids)

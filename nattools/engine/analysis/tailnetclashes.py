@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from nattools.engine.analysis.findings import Findings
 from nattools.model.endpoint import read_endpoint
+from nattools.model.host import PHYSICAL
 from nattools.model.overlay import OverlayStatus
 from nattools.model.statement import statement
 from nattools.model.tailscale import TailnetClash
@@ -16,7 +17,6 @@ from nattools.net.addresses import is_shared
 
 _SHARED: Final = "100.64.0.0/10"
 _MOST: Final = 20
-_PHYSICAL: Final = ("ethernet", "wireless")
 
 
 class JoinedTailnet(NamedTuple):
@@ -68,7 +68,7 @@ def _between(one: JoinedTailnet, other: JoinedTailnet) -> Iterator[TailnetClash]
 def _with_own_networks(findings: Findings, joined: JoinedTailnet) -> Iterator[TailnetClash]:
     own, routes = set(_addresses(joined.status)), _networks(_routes(joined.status))
     for interface in findings.measurement.host.interfaces:
-        if interface.kind not in _PHYSICAL or not interface.up:
+        if interface.kind not in PHYSICAL or not interface.up:
             continue
         for address in interface.addresses:
             if is_shared(address) and address not in own and _shares_range(joined.status):

@@ -36,7 +36,7 @@ _SILENCE: frozenset[ControlCause] = frozenset(("unresolved", "timeout", "unreach
 
 
 def tailscale(findings: Findings) -> Tailscale:
-    """Of a measurement that is about Tailscale too."""
+    """The section of a measurement that is about Tailscale too."""
     ways = direct_with(findings)
     seen = findings.measurement.observations
     asked = [one for one in seen if isinstance(one, TailnetAsked)]

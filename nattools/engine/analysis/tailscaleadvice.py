@@ -50,7 +50,7 @@ def overall(
 
 
 def _without_tailscale(findings: Findings, ways: Mapping[str, TailscaleWay]) -> Reason:
-    """The same without words of Tailscale's."""
+    """The reason, without words of Tailscale's."""
     nat = findings.nat("udp", findings.main)
     known = [way for way in ways.values() if way != "unknown"]
     if nat is None or (nat.reachable is not False and len(known) < 2):

@@ -20,7 +20,7 @@ from nattools.protocols.nat64 import WELL_KNOWN, Nat64Prefix, embedded, prefix_o
 
 
 def prefixes(observations: Iterable[AnyObservation]) -> set[Nat64Prefix]:
-    """Those of NAT64 here."""
+    """The prefixes of the NAT64s here."""
     found = {WELL_KNOWN}
     for seen in observations:
         if not isinstance(seen, Binding) or seen.family != 6:

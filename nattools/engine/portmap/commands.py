@@ -73,10 +73,10 @@ async def list_mappings(
         age_s = asyncio.get_running_loop().time() - session.asked_at
         offers = [each.offer for each in session.discovery.mappers]
         epochs = {each.protocol: each.epoch_s for each in offers if each.epoch_s is not None}
-        in_force = {note.id for note in journal.in_force(epochs, age_s)}
-        for note in _noted(session):
-            if not journaled.saw(session, note) and map_options.protocol in (None, note.protocol):
-                await journaled.show(session, note, in_force=note.id in in_force)
+        in_force = {entry.id for entry in journal.in_force(epochs, age_s)}
+        for entry in _noted(session):
+            if not journaled.saw(session, entry) and map_options.protocol in (None, entry.protocol):
+                await journaled.show(session, entry, in_force=entry.id in in_force)
 
     return await run_map_command("list", do, network, options, emit, journal, map_options, from_outside=False)
 
@@ -89,11 +89,11 @@ async def delete(
 
     async def do(session: PortmapSession) -> None:
         meant = [each for each in _noted(session) if map_options.mine or _names(map_options, each)]
-        left = [note for note in meant if await journaled.remove(session, note) is not None]
-        for note in left:
+        left = [entry for entry in meant if await journaled.remove(session, entry) is not None]
+        for entry in left:
             # another protocol can take it for the one with the same inside, which may be gone now
-            if any(shares_inside(note, other) for other in meant if other not in left):
-                await journaled.remove(session, note)
+            if any(shares_inside(entry, other) for other in meant if other not in left):
+                await journaled.remove(session, entry)
         if not map_options.mine:
             await _delete_of_others(session, map_options)
 
@@ -106,18 +106,18 @@ async def delete(
 def _noted(session: PortmapSession) -> list[JournalEntry]:
     """The journal's mappings of the families asked for."""
     families = session.run.options.families
-    return [note for note in session.journal.notes() if note.wanted.family in families]
+    return [entry for entry in session.journal.entries() if entry.wanted.family in families]
 
 
-def _names(map_options: MapOptions, note: JournalEntry) -> bool:
+def _names(map_options: MapOptions, entry: JournalEntry) -> bool:
     """Does the user mean this mapping?"""
-    internal = note.wanted.internal
-    external = note.granted.external_port if note.granted is not None else note.wanted.external_port
+    internal = entry.wanted.internal
+    external = entry.granted.external_port if entry.granted is not None else entry.wanted.external_port
     return (
         internal.port in map_options.ports
         and map_options.host in (None, internal.host)
-        and note.wanted.transport in map_options.transports
-        and map_options.protocol in (None, note.protocol)
+        and entry.wanted.transport in map_options.transports
+        and map_options.protocol in (None, entry.protocol)
         and map_options.external_port in (None, external)
     )
 

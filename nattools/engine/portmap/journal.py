@@ -5,7 +5,7 @@ The journal is a file of JSON lines in the user's state folder; each line is one
 lock. Each process that makes mappings holds a lock of its own for as long as it lives: what a process made
 that holds its lock no more, and did not mean to stay, is to be removed.
 
-A note stays until its mapping is known to be gone. That a lifetime is over is no proof: clocks are set, and
+An entry stays until its mapping is known to be gone. That a lifetime is over is no proof: clocks are set, and
 routers make lifetimes of their own.
 
 It survives the death of a process, not a power cut: no line is forced onto the disk. A mapping whose line is
@@ -106,9 +106,9 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One event: a note made, an answer to it, or its end."""
+    """One event: an entry made, an answer to it, or its end."""
 
-    note: JournalEntry | None = None
+    entry: JournalEntry | None = msgspec.field(default=None, name="note")
     id: str = ""
     granted: Granted | None = None
     at: Timestamp | None = None
@@ -167,11 +167,11 @@ class Journal:
 
     # --- writing
 
-    def note(
+    def add(
         self, wanted: MappingRequest, protocol: MappingProtocol, *, interface: str, gateway: str, stays: bool
     ) -> JournalEntry:
         """Write down what is about to be asked for."""
-        note = JournalEntry(
+        entry = JournalEntry(
             id=uuid4().hex,
             owner=self._owner,
             stays=stays,
@@ -181,20 +181,20 @@ class Journal:
             protocol=protocol,
             wanted=wanted,
         )
-        self._append(_Line(note=note))
-        return note
+        self._append(_Line(entry=entry))
+        return entry
 
-    def granted(self, note: JournalEntry, granted: Granted) -> None:
+    def granted(self, entry: JournalEntry, granted: Granted) -> None:
         """The router said yes, the first time or to a renewal."""
-        self._append(_Line(id=note.id, granted=granted, at=self._clock()))
+        self._append(_Line(id=entry.id, granted=granted, at=self._clock()))
 
-    def asking(self, note: JournalEntry, port: int) -> None:
+    def asking(self, entry: JournalEntry, port: int) -> None:
         """An external port is about to be asked for, where nothing is or a mapping of ours."""
-        self._append(_Line(id=note.id, asked=port))
+        self._append(_Line(id=entry.id, asked=port))
 
-    def gone(self, note: JournalEntry) -> None:
+    def gone(self, entry: JournalEntry) -> None:
         """There is no such mapping any more, or there never was one."""
-        self._append(_Line(id=note.id))
+        self._append(_Line(id=entry.id))
 
     def _locked(self) -> contextlib.AbstractContextManager[None]:
         """Nobody else reads or writes the file meanwhile."""
@@ -214,7 +214,7 @@ class Journal:
 
     # --- reading
 
-    def notes(self) -> list[JournalEntry]:
+    def entries(self) -> list[JournalEntry]:
         """All mappings that are not known to be gone, the oldest first, whoever made them."""
         with self._locked():
             return self._read()
@@ -225,33 +225,37 @@ class Journal:
         """Those that should be there now: granted, their lifetime not over, and by `epochs`, what the routers
         here have said in the last `age_s`, nothing lost since."""
         now = self._clock()
-        granted = [note for note in self.notes() if note.granted is not None and not note.seems_over(now)]
-        return [note for note in granted if note.outlived(now, (epochs or {}).get(note.protocol), age_s)]
+        granted = [
+            entry for entry in self.entries() if entry.granted is not None and not entry.seems_over(now)
+        ]
+        return [entry for entry in granted if entry.outlived(now, (epochs or {}).get(entry.protocol), age_s)]
 
     def left_behind(self) -> list[JournalEntry]:
         """Those whose maker is dead and that were not meant to stay, or were never granted to it."""
         with self._locked():
-            notes = [note for note in self._read() if not note.stays or note.granted is None]
-            return [note for note in notes if not self._lives(note.owner)]
+            entries = [entry for entry in self._read() if not entry.stays or entry.granted is None]
+            return [entry for entry in entries if not self._lives(entry.owner)]
 
-    def others(self, note: JournalEntry, granted: Granted | None) -> list[JournalEntry]:
-        """Notes of the same mapping that are in force: meant to stay, or of a process that lives."""
+    def others(self, entry: JournalEntry, granted: Granted | None) -> list[JournalEntry]:
+        """Entries of the same mapping that are in force: meant to stay, or of a process that lives."""
         with self._locked():
-            return [each for each in self._read() if is_same(note, granted, each) and self.is_in_use(each)]
+            return [each for each in self._read() if is_same(entry, granted, each) and self.is_in_use(each)]
 
-    def is_in_use(self, note: JournalEntry) -> bool:
+    def is_in_use(self, entry: JournalEntry) -> bool:
         """Is it meant to be there: was it made to stay, or does its maker live?"""
-        return (note.stays and note.granted is not None) or self._lives(note.owner)
+        return (entry.stays and entry.granted is not None) or self._lives(entry.owner)
 
-    def in_use_at_same_inside(self, note: JournalEntry) -> list[JournalEntry]:
-        """Notes of the same inside, by whatever protocol, that are meant to be there."""
-        return [each for each in self.notes() if shares_inside(note, each) and self.is_in_use(each)]
+    def in_use_at_same_inside(self, entry: JournalEntry) -> list[JournalEntry]:
+        """Entries of the same inside, by whatever protocol, that are meant to be there."""
+        return [each for each in self.entries() if shares_inside(entry, each) and self.is_in_use(each)]
 
-    def stays_for(self, note: JournalEntry) -> int:
+    def stays_for(self, entry: JournalEntry) -> int:
         """How many seconds what was made to stay with the same inside, by the same protocol, was to be there
         from now on; 0: nothing was."""
         now = self._clock()
-        same = [each for each in self.notes() if each.protocol == note.protocol and shares_inside(note, each)]
+        same = [
+            each for each in self.entries() if each.protocol == entry.protocol and shares_inside(entry, each)
+        ]
         left = (
             each.wanted.lifetime_s - max(0.0, now.since(each.made))
             for each in same
@@ -273,8 +277,8 @@ class Journal:
     def _read(self) -> list[JournalEntry]:
         found: dict[str, JournalEntry] = {}
         for line in self._lines():
-            if line.note is not None:
-                found[line.note.id] = line.note
+            if line.entry is not None:
+                found[line.entry.id] = line.entry
             elif line.asked is not None:
                 known = found.get(line.id)
                 if known is not None:
@@ -300,11 +304,11 @@ class Journal:
     def _tidy(self) -> None:
         """Drop the lines of what is gone, and the locks of the dead."""
         if os.path.lexists(self._file):
-            notes, now = self._read(), self._clock()
-            over = [note.id for note in notes if note.seems_over(now)]
+            entries, now = self._read(), self._clock()
+            over = [entry.id for entry in entries if entry.seems_over(now)]
             lost = set(over[: max(0, len(over) - _MOST_OVER)])
             data = b"".join(
-                msgspec.json.encode(_Line(note=note)) + b"\n" for note in notes if note.id not in lost
+                msgspec.json.encode(_Line(entry=entry)) + b"\n" for entry in entries if entry.id not in lost
             )
             if not data or self._file.stat().st_size > _COMPACT_BEYOND + len(data):
                 fresh = self._file.with_suffix(".new")
@@ -341,15 +345,15 @@ class MemoryJournal(Journal):
         return contextlib.nullcontext()
 
 
-def is_same(note: JournalEntry, granted: Granted | None, other: JournalEntry) -> bool:
-    """Is another note about the same mapping of the same router, by whatever protocol? NAT-PMP has one for
+def is_same(entry: JournalEntry, granted: Granted | None, other: JournalEntry) -> bool:
+    """Is another entry about the same mapping of the same router, by whatever protocol? NAT-PMP has one for
     each inside (RFC 6886 3.3), whatever port that had when it was asked for before."""
-    if note.id == other.id or granted is None or other.granted is None:
+    if entry.id == other.id or granted is None or other.granted is None:
         return False
-    if note.protocol == other.protocol == "nat-pmp":
-        return shares_inside(note, other)
+    if entry.protocol == other.protocol == "nat-pmp":
+        return shares_inside(entry, other)
     one, two = granted, other.granted
-    return (note.gateway, one.transport, one.internal, one.external_port) == (
+    return (entry.gateway, one.transport, one.internal, one.external_port) == (
         other.gateway,
         two.transport,
         two.internal,
@@ -357,15 +361,15 @@ def is_same(note: JournalEntry, granted: Granted | None, other: JournalEntry) ->
     )
 
 
-def superseding(note: JournalEntry, notes: Iterable[JournalEntry]) -> JournalEntry | None:
+def superseding(entry: JournalEntry, entries: Iterable[JournalEntry]) -> JournalEntry | None:
     """The last one of those by which NAT-PMP was asked for the same inside again: the router has only what
     came of that (RFC 6886 3.3)."""
 
     def asked_again(other: JournalEntry) -> bool:
-        same = note.protocol == other.protocol == "nat-pmp" and shares_inside(note, other)
-        return same and other.last_asked.since(note.last_asked) > 0
+        same = entry.protocol == other.protocol == "nat-pmp" and shares_inside(entry, other)
+        return same and other.last_asked.since(entry.last_asked) > 0
 
-    return next(filter(asked_again, reversed([*notes])), None)
+    return next(filter(asked_again, reversed([*entries])), None)
 
 
 def state_folder() -> Path:
@@ -375,13 +379,13 @@ def state_folder() -> Path:
     return user_state_path("nattools", appauthor=False)
 
 
-def shares_inside(note: JournalEntry, other: JournalEntry) -> bool:
-    """Are two notes of the same inside on the same router?"""
-    one, two = note.wanted, other.wanted
-    same = (one.transport, one.internal, note.gateway) == (two.transport, two.internal, other.gateway)
-    return same and note.id != other.id
+def shares_inside(entry: JournalEntry, other: JournalEntry) -> bool:
+    """Are two entries of the same inside on the same router?"""
+    one, two = entry.wanted, other.wanted
+    same = (one.transport, one.internal, entry.gateway) == (two.transport, two.internal, other.gateway)
+    return same and entry.id != other.id
 
 
-def is_of(note: JournalEntry, entry: TableEntry) -> bool:
-    """Is a row of the router's table the mapping that a note is about?"""
-    return note.wanted.transport == entry.transport and note.wanted.internal == entry.internal
+def is_of(entry: JournalEntry, row: TableEntry) -> bool:
+    """Is a row of the router's table the mapping that an entry is about?"""
+    return entry.wanted.transport == row.transport and entry.wanted.internal == row.internal

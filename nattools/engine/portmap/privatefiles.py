@@ -36,7 +36,7 @@ def open_own(path: Path, flags: int) -> int:
     if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.ELOOP, "it is no file of its own, but a link or a device", str(path))
+    raise OSError(errno.ELOOP, "it is not a plain file, but a link or a device", str(path))
 
 
 _MORE: Final = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
@@ -76,7 +76,7 @@ def make_folder(path: Path) -> None:
             finally:
                 os.close(descriptor)
     if not path.is_dir():
-        raise FileExistsError(errno.EEXIST, "it is no folder", str(path))
+        raise FileExistsError(errno.EEXIST, "it is not a folder", str(path))
 
 
 def _is_root() -> bool:
@@ -84,7 +84,7 @@ def _is_root() -> bool:
 
 
 def _give_away(descriptor: int, folder: Path) -> None:
-    """To whom the folder belongs that it was made in, if this is root."""
+    """Give a file to whom the folder belongs that it was made in, if this is root."""
     if sys.platform != "win32" and os.geteuid() == 0:
         owner = folder.stat()
         if owner.st_uid != 0 and os.fstat(descriptor).st_uid == 0:

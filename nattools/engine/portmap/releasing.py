@@ -21,11 +21,11 @@ async def release(session: PortmapSession) -> None:
     """Remove what is not meant to stay. To be awaited at the end in every case; takes a few seconds at the
     most. What cannot be removed stays in the journal, for the next start."""
     # what was not granted, as far as is known, does not stay either
-    ending = [each for each in session.held if not each.note.stays or each.granted is None]
+    ending = [each for each in session.held if not each.entry.stays or each.granted is None]
     ended: list[HeldMapping] = []
 
     async def end(held: HeldMapping) -> None:
-        await _release(session, held, {each.note.id for each in ending})
+        await _release(session, held, {each.entry.id for each in ending})
         ended.append(held)
 
     async with TimeLimit(RELEASE_S), asyncio.TaskGroup() as group:
@@ -37,27 +37,27 @@ async def release(session: PortmapSession) -> None:
 
 
 async def _release(session: PortmapSession, held: HeldMapping, ending: set[str]) -> None:
-    """Remove it, unless another nattools holds the same: routers have it once. What only this note can
+    """Remove it, unless another nattools holds the same: routers have it once. What only this entry can
     remove, by another protocol or nonce, stays noted until that one is gone too."""
     others = [each for each in _in_use_beside(session, held) if each.id not in ending]
     if not others:
         await session.remove(held)
         return
     _record_left(session, held, "not asked", SHARED)
-    protocol = held.note.protocol
+    protocol = held.entry.protocol
     if protocol != "pcp" and any(each.protocol == protocol for each in others):
         session.forget(held)
 
 
 def _in_use_beside(session: PortmapSession, held: HeldMapping) -> list[JournalEntry]:
-    """Notes of others that are wanted, and that removing this one may hit. A nonce hits its own alone."""
+    """Entries of others that are wanted, and that removing this one may hit. A nonce hits its own alone."""
     if held.granted is not None:
-        return session.journal.others(held.note, held.granted)
-    return [] if held.note.protocol == "pcp" else session.journal.in_use_at_same_inside(held.note)
+        return session.journal.others(held.entry, held.granted)
+    return [] if held.entry.protocol == "pcp" else session.journal.in_use_at_same_inside(held.entry)
 
 
 def _record_left(session: PortmapSession, held: HeldMapping, failure: FailureKind, detail: str) -> None:
-    """It is not known to be gone."""
-    now, protocol = asyncio.get_running_loop().time(), held.note.protocol
+    """Record that a mapping is not known to be gone."""
+    now, protocol = asyncio.get_running_loop().time(), held.entry.protocol
     left = Refused(protocol=protocol, failure=failure, detail=detail)
     record_attempt(session.run.recorder, "delete", protocol, held.wanted, left, now, known=held.granted)

@@ -55,7 +55,7 @@ class HeldMapping:
     on the loop's clock. `remade`: why it was deleted and made anew instead of being renewed, the last
     time."""
 
-    note: JournalEntry
+    entry: JournalEntry
     mapper: Mapper
     wanted: MappingRequest
     granted: Granted | None = None
@@ -97,7 +97,7 @@ class PortmapSession:
         return next((each for each in self.gateways if each.family == family), None)
 
     def mappers(self, family: Family, protocol: MappingProtocol | None = None) -> list[Mapper]:
-        """Those that can be asked, the preferred one first."""
+        """The mappers that can be asked, the preferred one first."""
         return [
             each
             for each in policy.to_be_asked(self.discovery.mappers)
@@ -182,7 +182,7 @@ class PortmapSession:
         if before.external_port != now.external_port and before.unique_id is None:
             old = self._hold(held.mapper, suggesting(held.wanted, before), stays=False)
             old.granted = before
-            self.journal.granted(old.note, before)
+            self.journal.granted(old.entry, before)
             await self.remove(old)
 
     async def _ask(
@@ -201,12 +201,12 @@ class PortmapSession:
         async def ask(wanted: MappingRequest, *, told: bool = True) -> Granted | Refused:
             return await self._ask_once(held, wanted, "make" if told else None)
 
-        result = await table.settle(self._knowing(held.note, wanted), result, ask)
+        result = await table.settle(self._knowing(held.entry, wanted), result, ask)
         if wanted.exact and result.external_port != wanted.external_port:
             return await self._give_back(held, result)
         held.granted, held.at = result, asyncio.get_running_loop().time()
-        self.journal.granted(held.note, result)
-        self._succeed(held.note, result)
+        self.journal.granted(held.entry, result)
+        self._succeed(held.entry, result)
         if self._may_have_second(held, result, renewed=action == "renew"):
             await self._remove_second(held, result)
         return result
@@ -217,14 +217,14 @@ class PortmapSession:
         """`action`: as what it goes on record; None: it does not."""
         began = asyncio.get_running_loop().time()
         with self._told(f"asking the router for a {wanted.transport} mapping", wanted, held.mapper):
-            known = self._lasting(held.note, self._knowing(held.note, wanted))
-            result = await held.mapper.make(known, lambda port: self.journal.asking(held.note, port))
+            known = self._lasting(held.entry, self._knowing(held.entry, wanted))
+            result = await held.mapper.make(known, lambda port: self.journal.asking(held.entry, port))
         if action is not None:
             record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
         return result
 
     async def _give_back(self, held: HeldMapping, granted: Granted) -> Refused:
-        """It is at another port than the only one wanted."""
+        """Delete what is at another port than the only one wanted."""
         left = await self._delete(dataclasses.replace(held, granted=granted))
         return Refused(protocol=granted.protocol, failure="refused", detail=MOVED, unsettled=left is not None)
 
@@ -239,12 +239,12 @@ class PortmapSession:
             return True
         unchanged = renewed and granted.protocol == "upnp-igd" and granted.lifetime_s is None
         return unchanged and any(
-            each.may_have_moved for each in self.journal.notes() if each.id == held.note.id
+            each.may_have_moved for each in self.journal.entries() if each.id == held.entry.id
         )
 
     async def _remove_second(self, held: HeldMapping, granted: Granted) -> None:
-        """It is removed if the router's table shows it."""
-        mapper, wanted = held.mapper, self._knowing(held.note, held.wanted)
+        """Remove a second mapping if the router's table shows one."""
+        mapper, wanted = held.mapper, self._knowing(held.entry, held.wanted)
         router = RouterTable(mapper, self.run.recorder)
         rows, table = await router.rows_of(wanted)
         for row in (each for each in rows if each.external_port not in wanted.own_ports):
@@ -256,24 +256,26 @@ class PortmapSession:
                 "the router's own list of port mappings",
             )
 
-    def _knowing(self, note: JournalEntry, wanted: MappingRequest) -> MappingRequest:
+    def _knowing(self, entry: JournalEntry, wanted: MappingRequest) -> MappingRequest:
         """The request with the external ports from which a mapping of ours leads to the same inside."""
-        notes = [each for each in self.journal.notes() if each.id == note.id or shares_inside(note, each)]
-        known = (port for each in notes if each.protocol == "upnp-igd" for port in each.own_ports)
+        entries = [
+            each for each in self.journal.entries() if each.id == entry.id or shares_inside(entry, each)
+        ]
+        known = (port for each in entries if each.protocol == "upnp-igd" for port in each.own_ports)
         return msgspec.structs.replace(wanted, own_ports=tuple(dict.fromkeys(known)))
 
-    def _lasting(self, note: JournalEntry, wanted: MappingRequest) -> MappingRequest:
+    def _lasting(self, entry: JournalEntry, wanted: MappingRequest) -> MappingRequest:
         """By NAT-PMP an inside has one mapping: it is not to end before one would that was made to stay."""
-        if note.protocol != "nat-pmp" or note.stays:
+        if entry.protocol != "nat-pmp" or entry.stays:
             return wanted
-        left_s = self.journal.stays_for(note)
+        left_s = self.journal.stays_for(entry)
         return msgspec.structs.replace(wanted, lifetime_s=max(wanted.lifetime_s, left_s))
 
     def note_proof(self, held: HeldMapping) -> None:
         """A test from outside has shown it."""
         if held.granted is not None:
             held.granted = msgspec.structs.replace(held.granted, proven=True)
-            self.journal.granted(held.note, held.granted)
+            self.journal.granted(held.entry, held.granted)
 
     async def remove(self, held: HeldMapping) -> Refused | None:
         """Take a mapping away; None: it is gone. One that the router has never shown, and calls absent now,
@@ -282,20 +284,20 @@ class PortmapSession:
         if result is None or result.replaced or result.absent:
             self.forget(held)
         if result is None:
-            self.removed.append(msgspec.structs.replace(held.note, granted=held.granted))
+            self.removed.append(msgspec.structs.replace(held.entry, granted=held.granted))
         return result
 
     async def _delete(self, held: HeldMapping) -> Refused | None:
         began = asyncio.get_running_loop().time()
         protocol = held.mapper.offer.protocol
         # by UPnP it is known by its inside alone, which may have another mapping
-        shared = any(shares_inside(held.note, each) for each in self.journal.notes())
+        shared = any(shares_inside(held.entry, each) for each in self.journal.entries())
         others = [] if shared else [each for each in self.discovery.mappers if each is not held.mapper]
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
-            wanted = self._knowing(held.note, held.wanted)
+            wanted = self._knowing(held.entry, held.wanted)
             known = held.granted
             result = await remove_mapping([held.mapper, *others], wanted, protocol, known)
-            if result is None and known is not None and held.note.may_have_moved:
+            if result is None and known is not None and held.entry.may_have_moved:
                 # what a renewal that nobody saw end has moved: the one that was known is gone
                 result = await held.mapper.delete(wanted)
                 known = known if result is None else None
@@ -306,7 +308,7 @@ class PortmapSession:
 
     def _went_with_another(self, held: HeldMapping) -> bool:
         """Was it the same mapping as one that has been removed, asked for once by each of two protocols?"""
-        return any(is_same(held.note, held.granted, each) for each in self.removed)
+        return any(is_same(held.entry, held.granted, each) for each in self.removed)
 
     async def list_table(self, mapper: Mapper) -> Listing | None:
         """A router's table; its rows go on record, and whether that is all of them. None: it has none."""
@@ -315,10 +317,10 @@ class PortmapSession:
         self.run.emit(Event("finished", "map list"))
         if table is None:
             return None
-        protocol, notes = mapper.offer.protocol, self.journal.notes()
-        for entry in table.entries:
-            ours = any(is_of(note, entry) for note in notes)
-            record_entry(self.run.recorder, protocol, entry, ours=ours)
+        protocol, entries = mapper.offer.protocol, self.journal.entries()
+        for row in table.entries:
+            ours = any(is_of(entry, row) for entry in entries)
+            record_entry(self.run.recorder, protocol, row, ours=ours)
         record_table(self.run.recorder, protocol, table)
         return table
 
@@ -340,36 +342,36 @@ class PortmapSession:
         """Another protocol has made the mapping again, as `successor`: `held` stands for that from now on.
         What it stood for is removed at the end, in case that it is still there."""
         old = dataclasses.replace(held)
-        held.note, held.mapper, held.granted = successor.note, successor.mapper, successor.granted
+        held.entry, held.mapper, held.granted = successor.entry, successor.mapper, successor.granted
         held.at = successor.at
         self.held[self.held.index(successor)] = old
 
     def _hold(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool) -> HeldMapping:
         offer = mapper.offer
         gateway = self.gateway(wanted.family)
-        note = self.journal.note(
+        entry = self.journal.add(
             wanted,
             offer.protocol,
             interface=offer.interface or "",
             gateway=(offer.host if offer.other else gateway.address if gateway is not None else None) or "",
             stays=stays,
         )
-        held = HeldMapping(note, mapper, wanted)
+        held = HeldMapping(entry, mapper, wanted)
         self.held.append(held)
         return held
 
-    def _succeed(self, note: JournalEntry, granted: Granted) -> None:
-        """It is the same mapping as one that was made before to stay: one note is enough; where only that one
-        stays, it is what the router has made of it now."""
-        for other in self.journal.others(note, granted):
-            if other.stays and other.protocol == note.protocol != "pcp":
-                if note.stays:
+    def _succeed(self, entry: JournalEntry, granted: Granted) -> None:
+        """It is the same mapping as one that was made before to stay: one entry is enough; where only that
+        one stays, it is what the router has made of it now."""
+        for other in self.journal.others(entry, granted):
+            if other.stays and other.protocol == entry.protocol != "pcp":
+                if entry.stays:
                     self.journal.gone(other)
-                elif note.protocol == "nat-pmp":
+                elif entry.protocol == "nat-pmp":
                     self.journal.granted(other, granted)
 
     def forget(self, held: HeldMapping) -> None:
-        """It is gone."""
-        self.journal.gone(held.note)
+        """Forget a mapping that is gone."""
+        self.journal.gone(held.entry)
         if held in self.held:
             self.held.remove(held)

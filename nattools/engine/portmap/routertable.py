@@ -18,7 +18,7 @@ MOVED = "the router made another port than the one that it was asked for"
 
 
 class AskMapping(Protocol):
-    """Ask the router for a mapping, which the journal notes; `told`: it goes on record too."""
+    """Ask the router for a mapping, which the journal has beforehand; `told`: it goes on record too."""
 
     async def __call__(self, wanted: MappingRequest, *, told: bool = True) -> Granted | Refused: ...
 
@@ -143,7 +143,7 @@ class RouterTable:
     async def remove(
         self, wanted: MappingRequest, made: Granted | None = None, *, certain: bool = True
     ) -> Refused | None:
-        """Remove a mapping of this machine that no note is about. Not `certain`: it may be that there is
+        """Remove a mapping of this machine that no entry is about. Not `certain`: it may be that there is
         none."""
         began = asyncio.get_running_loop().time()
         result = await self.mapper.delete(wanted, made)

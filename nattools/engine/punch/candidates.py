@@ -71,7 +71,7 @@ async def seen_over_tcp(run: MeasurementRun, family: Family) -> tuple[TcpStream,
 
 
 def _servers_of(run: MeasurementRun, transport: Transport, family: Family) -> list[Endpoint]:
-    """Those that answered over that transport, the quickest first."""
+    """The servers that answered over that transport, the quickest first."""
     targets = [each for each in run.reached if (each.transport, each.family) == (transport, family)]
     return [each.endpoint for each in sorted(targets, key=lambda each: each.rtt_s)]
 
@@ -133,7 +133,7 @@ async def _open_all(
         closing.callback(socket.close)
         opened.append(socket)
     if not opened:
-        raise failure or CannotRun("this machine has no address that a peer could write to", CONNECT_IT)
+        raise failure or CannotRun("this machine has no address that a peer could send to", CONNECT_IT)
     return opened
 
 

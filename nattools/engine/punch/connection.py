@@ -66,7 +66,7 @@ class PunchConnection:
     path was found any more, once that is so."""
 
     def __init__(
-        self, connector: PathFinder, *, uses: tuple[str, ...] = (), prepare: Callable[[Tunnel], None]
+        self, connector: PathFinder, *, uses: tuple[str, ...], prepare: Callable[[Tunnel], None]
     ) -> None:
         """`uses`: what this side was started for; `prepare` registers what the peer may open."""
         self.connector = connector

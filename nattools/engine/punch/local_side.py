@@ -39,7 +39,7 @@ class LocalSide:
     low_ports_help: bool = True
 
     def without(self, transport: Transport | None) -> LocalSide:
-        """The same, not willing to use that transport."""
+        """This side, not willing to use that transport."""
         udp, tcp = self.options.udp and transport != "udp", self.options.tcp and transport != "tcp"
         return replace(self, options=replace(self.options, udp=udp, tcp=tcp))
 
@@ -50,13 +50,13 @@ async def local_side(looked: CompletedRun, options: PunchOptions, timeline: Time
     low = options.low_ports
     if low is None:
         low = await may_bind_low_ports(looked.run.network)
-    helps = not low or await stay_low(looked.run, nat)
+    helps = not low or await _stay_low(looked.run, nat)
     timeline.note("behaviour", behaviour(nat))
     return LocalSide(looked.run, nat, low and helps, options, helps)
 
 
 async def measure_again(own: LocalSide, timeline: Timeline) -> LocalSide:
-    """The same in the network that this machine is in now. CannotRun: it is in none."""
+    """This side, measured anew in the network that the machine is in now. CannotRun: it is in none."""
     looked = await observe(new_run(own.run.network, own.options.measuring, own.run.emit))
     return await local_side(looked, own.options, timeline)
 
@@ -86,7 +86,7 @@ async def may_bind_low_ports(network: Network) -> bool:
     return False
 
 
-async def stay_low(run: MeasurementRun, nat: NatByTransport) -> bool:
+async def _stay_low(run: MeasurementRun, nat: NatByTransport) -> bool:
     """Are ports below 1024 below 1024 outside too, as behind Linux alone? Other NATs, also one of two, draw
     for them from all ports. Asked where ports are drawn at random; True where nobody says otherwise."""
     side = side_of(nat.udp4)

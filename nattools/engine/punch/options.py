@@ -13,9 +13,9 @@ from nattools.model.statement import Reason, Statement
 from nattools.traversal.codes import Code
 
 if TYPE_CHECKING:
-    from nattools.engine.punch.signals import Relaying
     from nattools.traversal.mailboxconnection import MailboxAddress
     from nattools.traversal.relayaccess import AnyAccess
+    from nattools.traversal.tokens import Relaying
     from nattools.traversal.tunnel import Tunnel
 
 WAIT_S = 600.0
@@ -101,7 +101,7 @@ class Use:
 
 
 def echoing(count: int) -> Use:
-    """Some echoes, and no more."""
+    """The use of a connection for some echoes, and no more."""
     from nattools.traversal.tunnel.measure import echoes
 
     async def run(connected: Connected) -> UseResult:

@@ -129,7 +129,7 @@ class PunchedSize(SizeSearch):
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """To what the driver gets."""
+        """Listen meanwhile to what the driver gets."""
         driver = self._driver
         driver.on_stun, driver.on_icmp = self._stun, self._icmp
         try:

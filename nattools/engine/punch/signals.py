@@ -5,7 +5,7 @@ The peer is known to have the code, no more: what it sends is bounded and checke
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -15,13 +15,12 @@ from nattools.model.endpoint import Endpoint, parse_endpoint
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.punch import Stage
 from nattools.protocols.mailbox import MAX_PAYLOAD
+from nattools.traversal.tokens import Relaying
 
 VERSION: Final = 1
 MAX_CANDIDATES: Final = 48
 MAX_STAGES: Final = 60
 MAX_ATTEMPTS: Final = 1_000_000
-Relaying = Literal["reserve", "only", "never"]
-"""When nothing direct works; whatever else works; not at all."""
 
 Short = Annotated[str, Meta(max_length=512)]
 Number = Annotated[int, Meta(ge=0, le=MAX_ATTEMPTS)]
@@ -99,7 +98,7 @@ class AttemptBegun(msgspec.Struct, frozen=True, kw_only=True, tag="again"):
 
     @property
     def aim(self) -> AttemptAim:
-        """Both in one."""
+        """What the attempt is for."""
         return AttemptAim(self.search, self.renews)
 
 

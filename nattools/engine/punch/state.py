@@ -45,7 +45,9 @@ class PunchState:
     def report(self) -> Report:
         """The report so far. CannotRun: this machine's network has not been measured yet."""
         if self.looked is None:
-            raise CannotRun("the time given was over before the network was measured", "Give it more time.")
+            raise CannotRun(
+                "the time limit was reached before the network was measured", "Give it more time."
+            )
         return msgspec.structs.replace(self.looked.report(), command="punch", punch=self._punch())
 
     def _punch(self) -> Punch:
@@ -187,7 +189,7 @@ async def _ended(connection: PunchConnection) -> None:
 
 
 async def _exchange_timelines(connector: PathFinder) -> None:
-    """Both sides' view of the attempt in one timeline."""
+    """Put both sides' view of the attempt into one timeline."""
     attempt, timeline = connector.last, connector.timeline
     if attempt is None or attempt.known_at is None:
         return

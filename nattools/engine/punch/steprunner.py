@@ -150,7 +150,7 @@ class StepRunner:
         partner = context.partner
         if isinstance(partner, TokenSignaling):
             if partner.told.udp is None:
-                raise CannotRun("no server has told where this machine's socket is seen")
+                raise CannotRun("no server reported this machine's external port")
             return partner.told.udp
         server = server_of(context.own.run, "udp", step.family)
         own = [base.socket.local.host for base in self._bases if base.socket.local.family == step.family]
@@ -167,7 +167,7 @@ class StepRunner:
             raise
 
     def _note_costs(self, step: Step) -> None:
-        """That it is not repeated any more; once for each strategy."""
+        """Say that a strategy is not repeated any more, once for each."""
         told = statement("tokens-tried", strategy=step.strategy, times=COSTLY_ROUNDS)
         if told not in self._given_up:
             self._given_up.append(told)

@@ -86,7 +86,7 @@ class Timeline:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Of both sides, in the order of time."""
+        """The stages of both sides, in the order of time."""
         return tuple(sorted(map(stage_with_text, self._stages), key=lambda stage: stage.at_s))
 
 

@@ -144,7 +144,7 @@ def introduction_from_token(token: Token) -> Introduction:
 
 
 def _outside_hosts(token: Token) -> tuple[str, ...]:
-    """Its IPv4 addresses as servers see them."""
+    """The IPv4 addresses of a token's maker as servers see them."""
     seen = [each for each in token.candidates if each.kind == "server-reflexive" and each.transport == "udp"]
     return tuple(dict.fromkeys(each.endpoint.host for each in seen if each.endpoint.family == 4))
 

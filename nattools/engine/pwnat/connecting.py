@@ -36,7 +36,7 @@ from nattools.protocols.pwnat import TARGETS, original
 from nattools.protocols.pwnat.outside import Outside, parse_outside
 from nattools.traversal.side import moving
 
-RAW_ADVICE = (
+CALLER_ADVICE = (
     "The caller sends one kind of packet that needs CAP_NET_RAW. Run it with sudo; or give that alone to a "
     "Python of its own: sudo setcap cap_net_raw+ep $(readlink -f .venv/bin/python). A listener needs nothing."
 )
@@ -81,7 +81,7 @@ async def connect(
         raise UsageError("the listener's address is needed")
     missing = network.missing("raw-packets")
     if missing is not None:
-        raise CannotRun(missing, RAW_ADVICE)
+        raise CannotRun(missing, CALLER_ADVICE)
     check_route(network, options.listener.host, options.measuring)
     state = PwnatState(Timeline(watcher.stage), role="caller")
     run = new_run(network, _as_for_punch(options), watcher.emit)

@@ -32,7 +32,7 @@ class PwnatOptions(PunchOptions):
 
 @dataclass(slots=True)
 class PwnatCounts:
-    """Of all attempts."""
+    """What was counted in all attempts."""
 
     beacons: int = 0
     knocks: int = 0

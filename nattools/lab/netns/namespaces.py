@@ -86,7 +86,7 @@ def gain_privilege() -> None:
     """
     if sys.platform != "linux":
         raise CannotRun("network namespaces need Linux", _ELSEWHERE)
-    own = own_network()
+    own = _own_network()
     try:
         unshare_network()
     except OSError:
@@ -100,7 +100,7 @@ def gain_privilege() -> None:
         os.close(own)
 
 
-def own_network() -> int:
+def _own_network() -> int:
     """A descriptor of the network namespace that this thread is in. CannotRun: there is no /proc."""
     try:
         return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -141,12 +141,12 @@ def _raise_loopback() -> None:
 
 def create(nodes: Iterable[str], settings: Mapping[str, Mapping[str, str]]) -> dict[str, Namespace]:
     """A new namespace for each node, with the lab's settings and the node's own (paths below /proc/sys)."""
-    own = own_network()
+    own = _own_network()
     made: dict[str, Namespace] = {}
     try:
         for node in nodes:
             unshare_network()
-            made[node] = Namespace(own_network())
+            made[node] = Namespace(_own_network())
             configure({**_SETTINGS, **settings.get(node, {})})
     except BaseException:
         for namespace in made.values():

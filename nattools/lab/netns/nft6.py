@@ -11,7 +11,7 @@ _NEIGHBOURS: Final = "{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solic
 
 
 class Prefixes(NamedTuple):
-    """The same network inside and outside (RFC 6296)."""
+    """A network's prefix inside and outside (RFC 6296)."""
 
     inside: str
     outside: str
@@ -48,7 +48,7 @@ def refused_last(spec: RouterSpec, outside: str) -> list[str]:
 
 
 def sent_by(spec: RouterSpec) -> list[str]:
-    """Of a router's own packets: one that says of none that it is too big."""
+    """Rules for a router's own packets: of one that says of no packet that it is too big."""
     if spec.says_too_big:
         return []
     return ["icmpv6 type packet-too-big drop", "icmp type destination-unreachable icmp code frag-needed drop"]

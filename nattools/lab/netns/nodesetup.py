@@ -36,7 +36,7 @@ def set_up(
     wiring: Wiring,
     namespace: Namespace,
     *,
-    without: frozenset[tuple[str, int]] = frozenset(),
+    without: frozenset[tuple[str, int]],
 ) -> None:
     """Bring up a node's interfaces and give it addresses, neighbours and routes.
 

@@ -246,7 +246,7 @@ def server_main(
 
 
 def neighbour_main(network: Network, name: str, spec: HostSpec, ready: int) -> Callable[[], None]:
-    """The same of a host that has something running for the others on its network."""
+    """The main function of a host that has something running for the others on its network."""
     import asyncio
 
     from nattools.lab.lanhost import start_neighbour

@@ -29,6 +29,7 @@ from nattools.lab.nat.packetttl import ttl_beyond
 from nattools.lab.netns.nft import LAN, WAN
 from nattools.lab.netns.wiring import Wiring
 from nattools.lab.scenario import NatSpec, RouterSpec, Scenario, host_behind, routers
+from nattools.model.endpoint import BROADCAST
 from nattools.protocols import ip
 from nattools.protocols.packet import Packet
 
@@ -39,7 +40,6 @@ _TIME_EXCEEDED = 11
 _UNREACHABLE = 3
 _FRAGMENTATION_NEEDED = 4
 _HOST_UNREACHABLE = 1
-_LIMITED_BROADCAST = "255.255.255.255"
 
 
 class RouterRoute(msgspec.Struct, frozen=True):
@@ -119,7 +119,7 @@ class Forwarder:
         destination = packet.destination
         if side == "inside" and destination == self._router.inside.address:
             return False
-        return destination != _LIMITED_BROADCAST and int(destination.partition(".")[0]) < 224
+        return destination != BROADCAST and int(destination.partition(".")[0]) < 224
 
     def _emit(self, side: Side, packet: Packet, cause: tuple[Side, Packet] | None) -> None:
         """Send a packet on. `cause`: where what it comes from came in, and what that was, for complaints."""
@@ -304,7 +304,7 @@ class FrameLoop:
         heapq.heappush(self._due, (at_s, self._count, send, frame))
 
     def run(self) -> None:
-        """For ever."""
+        """Route until the process ends."""
         sockets = list(self._handlers)
         while True:
             timeout_s = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None

@@ -100,7 +100,7 @@ class Wiring(msgspec.Struct):
         return next(device.mac for device in self.devices(node) if device.name == name)
 
 
-def is_impaired(impairment: Impairment) -> bool:
+def _is_impaired(impairment: Impairment) -> bool:
     """Does it do to packets what a plain cable does not? (A smaller MTU is a cable's own.)"""
     late = impairment.delay_ms or impairment.more_delay6_ms
     lossy = impairment.jitter_ms or impairment.loss or impairment.reorder
@@ -154,7 +154,7 @@ class _Draft:
         if one.node not in segment.impairments:
             one, other = other, one
         impairment = segment.impairments.get(one.node)
-        if impairment is None or not is_impaired(impairment):
+        if impairment is None or not _is_impaired(impairment):
             self.wiring.cables.append(Cable(one, other))
             return
         left = self._device(WIRES, f"wire{self._count}", segment, mtu=one.mtu)

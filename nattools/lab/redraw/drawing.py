@@ -51,7 +51,7 @@ class Drawing:
         return found
 
     def names(self, kind: str) -> list[str]:
-        """Those of the nodes of a kind, in order."""
+        """The names of the nodes of a kind, in order."""
         return [place[1] for place in self._tables if len(place) == 2 and place[0] == kind]
 
     @property
@@ -65,17 +65,17 @@ class Drawing:
     def toml(self) -> str:
         """The text of the file."""
         lines = [f"{key} = {toml_value(value)}" for key, value in self._head.items()]
-        lines += [f"# {one_line(note)}" for note in self._notes]
+        lines += [f"# {_one_line(note)}" for note in self._notes]
         for place, values in self._tables.items():
             lines += ["", f"[{'.'.join(map(toml_key, place))}]"]
             for key, value in values.items():
                 mark = self._marks.get((place, key))
-                comment = f"  # {one_line(mark)}" if mark else ""
+                comment = f"  # {_one_line(mark)}" if mark else ""
                 lines.append(f"{toml_key(key)} = {toml_value(value)}{comment}")
         return "\n".join(lines) + "\n"
 
 
-def one_line(text: str) -> str:
+def _one_line(text: str) -> str:
     """As a comment holds it: TOML lets no control characters stand there."""
     return "".join(each if each.isprintable() else " " for each in text[:_TEXT_LIMIT])
 

@@ -55,7 +55,7 @@ def draw_servers(drawing: Drawing, report: Report) -> DrawnServers:
 
 
 def _host_and_port(uri: str, default: int) -> tuple[str, int]:
-    """Of a `stun:`, `turn:` or `derp:` URI."""
+    """Host and port of a `stun:`, `turn:` or `derp:` URI."""
     rest = uri.partition("?")[0]
     for scheme in ("stuns:", "stun:", "turns:", "turn:", "derp:"):
         rest = rest.removeprefix(scheme)
@@ -72,7 +72,7 @@ def _host_and_port(uri: str, default: int) -> tuple[str, int]:
 
 
 def _number(text: str) -> int:
-    """Of a port; 0: it is none."""
+    """The number of a port; 0: it is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
 
 

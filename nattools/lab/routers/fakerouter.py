@@ -310,6 +310,6 @@ async def start_standby(network: Network, address: str, mapper: MapperSpec) -> F
 
 
 def families(layout: Layout, router: str) -> tuple[Family, ...]:
-    """Those that a router has inside: IPv6 only where its own provider has it too."""
+    """The families that a router has inside: IPv6 only where its own provider has it too."""
     inside = next(port for port in layout.ports_of(router) if not port.uplink)
     return tuple(family_of(address.ip) for address in inside.addresses)

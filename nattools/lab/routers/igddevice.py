@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nattools.errors import ProtocolError
 from nattools.lab.routers.routerbehaviour import RouterBehaviour
-from nattools.model.endpoint import family_of
+from nattools.model.endpoint import family_of, url_host
 from nattools.protocols import ssdp
 
 PORT = 5000
@@ -134,8 +134,7 @@ class IgdDevice:
 
 
 def _place(own: str, path: str = DESCRIPTION) -> str:
-    host = f"[{own}]" if ":" in own else own
-    return f"http://{host}:{PORT}{path}"
+    return f"http://{url_host(own)}:{PORT}{path}"
 
 
 def _type(name: str) -> str:

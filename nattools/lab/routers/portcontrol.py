@@ -9,7 +9,7 @@ from nattools.model.endpoint import Endpoint, Transport
 from nattools.protocols import natpmp, pcp
 from nattools.protocols.pcp import ResultCode
 
-_TRANSPORTS: dict[int, Transport] = {17: "udp", 6: "tcp"}
+_TRANSPORTS: dict[int, Transport] = {number: name for name, number in pcp.NUMBERS.items()}
 _START_S = 1000  # so that an epoch has room to go back
 ANNOUNCE_GROUPS = {4: "224.0.0.1", 6: "ff02::1"}
 _NATPMP = b"nat-pmp"

@@ -36,7 +36,7 @@ class MappingTable:
         self._numbers = 0
 
     def rows(self, now: float) -> list[TableMapping]:
-        """Those that are alive, the oldest first."""
+        """The mappings that are alive, the oldest first."""
         return [row for row in self._rows.values() if row.expires > now]
 
     def find(self, transport: Transport, port: int, now: float) -> TableMapping | None:

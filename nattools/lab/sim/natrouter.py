@@ -17,7 +17,7 @@ from nattools.protocols.nat64 import parse_prefix
 from nattools.protocols.packet import Packet
 
 if TYPE_CHECKING:
-    from nattools.lab.nat.ipv6 import Ipv6Engine
+    from nattools.lab.nat.ipv6engines import Ipv6Engine
     from nattools.lab.nat.nat64translation import Translator
     from nattools.lab.sim.simnet import SimNet
 
@@ -80,7 +80,7 @@ class NatRouter(Node):
         self._odd = nat.ttl != "lowered" or nat.portal is not None
 
     def _of_ipv6(self, spec: RouterSpec, forwards: Forwards | None) -> Ipv6Engine:
-        from nattools.lab.nat.ipv6 import ipv6_engine
+        from nattools.lab.nat.ipv6engines import ipv6_engine
 
         inside, outside = self.plan.ports[self._inside], self.plan.ports[self._outside]
         return ipv6_engine(

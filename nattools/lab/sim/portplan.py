@@ -51,7 +51,7 @@ class PortPlan:
         return next((g for g in self.layout.gateways if family_of(g) == family), None)
 
     def default_routes(self, family: Family, metric: int) -> list[Gateway]:
-        """Those that leave here, and the one that is not taken."""
+        """The default routes that leave here, and the one that is not taken."""
         found = [(self.described_gateway(family), metric)] if self.gateway(family) is not None else []
         if self.layout.standby is not None and family == 4:
             found.append((self.layout.standby, STANDBY_METRIC))

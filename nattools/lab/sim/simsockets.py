@@ -20,6 +20,7 @@ from nattools.net.base import (
     SendFailure,
     StreamHandler,
     TcpFailure,
+    send_each,
 )
 from nattools.protocols import ip
 from nattools.protocols.icmp import ECHO_REQUEST, error_kind
@@ -127,8 +128,7 @@ class SimUdpSocket(SimSocket):
 
     def send_many(self, datagrams: list[bytes], to: Endpoint) -> SendFailure | None:
         """One after the other."""
-        failures = [self.send(data, to) for data in datagrams]
-        return next((each for each in reversed(failures) if each is not None), None)
+        return send_each(self, datagrams, to)
 
     def icmp(self, error: Packet, about: Packet) -> None:
         """An ICMP error about a datagram of this socket."""

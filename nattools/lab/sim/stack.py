@@ -10,15 +10,14 @@ from nattools.errors import CannotRun
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.simsockets import SimIcmpSocket, SimListener, SimUdpSocket
 from nattools.lab.sim.tcp import Key, SimStream
-from nattools.lab.sim.topology import BROADCAST, BoundAddress, NextHop, NodePlan, Routes
-from nattools.model.endpoint import Endpoint, Family, family_of
+from nattools.lab.sim.topology import BoundAddress, NextHop, NodePlan, Routes
+from nattools.model.endpoint import ANY, BROADCAST, Endpoint, Family, family_of
 from nattools.net.base import LowTtlSyn, SendFailure, StreamHandler, TcpFailure
 from nattools.protocols.packet import ACK, ECHO_REPLIES, RST, SYN, Packet, answer
 
 EPHEMERAL = (32768, 60999)
 # so many ports are kept from being chosen again before those of closed sockets are forgotten
 REMEMBERED_PORTS = 20_000
-ANY: dict[Family, str] = {4: "0.0.0.0", 6: "::"}
 LOOPBACK: dict[Family, str] = {4: "127.0.0.1", 6: "::1"}
 
 SocketKey = tuple[str, int]

@@ -22,7 +22,7 @@ from nattools.lab.names import names_at, texts_at
 from nattools.lab.scenario import NodeKind, Scenario
 from nattools.lab.sim.loop import SimLoop
 from nattools.lab.sim.portplan import ETHERNET_MTU, Network, PortPlan
-from nattools.model.endpoint import Family, family_of
+from nattools.model.endpoint import BROADCAST, Family, family_of
 from nattools.model.host import Gateway, Interface
 from nattools.net.addresses import is_public
 from nattools.net.base import SendFailure
@@ -118,7 +118,6 @@ class SocketOwner(Protocol):
         """The socket is closed, or the connection over."""
 
 
-BROADCAST = "255.255.255.255"
 NO_ROUTE = NextHop("no-route")
 NOBODY = NextHop("nobody")
 
@@ -303,13 +302,13 @@ class Topology:
         return self._wires[key]
 
     def neighbours(self, node: NodePlan, port: int) -> list[Wire]:
-        """To everybody else on the segment of a node's interface."""
+        """The wires to everybody else on the segment of a node's interface."""
         segment = node.ports[port].segment
         others = [each.addresses[0].ip for each in segment.ports if each.node != node.name and each.addresses]
         return [wire for address in others if (wire := self.wire(node, port, address)) is not None]
 
     def hearing(self, node: NodePlan, port: int, destination: str) -> list[Wire]:
-        """To everybody who gets what is sent to a group, or to all."""
+        """The wires to everybody who gets what is sent to a group, or to all."""
         wires, segment = self.neighbours(node, port), node.ports[port].segment
         router = segment.ports[0].node
         if destination == BROADCAST or segment.lan.multicast != "dropped" or node.name == router:

@@ -92,11 +92,9 @@ class PeerHost:
         expected: PeerId | None = None,
         *,
         timeout_s: float,
-        initiates: bool = True,
         **end: Unpack[LocalEnd],
     ) -> Libp2pConnection | PeerFailure | TcpFailure:
-        """Connect to a peer, all in `timeout_s` seconds; nobody but `expected` is taken. Without `initiates`,
-        the other end leads the handshake, as where both call each other. CannotRun as in
+        """Connect to a peer, all in `timeout_s` seconds; nobody but `expected` is taken. CannotRun as in
         `Network.connect_tcp`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
@@ -104,7 +102,7 @@ class PeerHost:
         if isinstance(stream, TcpFailure):
             return stream
         left_s = until - loop.time()
-        return await self.take(stream, initiates=initiates, expected=expected, timeout_s=left_s)
+        return await self.take(stream, initiates=True, expected=expected, timeout_s=left_s)
 
     async def take(
         self,

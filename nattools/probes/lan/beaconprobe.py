@@ -8,12 +8,11 @@ from typing import Final
 
 from nattools.chance import random_bytes
 from nattools.errors import CannotRun, ProtocolError
-from nattools.model.endpoint import Endpoint, Family
+from nattools.model.endpoint import BROADCAST, Endpoint, Family
 from nattools.model.lanseen import BeaconPeer, BeaconsSent
 from nattools.net.base import UdpSocket
 from nattools.probes.lan.lancontext import LanContext
 from nattools.protocols.lanbeacon import (
-    BROADCAST,
     GROUPS,
     IDENTITY,
     MOST_HEARD,
@@ -104,7 +103,7 @@ class BeaconStation:
 
 
 async def exchange_beacons(context: LanContext) -> None:
-    """For as long as it is listened."""
+    """Send and hear beacons for as long as is listened."""
     station, loop = BeaconStation(context), asyncio.get_running_loop()
     began_at = loop.time()
     await station.open()

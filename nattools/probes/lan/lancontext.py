@@ -26,7 +26,7 @@ class LanContext(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def families(self) -> tuple[Family, ...]:
-        """Those with an address."""
+        """The families of which the interface has an address."""
         return tuple(self.own)
 
     def group(self, group: str) -> str:

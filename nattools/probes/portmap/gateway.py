@@ -51,7 +51,7 @@ class GatewayContext(OwnAddress):
 
 
 def gateway_contexts(
-    network: Network, *, families: Iterable[Family] = (4, 6), interface: str | None = None
+    network: Network, *, families: Iterable[Family], interface: str | None = None
 ) -> tuple[GatewayContext, ...]:
     """Every router that a default route leads to, the preferred one first, IPv4 before IPv6. A tunnel's
     route names none: providers of VPNs have it at the first address of the tunnel's network."""

@@ -28,7 +28,6 @@ _PAUSES_S = (0.3, 1.0, 1.0, 2.0, 2.0, 2.0)
 """After what time a router that is too busy is asked again."""
 _BUSY = (429, 503)
 _MAX_REDIRECTS = 2
-_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 Outcome = Literal["timeout", "unreachable", "malformed"]
@@ -91,7 +90,7 @@ async def _follow(
 ) -> http.HttpResponse | HttpFailure:
     for _ in range(_MAX_REDIRECTS + 1):
         response = await _ask(gateway, url, encode(url), timeout_s)
-        if isinstance(response, HttpFailure) or response.status not in _REDIRECTS:
+        if isinstance(response, HttpFailure) or response.status not in http.REDIRECTS:
             return response
         try:
             url, problem = resolve_url(url, response.headers.get("location"), gateway.lan)

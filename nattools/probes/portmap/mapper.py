@@ -184,7 +184,7 @@ def as_granted(row: TableEntry) -> Granted:
 
 
 def suggesting(wanted: MappingRequest, granted: Granted) -> MappingRequest:
-    """The same again with the external port that was granted: a renewal."""
+    """The request once more, with the external port that was granted: a renewal."""
     return msgspec.structs.replace(wanted, external_port=granted.external_port, exact=False)
 
 

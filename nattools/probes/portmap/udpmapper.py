@@ -11,7 +11,7 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 import msgspec
 
 from nattools.errors import CannotRun
-from nattools.model.endpoint import Endpoint, Transport, family_of
+from nattools.model.endpoint import Endpoint, family_of
 from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.net.exchange import Exchanges, attach
@@ -45,7 +45,6 @@ PINHOLE_PAUSE_S = 3.0
 """After what time to ask for a pinhole again (RFC 6887 8.1.1): see `PcpMapper.read_back`. Busy routers have
 taken 1.5 s."""
 NO_LIFETIME = "the router gives it a lifetime of 0 s"
-_NUMBERS: dict[Transport, int] = {"udp": 17, "tcp": 6}
 
 
 class RouterRequest(ABC, Generic[R]):
@@ -376,7 +375,7 @@ class PcpMapper(UdpMapper[pcp.ResponseMessage]):
         suggested = Endpoint(
             "::" if wanted.family == 6 else "0.0.0.0", wanted.suggested_port if lifetime_s else 0
         )
-        body = pcp.MapBody(wanted.nonce, _NUMBERS[wanted.transport], wanted.internal.port, suggested)
+        body = pcp.MapBody(wanted.nonce, pcp.NUMBERS[wanted.transport], wanted.internal.port, suggested)
         if wanted.internal.host != self.gateway.local:
             options = (pcp.third_party(wanted.internal.host), *options)
         asked = pcp.RequestMessage(pcp.MAP, lifetime_s, self.gateway.local, body, options)

@@ -42,7 +42,7 @@ class Passage:
         return any(each.take(data) for each in reversed(self._crossings))
 
     def on_datagram(self, data: bytes, source: Endpoint) -> None:
-        """The same, for a socket."""
+        """Take a datagram, as a socket's handler."""
         self.take(data)
 
 

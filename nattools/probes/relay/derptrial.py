@@ -103,7 +103,7 @@ async def _open(context: RelayContext, ask: DerpAsk, record: RelayRecord) -> Der
 
 
 async def _relay(record: RelayRecord, socket: DerpSocket) -> None:
-    """To the sender itself: a server passes on what is sent to any key."""
+    """Have something relayed to the sender itself: a server passes on what is sent to any key."""
     place = socket.permit(socket.key)
     record.told |= {"relayed": str(socket.local), "back_by": "itself"}
     way = Passage(lambda data: socket.send(data, place))

@@ -49,7 +49,7 @@ async def try_control(context: TailnetContext, number: int, control: ControlUrl)
         context.recorder.add(ControlTrial(probe="control", number=number, url=control.text, **trial.told))
 
 
-def leads_to_portal(response: HttpResponse, host: str) -> bool:
+def _leads_to_portal(response: HttpResponse, host: str) -> bool:
     """Does it send a browser to somebody else, as captive portals do (RFC 6585 6, RFC 8952)? Servers send
     browsers to HTTPS at their own name."""
     if response.status == 511:
@@ -110,11 +110,11 @@ class _Trial:
     async def _attempt(self, at: list[Endpoint], steps: Steps) -> tuple[TcpStream | StepFailure, Steps]:
         return await self._stream(at, steps, self._security()), steps
 
-    def _security(self, *, unchecked: bool = False) -> Security | None:
+    def _security(self) -> Security | None:
         control = self._control
         if control.scheme == "http":
             return None
-        return Security(control.host, self._context.pinned.get(control.host, ""), unchecked)
+        return Security(control.host, self._context.pinned.get(control.host, ""))
 
     async def _stream(
         self, endpoints: Iterable[Endpoint], steps: Steps, security: Security | None, within_s: float = OPEN_S
@@ -143,7 +143,7 @@ class _Trial:
         if isinstance(stream, StepFailure):
             return False
         said = await self._ask(stream, http.encode_request("GET", "/generate_204", self._control.host))
-        return isinstance(said, HttpResponse) and leads_to_portal(said, self._control.host)
+        return isinstance(said, HttpResponse) and _leads_to_portal(said, self._control.host)
 
     async def _ask(self, stream: TcpStream, request: bytes) -> HttpResponse | str:
         """A text says why there is no answer."""
@@ -162,7 +162,7 @@ class _Trial:
     async def _refused(self, response: HttpResponse) -> None:
         words = f"it answers HTTP {response.status} {response.reason[:60]}".rstrip()
         self._add(False, words)
-        portal = self._control.scheme == "http" and leads_to_portal(response, self._control.host)
+        portal = self._control.scheme == "http" and _leads_to_portal(response, self._control.host)
         self._fail("captive-portal" if portal else "error", words)
 
     async def _read(self, response: HttpResponse) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from nattools.errors import ProtocolError, UsageError
-from nattools.model.endpoint import parse_address
+from nattools.model.endpoint import authority, parse_address, url_host
 from nattools.model.serveruri import DEFAULT_PORTS, checked_host
 from nattools.protocols.derp.yamlmap import read_yaml
 
@@ -56,18 +56,17 @@ class DerpNode(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def host_header(self) -> str:
         """As a Host header has it where the port is the scheme's."""
-        return f"[{self.host}]" if ":" in self.host else self.host
+        return url_host(self.host)
 
     @property
     def authority(self) -> str:
         """As a Host header has it (RFC 9110 7.2)."""
-        usual = self.port == (443 if self.tls else 80)
-        return self.host_header if usual else f"{self.host_header}:{self.port}"
+        return authority(self.host, self.port, 443 if self.tls else 80)
 
     @property
     def uri(self) -> str:
         """As `nattools relay` takes it."""
-        return f"derp://{self.host_header}" + ("" if self.port == 443 else f":{self.port}")
+        return f"derp://{authority(self.host, self.port, 443)}"
 
 
 class DerpRegion(msgspec.Struct, frozen=True, kw_only=True):

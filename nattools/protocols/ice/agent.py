@@ -99,7 +99,7 @@ class Agent:
 
     @property
     def credentials(self) -> Credentials:
-        """To tell the peer."""
+        """This agent's credentials, which the peer has to be told."""
         return self._session.local
 
     @property

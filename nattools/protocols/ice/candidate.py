@@ -12,7 +12,7 @@ from zlib import crc32
 import msgspec
 
 from nattools.errors import ProtocolError
-from nattools.model.endpoint import Endpoint, Transport, parse_address
+from nattools.model.endpoint import BROADCAST, Endpoint, Transport, parse_address
 
 CandidateType = Literal["host", "srflx", "prflx", "relay"]
 TcpType = Literal["active", "passive", "so"]
@@ -139,7 +139,7 @@ def why_not_a_target(endpoint: Endpoint) -> str | None:
     address = ip_address(endpoint.host.partition("%")[0])
     if address.is_multicast:
         return "a multicast address"
-    if address.is_unspecified or str(address) == "255.255.255.255":
+    if address.is_unspecified or str(address) == BROADCAST:
         return "not an address of one host"
     return "port 0" if endpoint.port == 0 else None
 

@@ -66,8 +66,8 @@ class Pair:
     local_seen: Candidate = field(init=False)
 
     def __post_init__(self, controlling: bool) -> None:
-        self.remote_endpoint = with_zone(self.remote.endpoint, self.local.sends_from)
-        self.priority = pair_priority(self.local, self.remote, controlling)
+        self.remote_endpoint = _with_zone(self.remote.endpoint, self.local.sends_from)
+        self.priority = _pair_priority(self.local, self.remote, controlling)
         self.local_seen = self.local
 
     @property
@@ -97,7 +97,7 @@ class Pair:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The pair in words."""
         return f"{self.local.name} -> {self.remote.name}"
 
     def happen(self, event: PairEvent, reason: str) -> PairState:
@@ -109,14 +109,14 @@ class Pair:
         return before
 
 
-def pair_priority(local: Candidate, remote: Candidate, controlling: bool) -> int:
+def _pair_priority(local: Candidate, remote: Candidate, controlling: bool) -> int:
     """RFC 8445 6.1.2.3."""
     ours, theirs = (local.priority, remote.priority)
     g, d = (ours, theirs) if controlling else (theirs, ours)
     return (min(g, d) << 32) + 2 * max(g, d) + (1 if g > d else 0)
 
 
-def with_zone(remote: Endpoint, local: Endpoint) -> Endpoint:
+def _with_zone(remote: Endpoint, local: Endpoint) -> Endpoint:
     """A link-local destination lies in the zone of the address that it is sent from."""
     zone = local.host.partition("%")[2]
     if not zone or not remote.host.startswith("fe80"):
@@ -223,7 +223,7 @@ class CheckList:
         """Both sides must order the pairs alike, and the order depends on who controls (6.1.2.3)."""
         self._controlling = controlling
         for pair in self._ordered:
-            pair.priority = pair_priority(pair.local, pair.remote, controlling)
+            pair.priority = _pair_priority(pair.local, pair.remote, controlling)
         self._sort()
 
     # --- what is checked next

@@ -27,7 +27,7 @@ class Credentials(NamedTuple):
 
     @property
     def key(self) -> bytes:
-        """For MESSAGE-INTEGRITY."""
+        """The key of MESSAGE-INTEGRITY."""
         return self.password.encode()
 
 

@@ -170,7 +170,7 @@ def _transport(values: Answer) -> Transport:
 def _number(values: Answer, name: str, lowest: int, highest: int) -> int:
     found = _optional(values, name, highest)
     if found is None or found < lowest:
-        raise ProtocolError(f"{name} is no number from {lowest} to {highest}")
+        raise ProtocolError(f"{name} is not a number from {lowest} to {highest}")
     return found
 
 

@@ -65,7 +65,7 @@ class DialDataRequest(msgspec.Struct, frozen=True):
 
 
 class DialData(msgspec.Struct, frozen=True):
-    """Some of them."""
+    """Some of the bytes that a server wants before it dials."""
 
     data: bytes
 

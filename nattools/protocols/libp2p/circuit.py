@@ -88,7 +88,7 @@ def encode_hop(message: CircuitMessage) -> bytes:
 
 
 def encode_stop(message: CircuitMessage) -> bytes:
-    """To or from the one whom a relay connects to, without its length."""
+    """A message to or from the one whom a relay connects to, without its length."""
     return _encode(message, _STOP_KINDS, (2, 0, 3, 4))
 
 

@@ -60,7 +60,7 @@ def decode_description(message: bytes) -> PeerDescription:
 
 
 def readable_addresses(found: list[bytes]) -> tuple[Multiaddr, ...]:
-    """Those of `readable_address`."""
+    """The addresses that `readable_address` can read."""
     return tuple(address for each in found if (address := readable_address(each)) is not None)
 
 

@@ -170,23 +170,23 @@ class Multiaddr(msgspec.Struct, frozen=True):
 
     @property
     def relay(self) -> Multiaddr | None:
-        """Of one that leads through a relay: the relay's own address."""
+        """The relay's own address, of an address that leads through one."""
         if not self.relayed:
             return None
         before = self.parts[: self.names.index("p2p-circuit")]
         return Multiaddr(before) if before else None
 
     def without_peer(self) -> Multiaddr:
-        """The same without whom it leads to at its end."""
+        """The address without the peer that it leads to at its end."""
         return Multiaddr(self.parts[:-1]) if self.parts[-1][0] == "p2p" and len(self.parts) > 1 else self
 
     def to(self, *parts: tuple[str, str]) -> Multiaddr:
-        """The same with more behind it."""
+        """The address with more behind it."""
         return Multiaddr((*self.parts, *parts))
 
 
 def multiaddr_at(endpoint: Endpoint, peer: PeerId | None = None) -> Multiaddr:
-    """Of a TCP endpoint, and of who is there."""
+    """The address of a TCP endpoint, and of who is there."""
     host = ("ip6" if endpoint.family == 6 else "ip4", endpoint.host.partition("%")[0])
     parts = (host, ("tcp", str(endpoint.port)))
     return Multiaddr(parts if peer is None else (*parts, ("p2p", str(peer))))
@@ -230,7 +230,7 @@ def parse_multiaddr(text: str) -> Multiaddr:
         word = words.pop(0)
         name = _OTHER_NAMES.get(word, word)
         if name not in _KINDS:
-            raise ProtocolError(f"{word[:30]!r} is no protocol of an address that is known here")
+            raise ProtocolError(f"{word[:30]!r} is not a protocol of addresses that is known here")
         value = ""
         if _KINDS[name].size:
             if not words:
@@ -246,4 +246,4 @@ def _canonical(name: str, text: str) -> str:
     try:
         return _KINDS[name].read(_KINDS[name].write(text))
     except (ValueError, binascii.Error):
-        raise ProtocolError(f"{text[:40]!r} is no value of /{name}") from None
+        raise ProtocolError(f"{text[:40]!r} is not a value of /{name}") from None

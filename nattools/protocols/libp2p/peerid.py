@@ -30,7 +30,7 @@ class PeerId(NamedTuple):
 
 
 def peer_id_of(public_key: bytes) -> PeerId:
-    """Of a public key, in the form of `hostkey`."""
+    """The peer id of a public key, in the form of `hostkey`."""
     if len(public_key) <= _INLINED:
         return PeerId(_IDENTITY + bytes((len(public_key),)) + public_key)
     return PeerId(_SHA256 + hashlib.sha256(public_key).digest())
@@ -78,7 +78,7 @@ def from_base58(text: str) -> bytes:
     number = 0
     for character in text:
         if character not in _DIGITS:
-            raise ProtocolError(f"{character!r} is no digit of base 58")
+            raise ProtocolError(f"{character!r} is not a digit of base 58")
         number = number * 58 + _DIGITS[character]
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")

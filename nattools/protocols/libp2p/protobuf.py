@@ -51,7 +51,7 @@ class Fields:
         if value is None and default is not None:
             return default
         if not isinstance(value, int):
-            raise ProtocolError(f"field {field} is no number")
+            raise ProtocolError(f"field {field} is not a number")
         return value
 
     def octets(self, field: int, most: int) -> bytes | None:

@@ -26,13 +26,13 @@ def encode(number: int) -> bytes:
 
 def decode(data: bytes | bytearray, at: int = 0, longest: int = LONGEST) -> tuple[int, int]:
     """(the number that begins at `at`, where it ends). ProtocolError: it is cut off, or too long."""
-    found = peek(data, at, longest)
+    found = _peek(data, at, longest)
     if found is None:
         raise ProtocolError("a number is cut off")
     return found
 
 
-def peek(data: bytes | bytearray, at: int = 0, longest: int = LONGEST) -> tuple[int, int] | None:
+def _peek(data: bytes | bytearray, at: int = 0, longest: int = LONGEST) -> tuple[int, int] | None:
     """As `decode`; None: it is cut off, and more may come."""
     number = 0
     for count, octet in enumerate(data[at : at + longest]):
@@ -69,7 +69,7 @@ class DelimitedReader:
     def next(self) -> bytes | None:
         """The next whole message, None if it is not all there. ProtocolError: it is too long; nothing can be
         read behind it."""
-        found = peek(self._buffer)
+        found = _peek(self._buffer)
         if found is None:
             return None
         size, start = found

@@ -107,7 +107,7 @@ class MailboxClient:
             self._say(m.Join(m.VERSION, self._member, self._room))
 
     def disconnected(self) -> None:
-        """It is gone; what was not sent is repeated on the next one."""
+        """The connection is gone; what was not sent is repeated on the next one."""
         self._texts.clear()
         self._joined = self._present = False
 

@@ -64,7 +64,7 @@ class Join(msgspec.Struct, frozen=True, tag="join"):
 
 
 class PeerMessage(msgspec.Struct, frozen=True, tag="relay"):
-    """To the other peer, or from it."""
+    """A message to the other peer, or from it."""
 
     body: Body
 
@@ -117,7 +117,7 @@ class Pake(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class Proof(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """That its sender has the key."""
+    """Proof that its sender has the key."""
 
     value: Annotated[bytes, Meta(min_length=PROOF_SIZE, max_length=PROOF_SIZE)]
 

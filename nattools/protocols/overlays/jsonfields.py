@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_interface, ip_network
 from typing import Any, Final
 
@@ -55,7 +55,7 @@ def number_in(fields: Fields, name: str) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-def list_in(fields: Fields, name: str) -> list[Any]:
+def _list_in(fields: Fields, name: str) -> list[Any]:
     """A list, empty where there is none; `MOST` of its entries."""
     value = fields.get(name)
     return value[:MOST] if isinstance(value, list) else []
@@ -63,22 +63,22 @@ def list_in(fields: Fields, name: str) -> list[Any]:
 
 def objects_in(fields: Fields, name: str) -> Iterator[Fields]:
     """The objects of a list."""
-    return (each for each in list_in(fields, name) if isinstance(each, dict))
+    return (each for each in _list_in(fields, name) if isinstance(each, dict))
 
 
 def texts_in(fields: Fields, name: str) -> tuple[str, ...]:
     """The texts of a list."""
-    return tuple(each[:LONGEST] for each in list_in(fields, name) if isinstance(each, str))
+    return tuple(each[:LONGEST] for each in _list_in(fields, name) if isinstance(each, str))
 
 
 def addresses_in(fields: Fields, name: str) -> tuple[str, ...]:
     """The IP addresses of a list, with or without a prefix length; what is none is left out."""
-    return tuple(found for each in texts_in(fields, name) if (found := address_of(each)))
+    return _read(fields, name, address_of)
 
 
 def networks_in(fields: Fields, name: str) -> tuple[str, ...]:
     """The networks of a list, as `192.0.2.0/24`; what is none is left out."""
-    return tuple(found for each in texts_in(fields, name) if (found := network_of(each)))
+    return _read(fields, name, _network_of)
 
 
 def address_of(text: str) -> str:
@@ -89,7 +89,7 @@ def address_of(text: str) -> str:
         return ""
 
 
-def network_of(text: str) -> str:
+def _network_of(text: str) -> str:
     """The canonical form of a network; "" if it is none."""
     try:
         return str(ip_network(text, strict=False))
@@ -107,4 +107,8 @@ def endpoint_of(text: str) -> str:
 
 def endpoints_in(fields: Fields, name: str) -> tuple[str, ...]:
     """The addresses and ports of a list; what is none is left out."""
-    return tuple(found for each in texts_in(fields, name) if (found := endpoint_of(each)))
+    return _read(fields, name, endpoint_of)
+
+
+def _read(fields: Fields, name: str, read: Callable[[str], str]) -> tuple[str, ...]:
+    return tuple(found for each in texts_in(fields, name) if (found := read(each)))

@@ -22,7 +22,7 @@ def is_kubo(value: Any) -> bool:
 
 
 def is_kubo_text(text: str) -> bool:
-    """The same of text."""
+    """Is this text what the program printed?"""
     return bool(_HEADING.match(text.lstrip().partition("\n")[0]))
 
 
@@ -36,7 +36,7 @@ def kubo_addresses(value: Any) -> OverlayStatus:
 
 
 def kubo_text(text: str) -> OverlayStatus:
-    """The same from text."""
+    """The status that such a text tells."""
     state, current = "", None
     found: dict[str, list[str]] = {name: [] for name in _LISTS}
     for line in text.splitlines()[: 3 * j.MOST]:

@@ -43,7 +43,7 @@ def other_text(text: str) -> str:
 
 
 def other_json(value: Any) -> str:
-    """The same of JSON."""
+    """What another command's JSON is, and what is read in its place; "" if it is not known."""
     first = value[0] if isinstance(value, list) and value else value
     if not isinstance(first, dict):
         return ""

@@ -26,7 +26,7 @@ def is_swarm(value: Any) -> bool:
 
 
 def is_swarm_text(text: str) -> bool:
-    """The same of text, or a list of addresses as text."""
+    """Is this text what the program printed, or a list of addresses?"""
     return _LINE.match(text.lstrip().partition("\n")[0].rstrip()) is not None
 
 

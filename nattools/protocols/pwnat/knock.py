@@ -57,7 +57,7 @@ class CallerNat(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, nat: Nat | None, *, low_ports: bool) -> CallerNat:
-        """Of what was measured, if anything was."""
+        """What a knock says of the NAT that was measured, if anything was."""
         if nat is None:
             return cls(low_ports=low_ports)
         step = nat.port_step or 0

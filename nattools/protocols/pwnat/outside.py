@@ -44,7 +44,7 @@ class Outside(msgspec.Struct, frozen=True):
 
 
 def parse_outside(text: str) -> Outside:
-    """The same read. ProtocolError: it is no such word."""
+    """Read such a word. ProtocolError: it is none."""
     found = _WORD.fullmatch(text)
     if found is None or int(found[1]) >= MODULUS:
         raise ProtocolError("not what a listener prints of its outside ports")

@@ -191,7 +191,7 @@ _MASKED_0, _MASKED_1, _MASKED_2, _MASKED_3 = (
 )
 
 
-def ipv4_octets(host: str) -> tuple[int, int, int, int]:
+def _ipv4_octets(host: str) -> tuple[int, int, int, int]:
     """The octets of an IPv4 address in its canonical text form. ValueError if it is none."""
     try:
         a, b, c, d = host.split(".")
@@ -201,7 +201,7 @@ def ipv4_octets(host: str) -> tuple[int, int, int, int]:
 
 
 def masked_ipv4_octets(host: str) -> tuple[int, int, int, int]:
-    """The same, XORed with the magic cookie."""
+    """The four octets of an IPv4 address, XORed with the magic cookie."""
     try:
         a, b, c, d = host.split(".")
         return _MASKED_0[a], _MASKED_1[b], _MASKED_2[c], _MASKED_3[d]
@@ -209,7 +209,7 @@ def masked_ipv4_octets(host: str) -> tuple[int, int, int, int]:
         raise ValueError(f"not an IPv4 address: {host!r}") from None
 
 
-def ipv6_bytes(host: str) -> bytes:
+def _ipv6_bytes(host: str) -> bytes:
     """The 16 bytes of an IPv6 address; a zone is left out. ValueError if it is none."""
     try:
         return IPv6Address(host.partition("%")[0]).packed
@@ -222,8 +222,8 @@ def pack_address(endpoint: Endpoint) -> bytes:
     host, port = endpoint
     _check_port(port)
     if ":" in host:
-        return _IPV6_HEAD.pack(2, port) + ipv6_bytes(host)
-    return _pack_ipv4(1, port, *ipv4_octets(host))
+        return _IPV6_HEAD.pack(2, port) + _ipv6_bytes(host)
+    return _pack_ipv4(1, port, *_ipv4_octets(host))
 
 
 def pack_xor_address(endpoint: Endpoint, transaction_id: bytes) -> bytes:
@@ -231,7 +231,7 @@ def pack_xor_address(endpoint: Endpoint, transaction_id: bytes) -> bytes:
     host, port = endpoint
     _check_port(port)
     if ":" in host:
-        return _IPV6_HEAD.pack(2, port ^ 0x2112) + _xor16(ipv6_bytes(host), transaction_id)
+        return _IPV6_HEAD.pack(2, port ^ 0x2112) + _xor16(_ipv6_bytes(host), transaction_id)
     return _pack_ipv4(1, port ^ 0x2112, *masked_ipv4_octets(host))
 
 

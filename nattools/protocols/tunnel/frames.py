@@ -206,7 +206,7 @@ def _read_reason(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise ProtocolError("a reason that is no text") from None
+        raise ProtocolError("a reason that is not text") from None
 
 
 class _Type(NamedTuple):

@@ -78,7 +78,7 @@ class TunnelSession:
         self._pending += f.encode(f.Hello(f.VERSION, self._session, opened, tuple(states), self._uses))
 
     def disconnected(self) -> None:
-        """It is gone."""
+        """The connection is gone."""
         self._connected = self._greeted = False
         self._deframer = f.Deframer()
         self._pending.clear()
@@ -152,7 +152,7 @@ class TunnelSession:
             self._look_at(found)
 
     def reset(self, stream: int, reason: str) -> None:
-        """Both directions are over at once. Idempotent."""
+        """End both directions of a stream at once. Idempotent."""
         found = self._alive(stream)
         if found is None:
             return

@@ -36,7 +36,7 @@ def decode_channel_data(message: bytes) -> tuple[int, bytes]:
         raise ProtocolError(f"{len(message)} bytes are no ChannelData message")
     channel, size = _HEAD.unpack_from(message)
     if not FIRST_CHANNEL <= channel <= LAST_CHANNEL:
-        raise ProtocolError(f"{channel:#06x} is no channel number")
+        raise ProtocolError(f"{channel:#06x} is not a channel number")
     if HEADER_SIZE + size > len(message):
         raise ProtocolError(f"ChannelData of {size} bytes has {len(message) - HEADER_SIZE}")
     return channel, message[HEADER_SIZE : HEADER_SIZE + size]

@@ -16,7 +16,7 @@ from nattools.protocols.stun.authentication import LongTermAuthentication
 from nattools.protocols.turn import requests
 from nattools.protocols.turn.channeldata import LONGEST, decode_channel_data, is_channel_data
 from nattools.protocols.turn.credentials import LongTermCredentials
-from nattools.protocols.turn.grants import Grant, Permission
+from nattools.protocols.turn.grants import RENEW_BEFORE_S, Grant, Permission
 from nattools.protocols.turn.peers import Peers
 from nattools.protocols.turn.refusal import TurnRefusal, refusal
 from nattools.protocols.turn.requests import AllocationSpec
@@ -39,7 +39,6 @@ _NEXT: Final[dict[tuple[AllocationState, _Event], AllocationState]] = {
 }
 """What an event makes of a state; what is not here changes nothing."""
 
-_RENEW_BEFORE_S: Final = 60.0
 _SHORTEST_S: Final = 5.0  # between renewals, however short a lifetime a server grants
 _KEEPALIVE_S: Final = 15.0
 """A NAT before the relay forgets (RFC 8445 11)."""
@@ -287,7 +286,7 @@ class ClientAllocation:
     def _lasts(self, lifetime_s: int, now: float) -> None:
         self.lifetime_s = lasts_s = float(min(lifetime_s, MAX_LIFETIME_S))
         self._ends_at = now + max(lasts_s, 2 * _SHORTEST_S)
-        self._renew_at = now + max(lasts_s - _RENEW_BEFORE_S, lasts_s / 2, _SHORTEST_S)
+        self._renew_at = now + max(lasts_s - RENEW_BEFORE_S, lasts_s / 2, _SHORTEST_S)
 
     def _renewed(self, transaction: stun.Transaction, now: float) -> None:
         """RFC 8656 8.3. What is no final refusal is tried again as long as the allocation lasts."""

@@ -24,7 +24,7 @@ _NEXT: Final[dict[tuple[GrantState, _Event], GrantState]] = {
 }
 """What an event makes of a state; what is not here changes nothing."""
 
-_RENEW_BEFORE_S: Final = 60.0
+RENEW_BEFORE_S: Final = 60.0
 _MARGIN_S: Final = 10.0  # the server began to count before its answer was here
 _RETRY_S: Final = 15.0
 _REFUSED_S: Final = 60.0
@@ -63,7 +63,7 @@ class Grant(ABC):
         self.refusal = refusal
         if refusal is None:
             self._ends = now + self.lifetime_s - _MARGIN_S
-            self._due = now + self.lifetime_s - _RENEW_BEFORE_S
+            self._due = now + self.lifetime_s - RENEW_BEFORE_S
         elif self.state == "wanted":
             self._ends = now + _REFUSED_S
         else:

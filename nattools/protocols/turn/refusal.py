@@ -38,7 +38,7 @@ class TurnRefusal(msgspec.Struct, frozen=True):
 
 
 def refusal(asked: Asked, transaction: stun.Transaction) -> TurnRefusal | None:
-    """Of a transaction that is over; None: it succeeded."""
+    """Why a transaction that is over failed; None: it succeeded."""
     if transaction.state == "succeeded":
         return None
     response = transaction.response

@@ -204,7 +204,7 @@ def _connection(before: Report, after: Report) -> Iterator[Change]:
 
 
 def _sections(before: Report, after: Report) -> Iterator[Change]:
-    """Whatever other sections say in yes and no, or in words of closed sets."""
+    """Changes of what other sections say in yes and no, or in words of closed sets."""
     for name in comparedfields.SECTIONS:
         one, other = (_leaves(getattr(each, name, None), name) for each in (before, after))
         for path in one:

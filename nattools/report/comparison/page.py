@@ -49,7 +49,7 @@ def comparison_json(found: Comparison, files: tuple[str, str]) -> str:
 def comparison_page(
     found: Comparison, files: tuple[str, str], reports: tuple[Report, Report], *, all_of_it: bool
 ) -> Document:
-    """For people. `all_of_it`: with what only one of the reports knows."""
+    """A comparison for people. `all_of_it`: with what only one of the reports knows."""
     mood: Mood = "good" if found.same else "strong"
     limits = (Prose(safe(sentence(each)), "", "quiet") for each in found.limits)
     sections = [

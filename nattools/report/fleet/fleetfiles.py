@@ -72,7 +72,7 @@ def documents(path: str) -> Iterator[tuple[str, bytes | UsageError]]:
     name = valid_text(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            yield name, UsageError("is no file")
+            yield name, UsageError("is not a file")
             return
         with _opened(path) as file:
             if not path.removesuffix(".gz").endswith(_BY_LINE):

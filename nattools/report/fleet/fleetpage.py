@@ -25,7 +25,7 @@ def _sections(fleet: Fleet) -> Iterator[Section]:
     if fleet.duplicates:
         lines.append(Prose(f"{fleet.duplicates:,} more were the same as one of these, to the byte."))
     if fleet.faulty:
-        lines.append(Prose(f"{fleet.faulty:,} files are no reports; they are listed below.", "", "unsure"))
+        lines.append(Prose(f"{fleet.faulty:,} files are not reports; they are listed below.", "", "unsure"))
     yield Section("", tuple(lines))
     bars = tuple(Bar(safe(name, 40), each.share, _percent(each)) for name, each in fleet.reachable.items())
     yield Section("Reached", (BarChart("How the machines are reached", ("reached", "of all reports"), bars),))

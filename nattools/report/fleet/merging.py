@@ -52,7 +52,7 @@ def merged(
     named: Sequence[str],
     told: Told,
     *,
-    parquet: Path | None = None,
+    parquet: Path | None,
     apart: frozenset[FileIdentity] = frozenset(),
 ) -> Fleet:
     """All reports as one. `parquet`: where to write the table; `apart`: files that are not read, as

@@ -51,10 +51,10 @@ class Pseudonyms:
         self,
         salt: str | None,
         *,
-        keep_private: bool = False,
-        ports: bool = False,
-        taken: Container[str] = (),
-        prefixes: tuple[Nat64Prefix, ...] = (),
+        keep_private: bool,
+        ports: bool,
+        taken: Container[str],
+        prefixes: tuple[Nat64Prefix, ...],
     ) -> None:
         self._salt = None if salt is None else salt.encode("utf-8", "surrogatepass")
         self._keep_private = keep_private
@@ -94,7 +94,7 @@ class Pseudonyms:
         return (2 + (block - 2 + self._turn) % 30) * _BLOCK + place
 
     def address(self, original: str) -> str:
-        """For an address without a zone, in canonical form."""
+        """The pseudonym of an address without a zone, in canonical form."""
         address = ip_address(original)
         kind = kind_of(original)
         anycast = original in FAR_AWAY.values() or original.startswith(("192.0.0.", "2001:1::"))

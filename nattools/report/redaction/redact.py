@@ -227,7 +227,7 @@ class _Scrubber(_Reading):
         return self._pseudonyms.port(number)
 
     def value(self, text: str) -> str:
-        """The same name has the same pseudonym; a value of a closed set stays."""
+        """The text redacted: the same name has the same pseudonym; a value of a closed set stays."""
         given = text.lower() in self._given and text not in constants()
         return self.name(text) if given else self.text(text)
 

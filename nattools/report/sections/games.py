@@ -43,7 +43,7 @@ def game_names(nat: Nat | None, *, opens_ports: bool = False) -> GameNames | Non
 
 
 def game_names_of(report: Report) -> GameNames | None:
-    """Those of a report."""
+    """The names that games have for the network of a report."""
     opened = any((each.verified_inbound or each.arrives_at) and each.family == 4 for each in report.mappings)
     return game_names(report.nat.udp4, opens_ports=opened)
 

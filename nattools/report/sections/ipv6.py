@@ -204,14 +204,20 @@ def _address(each: Ipv6Address, *, tried: bool) -> tuple[Cell, ...]:
 
 
 def figures(report: Report, view: View) -> list[Section]:
-    """Both families side by side."""
+    """The figures of both families side by side."""
     found = report.ipv6
     if found is None:
         return []
     rows = []
     times, mtus = found.latency_ms, found.path_mtu
     if times.ipv4 is not None or times.ipv6 is not None:
-        rows.append((Cell("Round trip"), Cell(_ms(times.ipv4)), Cell(_ms(times.ipv6))))
+        rows.append(
+            (
+                Cell("Round trip"),
+                Cell(terms.known_ms(times.ipv4)),
+                Cell(terms.known_ms(times.ipv6)),
+            )
+        )
     if mtus.ipv4 is not None or mtus.ipv6 is not None:
         rows.append((Cell("Largest packet"), Cell(_mtu(mtus.ipv4)), Cell(_mtu(mtus.ipv6))))
     through = found.fragments
@@ -240,10 +246,6 @@ _THROUGH: dict[str | None, str] = {
 
 def _through(passage: FormPassage | None) -> str:
     return "" if passage is None else _THROUGH[_WAYS.get((passage.outbound, passage.inbound))]
-
-
-def _ms(value: float | None) -> str:
-    return "" if value is None else terms.milliseconds(value)
 
 
 def _mtu(found: PathMtu | None) -> str:

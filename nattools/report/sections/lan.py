@@ -65,7 +65,7 @@ def _neighbour(each: LanNeighbour) -> tuple[Cell, ...]:
 
 
 def programs(report: Report, view: View) -> list[Section]:
-    """For which programs it is enough."""
+    """The programs for which the network is enough."""
     found = report.lan
     if found is None:
         return []

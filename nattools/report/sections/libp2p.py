@@ -75,7 +75,7 @@ def _address(row: Libp2pAddress) -> tuple[Cell, ...]:
 
 
 def peers(report: Report, view: View) -> list[Section]:
-    """Those that were asked: who they are, and from where they see this machine."""
+    """The peers that were asked: who they are, and from where they see this machine."""
     rows = report.libp2p.peers if report.libp2p is not None else ()
     if not rows:
         return []
@@ -91,7 +91,7 @@ def _peer(row: Libp2pPeer) -> tuple[Cell, ...]:
     return (
         name,
         Cell(safe(row.agent, 60)),
-        Cell("" if row.rtt_ms is None else terms.milliseconds(row.rtt_ms)),
+        Cell(terms.known_ms(row.rtt_ms)),
         _offered(row.autonat),
         _offered(row.relay),
         Cell(safe(_seen_as(row), 200)),
@@ -116,7 +116,7 @@ def _offered(value: bool | None) -> Cell:
 
 
 def relays(report: Report, view: View) -> list[Section]:
-    """Those that were asked for a place."""
+    """The relays that were asked for a place."""
     rows = report.libp2p.relays if report.libp2p is not None else ()
     if not rows:
         return []
@@ -131,7 +131,7 @@ def _relay(row: Libp2pRelay) -> tuple[Cell, ...]:
         Cell(safe(_short(row.address), 120)),
         Cell(reserved, reserved_mood),
         Cell(carries if row.reserved else "", mood),
-        Cell("" if row.rtt_ms is None else terms.milliseconds(row.rtt_ms)),
+        Cell(terms.known_ms(row.rtt_ms)),
         Cell(safe(row.why) if row.why else _limit(row)),
     )
 

@@ -72,7 +72,7 @@ def behaviour(report: Report, view: View) -> list[Section]:
     """A section for each transport and address family."""
     said: set[Unknown] = set()
     return [
-        nat_section(name, one, detail=view.detail, over_udp=udp, said=said)
+        _nat_section(name, one, detail=view.detail, over_udp=udp, said=said)
         for name, one, udp in transports(report.nat)
     ]
 
@@ -97,7 +97,9 @@ def requirements(report: Report, view: View) -> list[Section]:
     return sections
 
 
-def nat_section(title: str, nat: Nat, *, detail: Detail, over_udp: Nat | None, said: set[Unknown]) -> Section:
+def _nat_section(
+    title: str, nat: Nat, *, detail: Detail, over_udp: Nat | None, said: set[Unknown]
+) -> Section:
     """One transport and address family. `detail` 1 adds figures and the layers on the way out.
 
     `over_udp`: what UDP found on the same path. Without detail, what is the same is then said in one line,

@@ -147,7 +147,7 @@ def _nat64(o: seen.Nat64) -> str:
 
 
 def _portal(o: seen.Portal) -> str:
-    answered = "what is no HTTP" if o.status is None else f"HTTP {number(o.status)}"
+    answered = "something that is not HTTP" if o.status is None else f"HTTP {number(o.status)}"
     return f"captive portal: {o.asked} answered {answered}" + (f", to {o.location}" if o.location else "")
 
 

@@ -143,7 +143,7 @@ def _echoes(echoes: Echoes) -> str:
 
 
 def _largest(mtu: PunchMtu) -> str:
-    """Both ways in one where they are alike."""
+    """The largest datagram each way, in one where they are alike."""
     up, down = _one_way(mtu.up), _one_way(mtu.down)
     if mtu.up is not None and up == down:
         return f"{up}, both ways"

@@ -40,7 +40,9 @@ def headline(report: Report) -> str:
             f"{len({row.uri for row in working})} of {len(tried)} relays work" if many else "The relay works"
         )
         which = f"; the best is {_name(best)} over {_over(best)}" if many else f" over {_over(best)}"
-        return f"{count}{which}: {_ms(best.rtt_ms.median if best.rtt_ms else None)} there and back."
+        return (
+            f"{count}{which}: {terms.known_ms(best.rtt_ms.median if best.rtt_ms else None)} there and back."
+        )
     near = next((row for row in report.relays if row.works is None and row.direct_rtt_ms is not None), None)
     if tried:
         return (
@@ -49,7 +51,9 @@ def headline(report: Report) -> str:
     if any(row.error is not None and row.works is None for row in report.relays):
         return "This machine left the network meanwhile: nobody knows whether the relay works here."
     if near is not None:
-        return f"The nearest relay is {_name(near)}, {_ms(near.direct_rtt_ms)} away; none was tried."
+        return (
+            f"The nearest relay is {_name(near)}, {terms.known_ms(near.direct_rtt_ms)} away; none was tried."
+        )
     return "No relay answered." if report.relays else "No relay was asked."
 
 
@@ -88,9 +92,9 @@ def _row(row: Relay) -> tuple[Cell, ...]:
         Cell(str(row.rank)),
         Cell(_name(row)),
         Cell(_over(row) if row.works else "not tried", "plain" if row.works else "quiet"),
-        Cell(_ms(row.rtt_ms.median if row.rtt_ms else None), mood),
-        Cell(_ms(row.direct_rtt_ms)),
-        Cell(_ms(row.jitter_ms)),
+        Cell(terms.known_ms(row.rtt_ms.median if row.rtt_ms else None), mood),
+        Cell(terms.known_ms(row.direct_rtt_ms)),
+        Cell(terms.known_ms(row.jitter_ms)),
         Cell(loss, "unsure" if row.loss else "plain"),
         _rate(row),
     )
@@ -112,7 +116,12 @@ def chart(report: Report, view: View) -> list[Section]:
 
 def _bar(row: Relay) -> Bar:
     value = row.rtt_ms.median if row.rtt_ms else row.direct_rtt_ms
-    return Bar(f"{_name(row)} {_over(row)}", value, _ms(value), "good" if row.works else "plain")
+    return Bar(
+        f"{_name(row)} {_over(row)}",
+        value,
+        terms.known_ms(value),
+        "good" if row.works else "plain",
+    )
 
 
 def figures(report: Report, view: View) -> list[Section]:
@@ -131,14 +140,14 @@ def _figures(row: Relay) -> tuple[Cell, ...]:
     return (
         Cell(_name(row)),
         Cell(_over(row)),
-        *(Cell(_ms(each)) for each in (*values, row.jitter_ms)),
+        *(Cell(terms.known_ms(each)) for each in (*values, row.jitter_ms)),
         Cell("" if row.reordered is None else terms.number(row.reordered)),
         Cell("" if row.mtu is None else f"{terms.number(row.mtu)}{terms.TIE}bytes"),
     )
 
 
 def failures(report: Report, view: View) -> list[Section]:
-    """Those that do not relay: how far each came, what that means and what to do."""
+    """The relays that do not relay: how far each came, what that means and what to do."""
     rows = [row for row in report.relays if row.rank is None]
     if not rows:
         return []
@@ -178,7 +187,7 @@ def steps(report: Report, view: View) -> list[Section]:
 def _step(step: RelayStep) -> tuple[Cell, ...]:
     mood: Mood = "good" if step.ok else "bad"
     name = STEPS.get(step.step, step.step)
-    return Cell(name, mood), Cell(_ms(step.ms)), Cell(safe(step.detail, 120))
+    return Cell(name, mood), Cell(terms.known_ms(step.ms)), Cell(safe(step.detail, 120))
 
 
 def _name(row: Relay) -> str:
@@ -189,7 +198,3 @@ def _name(row: Relay) -> str:
 
 def _over(row: Relay) -> str:
     return row.transport.upper()
-
-
-def _ms(value: float | None) -> str:
-    return "" if value is None else terms.milliseconds(value)

@@ -12,15 +12,14 @@ from nattools.model.tailscale import (
     Tailnet,
     TailnetClash,
     TailnetPeer,
-    TailscaleWay,
 )
 from nattools.report.document import Cell, Mood, Prose, Section, Table, View
 from nattools.report.safetext import safe
 from nattools.report.sections import summary
+from nattools.report.sections.techniquetables import PATH_MOODS
 from nattools.wording import terms
 
 MOST_ROWS = 20
-WAYS: dict[TailscaleWay, Mood] = {"direct": "good", "relay": "bad", "unknown": "unsure"}
 PEER_MOODS: dict[PeerState, Mood] = {"direct": "good", "relayed": "bad", "failed": "bad"}
 PEER_WAYS: dict[bool | None, PeerState] = {True: "direct", False: "relayed", None: "unknown"}
 
@@ -48,9 +47,9 @@ def headline(report: Report) -> str:
     if found is None:
         return "Nothing was asked."
     verdict = next((one for one in report.techniques if one.id == "tailscale"), None)
-    if verdict is not None and verdict.verdict == "fails" and not of_others(report):
+    if verdict is not None and verdict.verdict == "fails" and not _of_others(report):
         return f"Tailscale does not work here. {verdict.summary}"
-    if of_others(report):
+    if _of_others(report):
         peers = [peer for each in found.tailnets for peer in each.peers]
         if all(peer.direct is None for peer in peers):
             return found.why
@@ -59,7 +58,7 @@ def headline(report: Report) -> str:
     return found.why
 
 
-def of_others(report: Report) -> bool:
+def _of_others(report: Report) -> bool:
     """Are these the networks of other programs than Tailscale alone?"""
     found = () if report.tailscale is None else report.tailscale.tailnets
     return bool(found) and all(each.program != "tailscale" for each in found)
@@ -104,7 +103,7 @@ def steps(report: Report, view: View) -> list[Section]:
         (
             Cell(safe(each.control or "", 60)),
             Cell(step.step, "good" if step.ok else "bad"),
-            Cell("" if step.ms is None else terms.milliseconds(step.ms)),
+            Cell(terms.known_ms(step.ms)),
             Cell(safe(step.detail, 120)),
         )
         for each in found[:MOST_ROWS]
@@ -117,12 +116,14 @@ def steps(report: Report, view: View) -> list[Section]:
 
 
 def ways(report: Report, view: View) -> list[Section]:
-    """For each kind of network of a peer."""
+    """How peers are reached, for each kind of network."""
     found = report.tailscale
     if found is None or all(way == "unknown" for way in found.direct_with.values()):
         return []
-    rows = tuple((Cell(safe(kind, 40)), Cell(way, WAYS[way])) for kind, way in found.direct_with.items())
-    how = "by hole punching" if of_others(report) else "by Tailscale"
+    rows = tuple(
+        (Cell(safe(kind, 40)), Cell(way, PATH_MOODS[way])) for kind, way in found.direct_with.items()
+    )
+    how = "by hole punching" if _of_others(report) else "by Tailscale"
     return [Section("Connecting to", (Table(("a peer behind", how), rows, (0, 1)),))]
 
 

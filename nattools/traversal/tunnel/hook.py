@@ -44,7 +44,7 @@ async def run_hook(
     report_json: bytes,
     *,
     reads: bool = True,
-    writes: bool = True,
+    writes: bool,
 ) -> int | None:
     """Run the command, with the report in a file that is there while it runs, for this user alone.
 

@@ -46,7 +46,7 @@ class Tunnel:
     `on_refused` told. `sent` and `received` count the bytes of all links.
     """
 
-    def __init__(self, session: bytes, *, leads: bool, uses: tuple[str, ...] = ()) -> None:
+    def __init__(self, session: bytes, *, leads: bool, uses: tuple[str, ...]) -> None:
         self.leads = leads
         self.ended: str | None = None
         self.sent = self.received = 0
@@ -152,7 +152,7 @@ class Tunnel:
         return self._add(number, purpose)
 
     def purposes(self) -> list[p.Purpose]:
-        """Those of the streams that are open."""
+        """The purposes of the streams that are open."""
         return [stream.purpose for stream in self._streams.values()]
 
     async def echo(self, timeout_s: float) -> float | None:

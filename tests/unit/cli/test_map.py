@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.load import cpu_seconds
 
 from nattools.cli.app import run
 from nattools.cli.map import environment_of, tell_change
@@ -208,14 +208,9 @@ def test_a_simulated_keep_waits_at_our_pace_and_ends_cleanly() -> None:
         assert process.stderr is not None
         told = [process.stderr.readline() for _ in range(2)]
         assert all("made" in line for line in told), told
-        before = _cpu_s(process.pid)
+        before = cpu_seconds(process.pid)
         assert not select.select([process.stderr], [], [], 1.0)[0]
-        assert _cpu_s(process.pid) - before < 0.3
+        assert cpu_seconds(process.pid) - before < 0.3
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == "nattools: interrupted\n"
         assert process.wait(timeout=60) == 130
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -12,7 +12,7 @@ from nattools.cli.defaultrelays import default_relays
 from nattools.cli.relay import relay_request, searched
 from nattools.cli.sharedoptions import Servers
 from nattools.engine.measureoptions import MeasureOptions
-from nattools.engine.relays import turn_asks
+from nattools.engine.relaymeasurement import turn_asks
 from nattools.engine.relaysearch import RelaySearch
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
@@ -103,11 +103,11 @@ def test_a_diagnosis_asks_for_the_public_map_only_beside_public_servers(public: 
     [
         ("turn:", "there is no host"),
         ("turns:a?transport=udp", "DTLS"),
-        ("derp:a", "is no relay: write"),
+        ("derp:a", "is not a relay: write"),
         ("derp://", "is written derp://HOST"),
         ("derp://a:b", "is written derp://HOST"),
-        ("https://a", "is no relay: write"),
-        ("", "is no relay: write"),
+        ("https://a", "is not a relay: write"),
+        ("", "is not a relay: write"),
         ("stuns:a", "is written turns:HOST"),
     ],
 )

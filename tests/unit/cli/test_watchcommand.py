@@ -65,7 +65,7 @@ def test_relays_are_watched_too(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["nat", "--lab", "home-router", "--watch", "60"], "--for S says"),
+        (["nat", "--lab", "home-router", "--watch", "60"], "with --for S how long"),
         (["nat", "--lab", "home-router", "--for", "60"], "give --watch S too"),
         (["nat", "--lab", "home-router", "--metrics", "x"], "give --watch S too"),
         (["nat", "--watch", "1"], "at least 10 seconds"),
@@ -88,7 +88,7 @@ def test_nothing_measured_is_an_error_at_the_end(capsys: pytest.CaptureFixture[s
     assert run(["nat", "--lab", "silent-server", "-6", "--watch", "60", "--for", "100"]) == 3
     seen = capsys.readouterr()
     assert "Nothing can be measured" in seen.out
-    assert "nothing could be measured all the time" in seen.err
+    assert "nothing could be measured in all that time" in seen.err
 
 
 async def fetched(port: int, request: bytes) -> bytes:

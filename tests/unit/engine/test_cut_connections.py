@@ -124,7 +124,7 @@ def test_a_reset_for_each_tls_hello_is_no_silence() -> None:
 def test_a_proxy_that_answers_in_http_is_named() -> None:
     answer, reason, server = told(ended(f"stun:{WEB}", b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     assert answer.startswith(HALTED)
-    assert f"What answered is no STUN server: {WEB}." in reason
+    assert f"What answered is not a STUN server: {WEB}." in reason
     assert "it is HTTP, as from a web server or a proxy" in server
 
 

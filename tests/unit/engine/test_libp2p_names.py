@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nattools.engine.libp2p import measure_libp2p
+from nattools.engine.libp2pmeasurement import measure_libp2p
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.peersearch import MOST_PEERS, PeerSearch, bootstrap_peers
 from nattools.lab.labpeers import peers_of

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import msgspec
 
 from nattools.engine.measureoptions import MeasureOptions
-from nattools.engine.relays import measure_relays
+from nattools.engine.relaymeasurement import measure_relays
 from nattools.engine.relaysearch import RelaySearch
 from nattools.lab.labidentity import fingerprint_at
 from nattools.lab.scenario import DerpSpec, HostSpec, NatSpec, Scenario, ServerSpec

@@ -12,7 +12,7 @@ import pytest
 from nattools.engine.lanscan import measure_lan
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
-from nattools.engine.relays import measure_relays
+from nattools.engine.relaymeasurement import measure_relays
 from nattools.engine.run import NothingAnswered, measure
 from nattools.engine.tailnets import measure_tailnets
 from nattools.errors import CannotRun

@@ -14,7 +14,7 @@ from nattools.engine.inboundtrial import Ipv6Inbound
 from nattools.engine.measureoptions import Event, MeasureOptions
 from nattools.engine.ownprefixes import OwnPrefixes
 from nattools.engine.quicklanscan import QuickLanScan
-from nattools.engine.relays import Relays
+from nattools.engine.relaymeasurement import Relays
 from nattools.engine.run import measure, new_run, within_time_limit
 from nattools.engine.tailnets import Tailnets
 from nattools.lab.sim.simlab import SimLab

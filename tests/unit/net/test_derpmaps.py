@@ -90,7 +90,7 @@ def test_a_file_is_read_or_named(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_bytes(b"[]")
 
     async def main(lab: SimLab) -> LoadedMap | str:
-        for name, why in (("none.json", "cannot be read"), ("other.json", "is no DERP map")):
+        for name, why in (("none.json", "cannot be read"), ("other.json", "is not a DERP map")):
             with pytest.raises(UsageError, match=why):
                 await load_map(lab.network("alice"), str(tmp_path / name), None)
         return await load_map(lab.network("alice"), str(tmp_path / "map.json"), None)

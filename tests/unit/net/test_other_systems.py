@@ -23,6 +23,7 @@ from nattools.net import (
     interfaces,
     linux,
     netlink,
+    oserrors,
     shell,
     sockets,
     watchedsocket,
@@ -358,7 +359,7 @@ def test_without_privilege_every_kind_of_icmp_socket_is_tried(monkeypatch: pytes
         assert caught.value.remedy == hosticmp.ADVICE
         with pytest.raises(CannotRun, match="not permitted to send crafted packets") as caught:
             network.send_packet(b"\x60" + bytes(39))
-        assert caught.value.remedy == hosticmp.RAW_ADVICE
+        assert caught.value.remedy == oserrors.RAW_ADVICE
         assert network.missing("raw-packets") is not None
         assert network.send_packet(b"\x60" + bytes(20)) == "error"
         monkeypatch.undo()

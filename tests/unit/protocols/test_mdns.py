@@ -54,7 +54,7 @@ HEAD = bytes.fromhex("000084000000000100000000")
     [
         (b"", "0 bytes"),
         (bytes(9001), "9001 bytes"),
-        (bytes.fromhex("000028000000000000000000"), "no query"),
+        (bytes.fromhex("000028000000000000000000"), "not a query"),
         (bytes.fromhex("0000840000ff00ff00000000"), "more than 200"),
         (HEAD, "ends too soon"),
         (HEAD + b"\xc0\x0c", "in a circle"),

@@ -75,11 +75,11 @@ ODD = {
     "bomb.json.gz": ("too large",),
     "cut.json.gz": ("end-of-stream",),
     "dead.json": ("No such file",),
-    "fifo.json": ("is no file",),
+    "fifo.json": ("is not a file",),
     "self.json": ("symbolic links",),
     "some.jsonl:3": ("not JSON",),
     "some.jsonl:4": ("schema",),
-    "zeros.jsonl": ("is no file",),
+    "zeros.jsonl": ("is not a file",),
 }
 
 

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pytest
+from attackers import CLOSE, HANDSHAKE, PING, frame
 from simulated import behind_nat, ends_within, pass_time, run
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.protocols import mailbox as protocol
 from nattools.protocols import stun
 from nattools.protocols.mailbox import messages as m
 from nattools.server.connections import Reception
@@ -25,20 +25,6 @@ from nattools.traversal.mailboxconnection import MailboxAddress
 from nattools.traversal.rendezvous import rendezvous
 
 SERVER = Endpoint("11.201.0.2", 3478)
-HANDSHAKE = (
-    f"GET {protocol.PATH} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-).encode()
-CLOSE = bytes.fromhex("8880 00000000")
-PING = bytes.fromhex("8980 00000000")
-
-
-def frame(message: m.ToMailbox) -> bytes:
-    text = m.encode(message)
-    assert len(text) < 126
-    return bytes((0x81, 0x80 | len(text))) + bytes(4) + text
-
-
 JOIN = frame(m.Join(m.VERSION, bytes(16)))
 
 

@@ -30,7 +30,7 @@ from simulated import open_internet, pass_time, run
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.statement import Statement, statement
 from nattools.net.hostnetwork import HostNetwork
-from nattools.traversal.identity import NAME, identity
+from nattools.traversal.identity import NAME, UNPROVEN, identity
 from nattools.traversal.link import Link
 from nattools.traversal.quic import ATTEMPTS, PEER
 from nattools.traversal.quickeys import Keys
@@ -40,7 +40,6 @@ from nattools.traversal.quicreceive import WINDOW
 from nattools.wording import sentence
 
 DATA = Random(7).randbytes(200_000)
-UNPROVEN = "the peer did not prove that it knows the secret"
 
 
 def on_paths(main: Callable[[WatchedPath, WatchedPath], Awaitable[None]], **spec: float) -> None:

@@ -17,11 +17,9 @@ from nattools.model.statement import Statement, statement
 from nattools.net.base import TcpStream
 from nattools.net.hostnetwork import HostNetwork
 from nattools.net.tls import TlsStream, start_tls
-from nattools.traversal.identity import NAME, identity
+from nattools.traversal.identity import NAME, UNPROVEN, identity
 from nattools.traversal.tlslink import LONGEST, WINDOW, RecordReader, TlsLink, record, records_of, tls_link
 from nattools.wording import sentence
-
-UNPROVEN = "the peer did not prove that it knows the secret"
 
 
 def on_streams(main: Callable[[TcpStream, TcpStream], Awaitable[None]]) -> None:

@@ -76,7 +76,7 @@ any_token = st.builds(
     st.text("ABCZabcz019+/", min_size=22, max_size=64),
     st.lists(candidates, max_size=32).map(tuple),
     st.lists(behaviours, max_size=2).map(tuple),
-    st.sampled_from(get_args(tokens.TokenRelaying)),
+    st.sampled_from(get_args(tokens.Relaying)),
 )
 
 

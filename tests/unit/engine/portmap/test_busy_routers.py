@@ -54,7 +54,7 @@ def test_it_is_mapped_twice_and_removed(faults: dict[str, object]) -> None:
             assert home.ports == [5000]
         await home.delete_mine()
         assert home.ports == []
-        assert home.journal.notes() == []
+        assert home.journal.entries() == []
 
     behind(upnp(**faults), main)
 
@@ -66,16 +66,18 @@ def test_one_that_still_works_on_an_earlier_question_is_asked_until_it_listens(r
 
     async def main(home: OddHome) -> None:
         await home.add()
-        (note,) = home.journal.notes()
-        home.journal.gone(note)
-        home.journal.note(note.wanted, "upnp-igd", interface=note.interface, gateway=note.gateway, stays=True)
+        (entry,) = home.journal.entries()
+        home.journal.gone(entry)
+        home.journal.add(
+            entry.wanted, "upnp-igd", interface=entry.interface, gateway=entry.gateway, stays=True
+        )
         listing = asyncio.get_running_loop().create_task(home.map(commands.list_mappings))
         await asyncio.sleep(1.0)
         listing.cancel()
         await asyncio.gather(listing, return_exceptions=True)
         await home.delete_mine()
         assert home.ports == []
-        assert home.journal.notes() == []
+        assert home.journal.entries() == []
 
     behind(upnp(row_s=row_s, one_at_a_time=True), main)
 
@@ -87,7 +89,7 @@ def test_a_protocol_that_has_not_answered_yet_is_tried_for_a_mapping_that_it_has
         assert made(await home.add(NATPMP_5000)).external == "11.1.0.2:5000"
         await home.delete_mine()
         assert home.ports == []
-        assert home.journal.notes() == []
+        assert home.journal.entries() == []
 
     behind(RouterBehaviour(protocols=("nat-pmp",), rate=2), main)
 
@@ -97,7 +99,7 @@ def test_a_protocol_that_is_switched_off_leaves_its_mapping_noted() -> None:
         await home.add(NATPMP_5000)
         await home.router.close()
         report = await home.delete_mine()
-        assert len(home.journal.notes()) == 1
+        assert len(home.journal.entries()) == 1
         assert not report.mappings[-1].removed
 
     behind(RouterBehaviour(protocols=("nat-pmp",)), main)
@@ -137,7 +139,7 @@ def test_what_may_be_ours_by_neither_its_port_nor_its_name_is_told_and_not_forgo
         home.lose_answer()
         report = await home.map(commands.delete, MINE)
         assert home.ports == [5007]
-        assert len(home.journal.notes()) == 1
+        assert len(home.journal.entries()) == 1
         (told,) = [each for each in report.notices if each.code == "mapping-left-not-asked"]
         assert "port 5007 leads there (IGD mapping)" in str(told.values["detail"])
 
@@ -149,17 +151,17 @@ def test_what_a_renewal_moved_whose_answer_was_never_seen_is_removed() -> None:
 
     async def main(home: OddHome) -> None:
         await home.add()
-        (note,) = home.journal.notes()
-        assert note.granted is not None
-        home.journal.asking(note, 5007)
+        (entry,) = home.journal.entries()
+        assert entry.granted is not None
+        home.journal.asking(entry, 5007)
         home.router.table.clear()
-        inside = note.wanted.internal
+        inside = entry.wanted.internal
         home.router.table.add(
             "udp", 5014, inside, 600, asyncio.get_running_loop().time(), description="nattools"
         )
         await home.delete_mine()
         assert home.ports == []
-        assert home.journal.notes() == []
+        assert home.journal.entries() == []
 
     behind(upnp(moves=7), main)
 
@@ -185,7 +187,7 @@ def test_a_restart_in_the_middle_leaves_nothing_behind() -> None:
             await home.add()
             await home.delete_mine()
             assert home.ports == []
-            assert home.journal.notes() == []
+            assert home.journal.entries() == []
 
         behind(upnp(restarts_after=request), main)
 

@@ -51,7 +51,7 @@ def test_a_probe_tries_everything_and_leaves_nothing() -> None:
     async def main(lab: SimLab) -> Report:
         journal = MemoryJournal()
         report = await call(lab, commands.probe, journal=journal)
-        assert journal.notes() == []
+        assert journal.entries() == []
         for mapping in report.mappings:
             here, there = mapping.internal, mapping.external
             assert there is not None
@@ -188,9 +188,9 @@ def test_it_is_in_the_journal_and_no_next_start_removes_it(tmp_path: Path) -> No
         with Journal(tmp_path) as journal:
             await call(lab, commands.add, MapOptions(ports=(5000,)), journal)
         with Journal(tmp_path) as journal:
-            assert len(journal.notes()) == 2
+            assert len(journal.entries()) == 2
             await call(lab, commands.probe, journal=journal)
-            assert len(journal.notes()) == 2
+            assert len(journal.entries()) == 2
         return await gets_in(lab, "udp", inside(), outside())
 
     assert at_home(main)
@@ -331,9 +331,9 @@ def test_a_list_that_ends_early_says_so_and_forgets_nothing(
             await lab.stop_router("home")
             await lab.start_router("home")
         listed = await call(lab, commands.list_mappings, journal=journal)
-        noted = len(journal.notes())
+        noted = len(journal.entries())
         await call(lab, commands.delete, MapOptions(mine=True), journal)
-        assert journal.notes() == []
+        assert journal.entries() == []
         assert not await gets_in(lab, "udp", inside(), outside())
         return listed, noted
 
@@ -367,7 +367,7 @@ def test_delete_closes_what_add_opened(protocol: MappingProtocol, tmp_path: Path
         seen = [await gets_in(lab, transport, inside(), outside()) for transport in BOTH]
         with Journal(tmp_path) as journal:
             report = await call(lab, commands.delete, MapOptions(ports=(5000,)), journal)
-            assert journal.notes() == []
+            assert journal.entries() == []
         assert all(each.removed for each in report.mappings)
         assert {each.transport for each in report.mappings} == set(BOTH)
         return seen + [await gets_in(lab, transport, inside(), outside()) for transport in BOTH]
@@ -383,7 +383,7 @@ def test_all_that_is_mine_and_nothing_else(tmp_path: Path) -> None:
                 await call(lab, commands.add, MapOptions(ports=(5000 + number,), protocol=protocol), journal)
         with Journal(tmp_path) as journal:
             deleted = await call(lab, commands.delete, MapOptions(mine=True), journal)
-            assert journal.notes() == []
+            assert journal.entries() == []
             return deleted, await call(lab, commands.list_mappings, journal=journal)
 
     deleted, left = at_home(main)
@@ -446,7 +446,7 @@ def test_made_twice_it_is_noted_once_and_removed_once(tmp_path: Path) -> None:
         with Journal(tmp_path) as journal:
             for _ in range(2):
                 await call(lab, commands.add, wish, journal)
-            assert len(journal.notes()) == 4
+            assert len(journal.entries()) == 4
             return await call(lab, commands.delete, wish, journal)
 
     report = at_home(main, home(ipv6=True))
@@ -491,7 +491,7 @@ def _leave_behind(folder: Path, lab: SimLab, protocol: MappingProtocol, *, asked
     async def leave() -> None:
         journal = Journal(folder)
         with journal:
-            journal.note(wanted, protocol, interface="eth0", gateway="10.0.1.1", stays=False)
+            journal.add(wanted, protocol, interface="eth0", gateway="10.0.1.1", stays=False)
         if asked:
             mapper = (await discover(gateway_contexts(lab.network("alice"), families=(4,)))).mapper(protocol)
             assert mapper is not None
@@ -508,7 +508,7 @@ def test_the_next_start_removes_what_was_left(protocol: MappingProtocol, asked: 
         seen = [await gets_in(lab, "udp", inside(), outside())]
         with Journal(tmp_path) as journal:
             await call(lab, commands.list_mappings, journal=journal)
-            assert journal.notes() == []
+            assert journal.entries() == []
         return [*seen, await gets_in(lab, "udp", inside(), outside())]
 
     assert at_home(main) == [asked, False]
@@ -518,10 +518,10 @@ def test_what_was_left_on_another_router_waits(tmp_path: Path) -> None:
     async def main(lab: SimLab) -> None:
         with Journal(tmp_path) as journal:
             wanted = MappingRequest(transport="udp", internal=inside(), nonce=bytes(12))
-            journal.note(wanted, "pcp", interface="wlan0", gateway="192.168.1.1", stays=False)
+            journal.add(wanted, "pcp", interface="wlan0", gateway="192.168.1.1", stays=False)
         with Journal(tmp_path) as journal:
             report = await call(lab, commands.delete, MapOptions(mine=True), journal)
-            assert len(journal.notes()) == 1
+            assert len(journal.entries()) == 1
             assert any("192.168.1.1" in getattr(seen, "reason", "") for seen in report.observations)
 
     at_home(main)

@@ -65,7 +65,7 @@ def test_what_a_named_router_has_is_removed_without_naming_it_again() -> None:
         wish = MapOptions(ports=(5000,), gateway=HOME)
         await call(lab, commands.add, wish, journal)
         report = await call(lab, commands.delete, MapOptions(mine=True), journal)
-        assert journal.notes() == []
+        assert journal.entries() == []
         return report
 
     report = at_home(main, behind_vpn(forwards=True))
@@ -80,10 +80,10 @@ def test_a_router_of_another_network_is_not_looked_for_in_this_one() -> None:
         journal = MemoryJournal()
         wish = MapOptions(ports=(5000,), transports=("udp",))
         await call(lab, commands.add, wish, journal)
-        (note,) = journal.notes()
-        journal.note(note.wanted, "nat-pmp", interface=note.interface, gateway="192.168.1.1", stays=True)
+        (entry,) = journal.entries()
+        journal.add(entry.wanted, "nat-pmp", interface=entry.interface, gateway="192.168.1.1", stays=True)
         report = await call(lab, commands.delete, MapOptions(mine=True), journal)
-        assert [each.gateway for each in journal.notes()] == ["192.168.1.1"]
+        assert [each.gateway for each in journal.entries()] == ["192.168.1.1"]
         return report
 
     report = at_home(main)

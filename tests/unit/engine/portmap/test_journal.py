@@ -31,7 +31,7 @@ with Journal(Path(sys.argv[1])) as journal:
     for port in map(int, sys.argv[3:]):
         inside = Endpoint("10.0.1.2", port)
         wanted = MappingRequest(transport="udp", internal=inside, nonce=bytes(12), lifetime_s=600)
-        journal.note(wanted, "pcp", interface="eth0", gateway="10.0.1.1", stays=False)
+        journal.add(wanted, "pcp", interface="eth0", gateway="10.0.1.1", stays=False)
     if sys.argv[2] == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     elif sys.argv[2] == "waits":
@@ -81,26 +81,26 @@ def noted(
     stays: bool = False,
     lifetime_s: int = 600,
 ) -> JournalEntry:
-    return journal.note(wanted(port, lifetime_s), protocol, interface="eth0", gateway="10.0.1.1", stays=stays)
+    return journal.add(wanted(port, lifetime_s), protocol, interface="eth0", gateway="10.0.1.1", stays=stays)
 
 
-def ports(notes: list[JournalEntry]) -> list[int]:
-    return [note.wanted.internal.port for note in notes]
+def ports(entries: list[JournalEntry]) -> list[int]:
+    return [entry.wanted.internal.port for entry in entries]
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         first, second = noted(journal, 5000), noted(journal, 5001, stays=True)
         journal.granted(first, granted())
-        assert ports(journal.notes()) == [5000, 5001]
-        (again, _) = journal.notes()
+        assert ports(journal.entries()) == [5000, 5001]
+        (again, _) = journal.entries()
         assert again.wanted == first.wanted
         assert again.granted == granted()
         assert (again.gateway, again.interface, again.protocol) == ("10.0.1.1", "eth0", "pcp")
         journal.gone(first)
-        assert journal.notes() == [second]
+        assert journal.entries() == [second]
     with Journal(tmp_path) as journal:
-        assert ports(journal.notes()) == [5001]
+        assert ports(journal.entries()) == [5001]
 
 
 def test_only_the_owner_may_look(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_many_write_at_once_and_some_die(tmp_path: Path) -> None:
             else:
                 assert process.wait(30) == -signal.SIGKILL
         with Journal(tmp_path) as journal:
-            assert len(journal.notes()) == 300
+            assert len(journal.entries()) == 300
             dead = {port for number in (0, 3) for port in range(5000 + 100 * number, 5050 + 100 * number)}
             assert set(ports(journal.left_behind())) == dead
     finally:
@@ -177,7 +177,7 @@ def test_one_that_was_killed_has_left_something_behind(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         noted(journal, 6000)
         assert ports(journal.left_behind()) == [5000, 5001]
-        assert ports(journal.notes()) == [5000, 5001, 6000]
+        assert ports(journal.entries()) == [5000, 5001, 6000]
 
 
 def test_one_that_lives_has_left_nothing_behind(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_one_that_lives_has_left_nothing_behind(tmp_path: Path) -> None:
         assert process.stdin is not None
         assert process.stdout.readline() == "ready\n"
         assert journal.left_behind() == []
-        assert ports(journal.notes()) == [5000]
+        assert ports(journal.entries()) == [5000]
         process.stdin.close()
         process.wait()
         assert ports(journal.left_behind()) == [5000], "it ended without removing its mapping"
@@ -199,7 +199,7 @@ def test_what_was_granted_and_is_to_stay_is_not_left_behind(tmp_path: Path) -> N
         noted(journal, 5002, stays=True)
     with Journal(tmp_path) as journal:
         assert ports(journal.left_behind()) == [5001, 5002]
-        assert ports(journal.notes()) == [5000, 5001, 5002]
+        assert ports(journal.entries()) == [5000, 5001, 5002]
 
 
 @pytest.mark.parametrize(
@@ -218,14 +218,14 @@ def test_what_seems_to_have_ended_is_remembered_and_not_told(
 ) -> None:
     clock = Clock()
     with Journal(tmp_path, clock=clock) as journal:
-        note = noted(journal, protocol=protocol)
+        entry = noted(journal, protocol=protocol)
         if answer is not None:
             lasting = answer if isinstance(answer, int) else None
-            journal.granted(note, granted(lasting, protocol))
+            journal.granted(entry, granted(lasting, protocol))
         clock.up_s += 599
-        assert not journal.notes()[0].seems_over(clock())
+        assert not journal.entries()[0].seems_over(clock())
         clock.up_s += 100
-        assert journal.notes()[0].seems_over(clock()) == over
+        assert journal.entries()[0].seems_over(clock()) == over
         assert ports(journal.in_force()) == ([] if over or answer is None else [5000])
 
 
@@ -237,9 +237,9 @@ def test_a_clock_that_is_set_changes_nothing(tmp_path: Path, set_by_s: float) ->
         clock.set_by_s = set_by_s
         assert ports(journal.in_force()) == [5000]
     with Journal(tmp_path, clock=clock) as journal:
-        assert ports(journal.notes()) == ports(journal.in_force()) == [5000]
+        assert ports(journal.entries()) == ports(journal.in_force()) == [5000]
         clock.up_s += 700
-        assert ports(journal.notes()) == [5000]
+        assert ports(journal.entries()) == [5000]
         assert journal.in_force() == []
 
 
@@ -250,8 +250,8 @@ def test_an_epoch_is_as_old_as_the_answer(tmp_path: Path, epoch_s: int, age_s: f
     """A search that waits for a silent protocol ends seconds after another one has told its epoch."""
     clock = Clock()
     with Journal(tmp_path, clock=clock) as journal:
-        note = noted(journal, protocol="pcp", stays=True)
-        journal.granted(note, msgspec.structs.replace(granted(600, "pcp"), epoch_s=100))
+        entry = noted(journal, protocol="pcp", stays=True)
+        journal.granted(entry, msgspec.structs.replace(granted(600, "pcp"), epoch_s=100))
         clock.up_s += 4
         assert bool(journal.in_force({"pcp": epoch_s}, age_s)) == there
 
@@ -265,7 +265,7 @@ def test_after_a_restart_of_the_machine_the_wall_clock_must_do(tmp_path: Path) -
         assert ports(journal.in_force()) == [5000]
         clock.up_s += 200
         assert journal.in_force() == []
-        assert ports(journal.notes()) == [5000]
+        assert ports(journal.entries()) == [5000]
 
 
 def test_of_routers_that_are_never_met_again_the_latest_are_remembered(tmp_path: Path) -> None:
@@ -276,15 +276,15 @@ def test_of_routers_that_are_never_met_again_the_latest_are_remembered(tmp_path:
         clock.up_s += 1e6
         noted(journal, 5000, stays=True)
     with Journal(tmp_path, clock=clock) as journal:
-        assert ports(journal.notes()) == [*range(2344, 2600), 5000]
+        assert ports(journal.entries()) == [*range(2344, 2600), 5000]
 
 
 def test_a_renewal_prolongs_it(tmp_path: Path) -> None:
     clock = Clock()
     with Journal(tmp_path, clock=clock) as journal:
-        note = noted(journal)
+        entry = noted(journal)
         for _ in range(5):
-            journal.granted(note, granted())
+            journal.granted(entry, granted())
             clock.up_s += 300
         assert ports(journal.in_force()) == [5000]
 
@@ -296,7 +296,7 @@ def test_lines_that_cannot_be_read_cost_only_themselves(tmp_path: Path) -> None:
         file.write(b'{"note": {"id": 5}}\n\xff\xfe\n{"gr')
     with Journal(tmp_path) as journal:
         noted(journal, 5001, stays=True)
-        assert ports(journal.notes()) == [5000, 5001], "a line after a torn one begins anew"
+        assert ports(journal.entries()) == [5000, 5001], "a line after a torn one begins anew"
 
 
 @given(st.lists(st.binary(max_size=60), max_size=6))
@@ -308,7 +308,7 @@ def test_a_file_of_anything_is_survived(lines: list[bytes]) -> None:
         (folder / "mappings.jsonl").write_bytes(b"\n".join(lines))
         with Journal(folder) as journal:
             noted(journal)
-            assert ports(journal.notes()) == [5000]
+            assert ports(journal.entries()) == [5000]
 
 
 def test_many_processes_write_at_once(tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:
             journal.gone(noted(journal))
     size = (tmp_path / "mappings.jsonl").stat().st_size
     with Journal(tmp_path) as journal:
-        assert journal.notes() == [kept]
+        assert journal.entries() == [kept]
     assert (tmp_path / "mappings.jsonl").stat().st_size < size / 50
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mappings.jsonl", "mappings.lock"]
 
@@ -345,22 +345,22 @@ def test_in_memory_it_is_the_same_while_it_lasts() -> None:
     with MemoryJournal() as journal:
         first = noted(journal)
         journal.granted(first, granted())
-        (again,) = journal.notes()
+        (again,) = journal.entries()
         assert again.granted == granted()
         journal.gone(first)
-        assert journal.notes() == journal.left_behind() == []
+        assert journal.entries() == journal.left_behind() == []
 
 
 def test_ports_that_were_asked_for_are_ours_whatever_comes_of_them(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
-        note = noted(journal)
+        entry = noted(journal)
         for port in (5000, 6000, 5000):
-            journal.asking(note, port)
-        (again,) = journal.notes()
+            journal.asking(entry, port)
+        (again,) = journal.entries()
         assert again.own_ports == (5000, 6000)
-        journal.granted(note, granted())
-        (again,) = journal.notes()
+        journal.granted(entry, granted())
+        (again,) = journal.entries()
         assert again.own_ports == (5000, 6000, granted().external_port)
-        journal.gone(note)
-        journal.asking(note, 7000)
-        assert journal.notes() == []
+        journal.gone(entry)
+        journal.asking(entry, 7000)
+        assert journal.entries() == []

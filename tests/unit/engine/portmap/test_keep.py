@@ -92,7 +92,7 @@ def kept(
         keeping = Keeping(lab, wanted)
         found = await keeping.run(meanwhile)
         assert not await keeping.is_open(), "removed at the end"
-        assert keeping.journal.notes() == []
+        assert keeping.journal.entries() == []
         return found, keeping
 
     return at_home(main, scenario)
@@ -241,7 +241,7 @@ def test_what_was_added_to_stay_outlives_who_kept_it(tmp_path: Path) -> None:
         keeping = Keeping(lab, wish)
         with Journal(tmp_path) as keeping.journal:
             opened = await keeping.run(Keeping.is_open)
-            return [opened, await keeping.is_open(), len(keeping.journal.notes()) == 1]
+            return [opened, await keeping.is_open(), len(keeping.journal.entries()) == 1]
 
     assert at_home(main) == [True, True, True]
 
@@ -256,9 +256,9 @@ def test_what_was_added_to_stay_by_nat_pmp_stays_as_long_as_it_was_to(tmp_path: 
         keeping = Keeping(lab, msgspec.structs.replace(wish, lifetime_s=60))
         with Journal(tmp_path) as keeping.journal:
             await keeping.run(lambda keeping: pass_time(300.0))
-            (note,) = keeping.journal.notes()
-            assert note.granted is not None
-            assert (note.granted.lifetime_s or 0) > 7000
+            (entry,) = keeping.journal.entries()
+            assert entry.granted is not None
+            assert (entry.granted.lifetime_s or 0) > 7000
         open_later = [await keeping.is_open()]
         for _ in range(2):
             await pass_time(3300.0)

@@ -124,7 +124,7 @@ def test_a_removal_that_takes_too_long_is_not_called_one() -> None:
         report = await home.map(commands.probe, MapOptions(transports=("udp",)))
         assert [(each.created, each.removed) for each in report.mappings] == [(True, False)]
         assert "mapping-left-until" in {each.code for each in report.notices}
-        assert [each.wanted.description for each in home.journal.notes()] == ["nattools trial"]
+        assert [each.wanted.description for each in home.journal.entries()] == ["nattools trial"]
         await home.delete_mine()
         assert home.ports == []
 
@@ -165,14 +165,14 @@ def test_of_what_a_renewal_may_have_moved_no_port_is_told() -> None:
 
     async def main(home: OddHome) -> None:
         await home.add()
-        (note,) = home.journal.notes()
-        home.journal.asking(note, 5000)
+        (entry,) = home.journal.entries()
+        home.journal.asking(entry, 5000)
         home.router.restart()
         report = await home.delete_mine()
         (told,) = report.mappings
         assert (told.external, told.created, told.removed) == (None, False, False)
         assert "mapping-may-exist" in {each.code for each in report.notices}
-        assert len(home.journal.notes()) == 1
+        assert len(home.journal.entries()) == 1
 
     behind(RouterBehaviour(protocols=("upnp",), row_s=6.0), main)
 
@@ -199,7 +199,7 @@ def test_what_nobody_has_seen_made_elsewhere_is_known_by_our_name_behind_the_rou
         assert home.ports == [5007]
         await home.delete_mine()
         assert home.ports == []
-        assert home.journal.notes() == []
+        assert home.journal.entries() == []
 
     behind(upnp(names="prefixed", moves=7), main)
 
@@ -215,6 +215,6 @@ def test_another_protocols_row_is_not_what_nobody_has_seen_made() -> None:
         assert home.ports == [5007]
         assert not any(each.removed for each in report.mappings)
         assert "mapping-may-exist" in {each.code for each in report.notices}
-        assert len(home.journal.notes()) == 1
+        assert len(home.journal.entries()) == 1
 
     behind(RouterBehaviour(protocols=("upnp",), moves=7, row_s=6.0), main)

@@ -61,7 +61,7 @@ class TestNamesOfTheRoutersOwn:
             home.lose_answer()
             await home.delete_mine()
             assert home.ports == []
-            assert home.journal.notes() == []
+            assert home.journal.entries() == []
 
         behind(upnp(names=names), main)
 
@@ -144,7 +144,7 @@ class TestOtherProgramsOfThisMachine:
             home.router.table.add("udp", 5000, row.inside, 0, 0.0, description="libminiupnpc")
             report = await home.delete_mine()
             assert [row.description for row in home.rows] == ["libminiupnpc"]
-            assert home.journal.notes() == []
+            assert home.journal.entries() == []
             return report
 
         report = behind(UPNP, main)
@@ -330,7 +330,7 @@ def test_a_router_that_does_not_speak_the_protocol_any_more_is_here_all_the_same
         await home.add()
         await home.router.close()
         report = await home.delete_mine()
-        assert len(home.journal.notes()) == 1
+        assert len(home.journal.entries()) == 1
         return report
 
     report = behind(UPNP, main)

@@ -32,7 +32,7 @@ def made(faults: dict[str, Any], protocol: MappingProtocol | None = None, family
         attempts = [seen for seen in session.run.recorder.observations if isinstance(seen, MapAttempt)]
         asked = [seen for seen in attempts if seen.action == "make"]
         told = [(each.protocol, each.refusal.code if each.refusal else None) for each in asked]
-        return held.mapper.offer.protocol if held else None, told, len(journal.notes())
+        return held.mapper.offer.protocol if held else None, told, len(journal.entries())
 
     return at_home(main, home(MapperSpec(faults=faults)))
 

@@ -16,7 +16,7 @@ from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.options import Connected, PunchOptions, Use, UseResult, Watcher
 from nattools.engine.punch.punch import punch_both
 from nattools.engine.punch.renewal import LEAST_PAUSE_S, RelayRenewal
-from nattools.engine.punch.signals import Introduction, Relaying
+from nattools.engine.punch.signals import Introduction
 from nattools.engine.punch.timeline import NoPath
 from nattools.lab import scenarioservers
 from nattools.lab.sim.simlab import SimLab
@@ -31,6 +31,7 @@ from nattools.server.serving import ServeConfig
 from nattools.server.turncredentials import Challenges
 from nattools.traversal import relayaccess
 from nattools.traversal.relayaccess import TurnAccess
+from nattools.traversal.tokens import Relaying
 
 RANDOM = ("symmetric-random", "symmetric-random")
 HOUR_S = 3600.0

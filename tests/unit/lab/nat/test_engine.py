@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nattools.lab.nat.engine import Emitted, NatEngine
-from nattools.lab.nat.ipv6 import ipv6_engine
+from nattools.lab.nat.ipv6engines import ipv6_engine
 from nattools.lab.nat.portallocation import linux_class
 from nattools.lab.scenario import FirewallSpec, NatSpec
 from nattools.protocols.packet import ACK, FIN, RST, SYN, Packet

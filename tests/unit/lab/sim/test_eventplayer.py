@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from eventtables import event
 from simulated import STUN, Notes
 
 from nattools.cli.app import run as run_command
@@ -22,12 +23,6 @@ HEAD = (
     'title = "t"\n[nat.home]\npool = 2\npooling = "in-turn"\n[nat.cafe]\n'
     '[host.alice]\nbehind = ["home", "cafe"]\n'
 )
-
-
-def event(**values: object) -> str:
-    """A table of it."""
-    lines = (f"{key} = {value!r}".replace("'", '"') for key, value in values.items())
-    return "[[event]]\n" + "\n".join(lines) + "\n"
 
 
 async def seen_from(lab: SimLab) -> str | None:
@@ -134,7 +129,7 @@ def test_events_come_in_their_order_without_end() -> None:
         (event(at_s=1, node="alice", what="table-lost"), "happens to routers"),
         (event(at_s=1, node="home", what="server-gone"), "happens to servers"),
         (event(at_s=1, node="alice", what="moved"), "needs it"),
-        (event(at_s=1, node="alice", what="moved", to="nowhere"), "is no host behind"),
+        (event(at_s=1, node="alice", what="moved", to="nowhere"), "is not a host behind"),
         (event(at_s=1, node="cafe", what="new-address"), "in-turn"),
         (event(at_s=1, node="home", what="behaves"), "needs it"),
         (event(at_s=1, node="home", what="explodes"), "is not one of"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from simulated import run
 
-from nattools.engine.libp2p import measure_libp2p
+from nattools.engine.libp2pmeasurement import measure_libp2p
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.peersearch import PeerSearch
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec

@@ -64,7 +64,7 @@ def test_a_long_reason_is_cut_between_two_characters() -> None:
         (bytes([0, 0, 0, 12, 2]) + bytes(12), "without data"),
         (f.encode(f.Credit(0, 1 << 63, 0)), "absurd offset"),
         (f.encode(f.EndFrame(0, (1 << 62) + 1)), "absurd offset"),
-        (bytes([0, 0, 0, 5, 5]) + bytes(4) + b"\xff", "no text"),
+        (bytes([0, 0, 0, 5, 5]) + bytes(4) + b"\xff", "not text"),
         ((4 + 301).to_bytes(4, "big") + b"\x05" + bytes(305), "301 bytes"),
         (bytes([0, 0, 0, 3, 6]) + bytes(3), "gone: a frame of 3 bytes"),
         ((4 + 1025).to_bytes(4, "big") + b"\x01" + bytes(1029), "purpose of 1025 bytes"),

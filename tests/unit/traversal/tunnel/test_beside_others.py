@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from links import Pair, run_pair
 from simulated import pass_time
+from streamends import echo
 
 from nattools.protocols.tunnel import MAX_STREAMS, Pipe, TcpTo
 from nattools.protocols.tunnel import frames as f
@@ -20,13 +21,6 @@ RATE = 20e6
 """Bytes a second that the link carries each way."""
 EVIL = TcpTo("localhost", 9)
 """What the streams of an attack are for; honest ones are pipes."""
-
-
-async def echo(stream: TunnelStream) -> None:
-    while data := await stream.read():
-        stream.write(data)
-        await stream.drain()
-    stream.end()
 
 
 async def never_read(stream: TunnelStream) -> None:

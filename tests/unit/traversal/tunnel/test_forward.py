@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from links import Pair
 from simulated import open_internet, pass_time, run, udp
+from streamends import read_all
 
 from nattools.cli.punchstatus import TrafficLine
 from nattools.errors import CannotRun
@@ -56,13 +57,6 @@ async def connect(network: Network, port: int, host: str = LOCAL) -> TcpStream:
     stream = await network.connect_tcp(Endpoint(host, port), timeout_s=5)
     assert not isinstance(stream, TcpFailure), stream
     return stream
-
-
-async def read_all(stream: TcpStream) -> bytes:
-    received = bytearray()
-    while data := await stream.read():
-        received += data
-    return bytes(received)
 
 
 async def serving(

@@ -10,6 +10,7 @@ import pytest
 from linked import narrow_paths, paths, quic_links, streams, tls_links
 from links import Pair
 from simulated import open_internet, pass_time, run
+from streamends import echo, write_all
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Echoes
@@ -38,20 +39,7 @@ async def attach(lab: SimLab, pair: Pair, kind: str) -> None:
 
 
 def echoing(pair: Pair) -> None:
-    async def answer(stream: TunnelStream) -> None:
-        while data := await stream.read():
-            stream.write(data)
-            await stream.drain()
-        stream.end()
-
-    pair.other.serve(Pipe, answer)
-
-
-async def write_all(stream: TunnelStream, data: bytes) -> None:
-    for start in range(0, len(data), 60_000):
-        stream.write(data[start : start + 60_000])
-        await stream.drain()
-    stream.end()
+    pair.other.serve(Pipe, echo)
 
 
 @pytest.mark.parametrize("kinds", [("quic", "tls", "quic"), ("tls", "quic", "tls")])
@@ -64,7 +52,7 @@ def test_every_byte_once_over_links_that_break(kinds: tuple[str, ...]) -> None:
             group.create_task(pair.one.run())
             group.create_task(pair.other.run())
             stream = pair.one.open(Pipe())
-            group.create_task(write_all(stream, DATA))
+            group.create_task(write_all(stream, DATA, 60_000))
             thirds = iter((len(DATA) // 3, 2 * len(DATA) // 3, len(DATA) + 1))
             for number, kind in enumerate(kinds):
                 await attach(lab, pair, kind)
@@ -138,7 +126,7 @@ def test_nothing_waits_for_long_behind_many_bytes(bytes_per_s: float) -> None:
             pair.one.attach(ours)
             pair.other.attach(theirs)
             await pair.one.present.wait()
-            sending = group.create_task(write_all(pair.one.open(Pipe()), DATA * 5))
+            sending = group.create_task(write_all(pair.one.open(Pipe()), DATA * 5, 60_000))
             await pass_time(2.0)
             before = arrived
             for _ in range(10):

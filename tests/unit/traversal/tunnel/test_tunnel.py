@@ -6,24 +6,11 @@ import random
 import pytest
 from links import Pair, run_pair
 from simulated import pass_time
+from streamends import echo, read_all, write_all
 
 from nattools.errors import CannotRun
 from nattools.protocols.tunnel import MAX_STREAMS, Bench, Pipe, TcpTo, TunnelSession
 from nattools.traversal.tunnel import Tunnel, TunnelStream
-
-
-async def read_all(stream: TunnelStream) -> bytes:
-    received = bytearray()
-    while data := await stream.read():
-        received += data
-    return bytes(received)
-
-
-async def write_all(stream: TunnelStream, data: bytes) -> None:
-    for start in range(0, len(data), 50_000):
-        stream.write(data[start : start + 50_000])
-        await stream.drain()
-    stream.end()
 
 
 def echoing(tunnel: Tunnel) -> list[TunnelStream]:
@@ -32,10 +19,7 @@ def echoing(tunnel: Tunnel) -> list[TunnelStream]:
 
     async def answer(stream: TunnelStream) -> None:
         opened.append(stream)
-        while data := await stream.read():
-            stream.write(data)
-            await stream.drain()
-        stream.end()
+        await echo(stream)
 
     tunnel.serve(Pipe, answer)
     return opened

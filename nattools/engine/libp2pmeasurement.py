@@ -50,13 +50,13 @@ async def _all(run: MeasurementRun, families: tuple[Family, ...]) -> None:
     if not search.named:
         known = {address.endpoint for address in addresses}
         addresses += [each for each in _of_servers(run) if each.endpoint not in known]
-    await ask_peers(run, list(dict.fromkeys(addresses))[:MOST_PEERS], families)
+    await _ask_peers(run, list(dict.fromkeys(addresses))[:MOST_PEERS], families)
 
 
 async def _addresses(
     run: MeasurementRun, search: PeerSearch, families: tuple[Family, ...]
 ) -> list[Multiaddr]:
-    """Of those searched for, names looked up."""
+    """The addresses of the peers searched for, names looked up."""
     wanted = search.routed(families)
     if not any(map(name_of, wanted)):
         return wanted
@@ -85,7 +85,7 @@ def _of_servers(run: MeasurementRun) -> Iterable[Multiaddr]:
     return dict.fromkeys(multiaddr_at(target.endpoint) for target in speaking)
 
 
-async def ask_peers(run: MeasurementRun, addresses: list[Multiaddr], families: tuple[Family, ...]) -> None:
+async def _ask_peers(run: MeasurementRun, addresses: list[Multiaddr], families: tuple[Family, ...]) -> None:
     """Visit them all side by side, then ask those that answered."""
     context = PeerContext(
         run.network, run.recorder, HostKey(), families, run.options.interface, lambda: _loses(run)

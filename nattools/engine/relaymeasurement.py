@@ -63,7 +63,7 @@ async def _all(run: MeasurementRun, search: RelaySearch, families: Sequence[Fami
 async def _derp_of(
     run: MeasurementRun, context: RelayContext, search: RelaySearch, families: Sequence[Family]
 ) -> None:
-    """Those named, and those of the maps."""
+    """Try the DERP servers that are named, and those of the maps."""
     async with asyncio.TaskGroup() as group:
         with context.uplink.measuring():
             for ask, far in (await _derp_to_try(run, context, search, families)).items():
@@ -76,7 +76,7 @@ async def _derp_to_try(
 ) -> dict[DerpAsk, tuple[float, ...]]:
     """And how far away each is; of the others only that is noted."""
     named = [DerpAsk(each) for each in search.derp]
-    own, public = await load_maps(run, search)
+    own, public = await _load_maps(run, search)
     if own or public or search.regions:
         chosen = [region for each in own for region in _regions(each, search.regions)]
         others = [region for each in public for region in _regions(each, search.regions)]
@@ -128,7 +128,7 @@ def _nodes(regions: Iterable[derp.DerpRegion], most: int | None = None) -> list[
     return [DerpAsk(node, region.name or region.code) for region in regions for node in region.nodes[:most]]
 
 
-async def load_maps(
+async def _load_maps(
     run: MeasurementRun, search: RelaySearch
 ) -> tuple[tuple[derp.DerpMap, ...], tuple[derp.DerpMap, ...]]:
     """The user's own maps, and Tailscale's public one. A map that cannot be had is a gap.
@@ -232,7 +232,7 @@ async def _distances(
 
 
 def _nearest(asks: Sequence[DerpAsk], far: dict[DerpAsk, tuple[float, ...]], few: int) -> list[DerpAsk]:
-    """Those to try: all if they are few, and if nobody else's."""
+    """The servers to try: all if there are at most `few`, else the nearest ones that relay."""
     answered = sorted((ask for ask in asks if far[ask] and ask.node.relays), key=lambda ask: min(far[ask]))
     return list(asks) if len(asks) <= few else answered[:THROUGH]
 
