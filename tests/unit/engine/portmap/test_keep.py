@@ -341,7 +341,7 @@ def test_what_was_made_for_a_lent_address_is_deleted(protocol: MappingProtocol) 
         await call(lab, add, wish, journal)
         assert await gets_in(lab, "udp", INSIDE, BEYOND)
         await call(lab, delete, MapOptions(mine=True), journal)
-        assert journal.notes() == []
+        assert journal.entries() == []
         return await gets_in(lab, "udp", INSIDE, BEYOND)
 
     assert not at_home(main)
