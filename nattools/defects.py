@@ -9,8 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from nattools.errors import CannotRun
 
@@ -85,12 +85,24 @@ def each_of(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
+class Taken(NamedTuple):
+    """An error in words, and the exit code of a command that it ends. `again`: this has been told already."""
+
+    exit_code: int
+    message: str
+    remedy: str
+    again: bool
+
+
 class Defects:
     """Those of this process. The first is told of; the next ones, as far as they are not too many, are in the
-    same file. `count`: how many there were."""
+    same file. `count`: how many there were; `sentence`: what is said of them; `say`: how it is said, which is
+    in words until somebody else sees to it."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.sentence = ""
+        self.say: Callable[[Taken], None] = say_in_words
         self._file: int | None = None
         self._refused: set[str] = set()
 
@@ -98,23 +110,27 @@ class Defects:
         """Write it down, and say so if it is the first; the exit code of a command that it ends. `what`:
         where it showed. What the machine refused is no defect, and told of once."""
         try:
-            return self._note(error, what)
+            taken = self.taken(error, what)
+            if not taken.again:
+                self.say(taken)
         except MemoryError:  # there is not even enough to say it with what is not there yet
             with contextlib.suppress(OSError):
                 os.write(2, _SAID_WITHOUT_MEMORY)
             return CannotRun.exit_code
+        return taken.exit_code
 
-    def _note(self, error: BaseException, what: str) -> int:
+    def taken(self, error: BaseException, what: str) -> Taken:
+        """Write it down, and leave it to the caller to say so. MemoryError: there is not enough for that."""
         refused = refusal(error)
         if refused is not None:
-            if str(refused) not in self._refused:
-                self._refused.add(str(refused))
-                _say(f"nattools: {refused}\n  {refused.remedy}")
-            return refused.exit_code
+            message = str(refused)
+            again = message in self._refused
+            self._refused.add(message)
+            return Taken(refused.exit_code, message, refused.remedy, again)
         self.count += 1
         if self.count <= _MOST:
             self._record(error, what)
-        return DEFECT
+        return Taken(DEFECT, self.sentence, "", self.count > 1)
 
     def _record(self, error: BaseException, what: str) -> None:
         import traceback
@@ -130,7 +146,7 @@ class Defects:
         text = "".join(character if character.isprintable() else "?" for character in text)
         name = self._kept(f"{_circumstances()}\n{record}")
         name = name or f"none could be written; it was at {_place(error)}"
-        _say(f"nattools: a defect of nattools ({text}). The file for a bug report: {name}")
+        self.sentence = f"a defect of nattools ({text}). The file for a bug report: {name}"
 
     def _kept(self, text: str) -> str | None:
         """The name of a new file with this text; None: there is no place for it, and none is left behind."""
@@ -161,6 +177,11 @@ def _place(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return "no line" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
+def say_in_words(taken: Taken) -> None:
+    """For a person, on standard error."""
+    _say(f"nattools: {taken.message}" + (f"\n  {taken.remedy}" if taken.remedy else ""))
 
 
 def _say(text: str) -> None:

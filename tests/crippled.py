@@ -31,13 +31,20 @@ import nattools
 
 # AUDIT_ARCH_* of linux/audit.h, and numbers of system calls (asm/unistd.h)
 _ARCHITECTURES = {
-    "x86_64": (0xC000003E, {"socket": 41, "sendto": 44, "sendmsg": 46, "setsockopt": 54, "clone": 56}),
-    "aarch64": (0xC00000B7, {"socket": 198, "sendto": 206, "sendmsg": 211, "setsockopt": 208, "clone": 220}),
+    "x86_64": (
+        0xC000003E,
+        {"socket": 41, "sendto": 44, "sendmsg": 46, "setsockopt": 54, "clone": 56, "prctl": 157},
+    ),
+    "aarch64": (
+        0xC00000B7,
+        {"socket": 198, "sendto": 206, "sendmsg": 211, "setsockopt": 208, "clone": 220, "prctl": 167},
+    ),
 }
 _CLONE3 = 435
 _LOAD, _EQUAL, _HAS, _RETURN = 0x20, 0x15, 0x45, 0x06  # linux/bpf_common.h
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+_PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
 _PR_SET_SECUREBITS, _NOROOT_FOR_EVER = 28, 0b11
 _MOUNT_SETATTR, _HERE, _RECURSIVELY, _READ_ONLY = 442, -100, 0x8000, 1
@@ -180,6 +187,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "socket options": partial(refuse, "setsockopt", errno.EPERM),
     "sending": lambda: [refuse(call, errno.EPERM) for call in ("sendto", "sendmsg")],
     "threads": _refuse_threads,
+    "its parent's end": partial(refuse, "prctl", errno.EPERM, 0, _PR_SET_PDEATHSIG),
     "capabilities": _no_capabilities,
     "/proc": partial(_mount, "none", "/proc", "tmpfs"),
     "/sys": partial(_mount, "none", "/sys", "tmpfs"),

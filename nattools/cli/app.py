@@ -15,10 +15,11 @@ import typer
 
 from nattools.cli.debuglog import start_from_environment
 from nattools.cli.help import HelpfulCommand, HelpfulGroup, general
+from nattools.cli.plainevents import READER, last_event
 from nattools.cli.standardstreams import settle_output
-from nattools.defects import DEFECTS, each_of
-from nattools.errors import NattoolsError, UsageError
-from nattools.report.safetext import safe, valid_text, wrap
+from nattools.defects import DEFECT, DEFECTS, each_of
+from nattools.errors import CannotRun, NattoolsError, UsageError
+from nattools.report.safetext import safe, wrap
 
 INTERRUPTED = 130
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -197,16 +198,26 @@ class Failure(NamedTuple):
     remedy: str = ""
 
 
+_INTERRUPTED = Failure(INTERRUPTED, "interrupted")
+_WITHOUT_MEMORY = Failure(CannotRun.exit_code, "this machine refuses: out of memory")
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; nothing leaves as a traceback."""
+    READER.choose(program=_wants_events(arguments))
+    defects = DEFECTS.count
     try:
-        failure = _called(list(arguments))
+        ended = _called(list(arguments))
     except (KeyboardInterrupt, typer.Abort):
-        failure = Failure(INTERRUPTED, "interrupted")
+        ended = _INTERRUPTED
+    except MemoryError:
+        if not READER.is_program:
+            raise
+        ended = _WITHOUT_MEMORY
+    if READER.is_program and ended == 0 and DEFECTS.count > defects:  # as `main` takes it
+        ended = Failure(DEFECT, DEFECTS.sentence)
     try:
-        if isinstance(failure, int):
-            return failure
-        return _as_event(failure) if _wants_events(arguments) else _in_words(failure)
+        return _as_event(ended) if READER.is_program else _in_words(ended)
     finally:
         settle_output()
 
@@ -241,9 +252,12 @@ def _called(arguments: list[str]) -> int | Failure:
 def _ended_by(error: Exception) -> int | Failure:
     """Of the errors of a group that a TaskGroup raised, nattools' own say most."""
     own = next((each for each in each_of(error) if isinstance(each, NattoolsError)), None)
-    if own is None:
+    if own is not None:
+        return Failure(own.exit_code, str(own), getattr(own, "remedy", ""))
+    if not READER.is_program:
         return DEFECTS.note(error, "in the command")
-    return Failure(own.exit_code, str(own), getattr(own, "remedy", ""))
+    taken = DEFECTS.taken(error, "in the command")
+    return Failure(taken.exit_code, taken.message, taken.remedy)
 
 
 def _misused(problem: Any) -> int | Failure:
@@ -256,22 +270,21 @@ def _misused(problem: Any) -> int | Failure:
     return Failure(2, message, f"See: {path} --help")
 
 
-def _as_event(failure: Failure) -> int:
-    """The last of the lines of `--events`. Where the machine refuses even what that takes, words do."""
-    try:
-        import msgspec
-
-        from nattools.report.savedreport import escaped_controls
-    except (ImportError, MemoryError, OSError):
-        return _in_words(failure)
-    words = {"text": valid_text(failure.message), "advice": valid_text(failure.remedy)}
-    told = {"event": "failed", "at_s": None, **words, "exit_code": failure.exit_code}
-    line = msgspec.json.encode(told).decode()
-    sys.stderr.write(escaped_controls(line) + "\n")
-    return failure.exit_code
+def _as_event(ended: int | Failure) -> int:
+    """The last of the lines of `--events`, however the command ended."""
+    if ended == INTERRUPTED:
+        ended = _INTERRUPTED
+    if isinstance(ended, int):
+        last_event(ended)
+        return ended
+    last_event(ended.exit_code, ended.message, ended.remedy)
+    return ended.exit_code
 
 
-def _in_words(failure: Failure) -> int:
+def _in_words(ended: int | Failure) -> int:
+    if isinstance(ended, int):
+        return ended
+    failure = ended
     lines = [*(failure.message.strip().splitlines() or ["failed"]), *failure.remedy.splitlines()]
     lines = [safe(line) for line in lines]
     lines[0] = f"nattools: {lines[0]}"

@@ -9,12 +9,12 @@ from typing import Any, TextIO
 
 import msgspec
 
+from nattools.cli.plainevents import in_ascii
 from nattools.cli.progress import ProgressLine
 from nattools.cli.punchdisplay import PunchDisplay
 from nattools.engine.measureoptions import Event
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.model.punch import Punch, Stage
-from nattools.report.savedreport import escaped_controls
 from nattools.wording import sentence, text_of
 
 _CONNECTED = ("path", "transport", "family", "strategy", "local", "remote")
@@ -39,7 +39,7 @@ class EventLines(ProgressLine):
         at_s = round(asyncio.get_running_loop().time() - self._start, 3)
         line = msgspec.json.encode({"event": kind, "at_s": at_s, **values}).decode()
         try:
-            self._out.write(escaped_controls(line) + "\n")
+            self._out.write(in_ascii(line) + "\n")
             self._out.flush()
         except (OSError, ValueError):
             return

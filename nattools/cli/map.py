@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from inspect import Parameter
@@ -25,7 +26,7 @@ from nattools.model.mappingseen import MapOffer
 from nattools.model.portmapping import MAPPING_NAME, MappingProtocol
 from nattools.model.report import Report
 from nattools.net.base import Network
-from nattools.net.eventloop import on_signal
+from nattools.net.eventloop import on_signal, sigterm_without_loop
 from nattools.report.safetext import safe
 from nattools.wording.terms import TECHNIQUES
 
@@ -48,6 +49,7 @@ _CAUSES = {
     "address gone": ", for this machine had lost its address for a while",
     "refused": ", for the router refused to renew it",
     "runs on": ", for the router said that it had renewed it, and had not",
+    "removed": ", for the router had it no more",
     None: "",
 }
 Do = Callable[[Network, MeasureOptions, Emit, Journal, MapOptions], Awaitable[Report]]
@@ -315,7 +317,6 @@ def _keep_until_told(hook: str | None, seconds: float | None) -> Do:
 
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
-        on_signal(stop.set, "SIGTERM")
         if seconds is not None:
             loop.call_later(seconds, stop.set)
         elif network.substrate == "sim":
@@ -326,9 +327,19 @@ def _keep_until_told(hook: str | None, seconds: float | None) -> Do:
             if hook is not None:
                 await _run_hook(hook, change, waits=network.substrate != "sim")
 
-        return await keep(network, chosen, emit, journal, wanted, watch, stop)
+        with _listening(stop, simulated=network.substrate == "sim"):
+            return await keep(network, chosen, emit, journal, wanted, watch, stop)
 
     return work
+
+
+def _listening(stop: asyncio.Event, *, simulated: bool) -> contextlib.AbstractContextManager[None]:
+    """SIGTERM is the end that was wanted."""
+    if simulated:
+        loop = asyncio.get_running_loop()
+        return sigterm_without_loop(lambda: loop.call_soon(stop.set))
+    on_signal(stop.set, "SIGTERM")
+    return contextlib.nullcontext()
 
 
 def _keep_pace(loop: asyncio.AbstractEventLoop) -> None:

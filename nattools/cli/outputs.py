@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from nattools.cli.plainevents import READER, notice
 from nattools.cli.standardstreams import cannot_write
 from nattools.errors import CannotRun, UsageError
 
@@ -159,7 +160,10 @@ def write_out(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """A line for a person, on standard error."""
+    """A line for a person, on standard error; with `--events` a notice."""
+    if READER.is_program:
+        notice(text)
+        return
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 

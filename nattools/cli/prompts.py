@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from nattools.descriptors import read_some
 from nattools.errors import CannotRun, UsageError
 from nattools.report.safetext import safe
 from nattools.traversal.codes import Code, complete, parse_code
@@ -76,7 +77,7 @@ def _typed(prompt: str) -> str:
 
 def _first_line(descriptor: int) -> str:
     data = b""
-    while b"\n" not in data and len(data) < _LONGEST and (more := os.read(descriptor, _CHUNK)):
+    while b"\n" not in data and len(data) < _LONGEST and (more := read_some(descriptor, _CHUNK)):
         data += more
     return data.decode(errors="replace").partition("\n")[0]
 
@@ -154,7 +155,7 @@ def _read_lines(descriptor: int, tell: Callable[[str | None], None]) -> None:
     """Tell each line, the last one also without its end, then None."""
     rest = b""
     with contextlib.suppress(OSError):
-        while data := os.read(descriptor, _CHUNK):
+        while data := read_some(descriptor, _CHUNK):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 tell(line.decode(errors="replace") + "\n")

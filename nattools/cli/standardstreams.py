@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any, TextIO
 
+from nattools.descriptors import PatientFile
 from nattools.errors import CannotRun
 
 
@@ -88,7 +89,22 @@ def _remade(stream: Any, number: int, kind: type[io.TextIOWrapper]) -> io.TextIO
         given = io.BufferedWriter(_opened(number))
         return kind(given, errors="backslashreplace", line_buffering=number == 2)
     encoding, lines, at_once = stream.encoding, stream.line_buffering, stream.write_through
-    return kind(stream.detach(), encoding, "backslashreplace", line_buffering=lines, write_through=at_once)
+    return kind(
+        _patient(stream.detach(), number),
+        encoding,
+        "backslashreplace",
+        line_buffering=lines,
+        write_through=at_once,
+    )
+
+
+def _patient(given: Any, number: int) -> Any:
+    """The same file, waited for where it is non-blocking."""
+    if os.name != "posix":
+        return given
+    given.flush()
+    patient = PatientFile(number, "w", closefd=False)
+    return patient if isinstance(given, io.RawIOBase) else io.BufferedWriter(patient)
 
 
 def _opened(number: int) -> io.FileIO:

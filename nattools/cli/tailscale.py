@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from nattools.cli import running, sharedoptions
 from nattools.cli.defaultrelays import check_maps, map_folder, say_that_map_is_fetched
 from nattools.cli.running import Invocation
 from nattools.cli.sharedoptions import OptionGroup, Request
+from nattools.descriptors import standard_input_bytes
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import ProtocolError, UsageError
 from nattools.model.controlurl import ControlUrl, parse_control
@@ -43,12 +43,12 @@ Controls = Annotated[
     typer.Option(
         "--control",
         metavar="URL",
-        help="A control server, as --login-server takes it. Repeatable, one for each.",
+        help="A control server, as --login-server takes it. Repeatable, one per tailnet.",
     ),
 ]
 DerpMaps = Annotated[
     list[str] | None,
-    typer.Option("--derp-map", metavar="URL|FILE", help="A tailnet's DERP map. Repeatable: tailnets."),
+    typer.Option("--derp-map", metavar="URL|FILE", help="A tailnet's DERP map. Repeatable, one per tailnet."),
 ]
 Statuses = Annotated[
     list[str] | None,
@@ -97,7 +97,7 @@ def _status(source: str) -> StatusFile:
 
     try:
         if source == "-":
-            data = sys.stdin.buffer.read(MAX_STATUS + 1) if sys.stdin is not None else b""
+            data = standard_input_bytes(MAX_STATUS + 1)
         else:
             with Path(source).open("rb") as file:
                 data = file.read(MAX_STATUS + 1)

@@ -35,6 +35,8 @@ ENOUGH_PUBLIC_SERVERS = 3
 SATELLITE_S = 1.6
 SUSPICION_S = 0.25
 """After so long without any answer over UDP, other ports are tried beside the one that is silent."""
+LAST_COPY_S = 0.5
+"""So long before its end a silent question was last asked."""
 
 
 class FamilyPath(msgspec.Struct):
@@ -60,6 +62,7 @@ class MeasurementRun(msgspec.Struct):
     paths: dict[Family, FamilyPath] = msgspec.field(default_factory=dict)
     sources: dict[Family, str | None] = msgspec.field(default_factory=dict)
     resolved: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    asking: set[Lane] = msgspec.field(default_factory=set)
     asked: dict[Lane, asyncio.Event] = msgspec.field(default_factory=dict)
 
     def context(self, lane: Lane, probe: str) -> ProbeContext:
@@ -185,6 +188,7 @@ async def resolve_servers(run: MeasurementRun, families: tuple[Family, ...]) -> 
 
 async def reach_servers(run: MeasurementRun, lane: Lane) -> list[Target]:
     """The servers that answer over this lane; `run.reached` has them too."""
+    run.asking.add(lane)
     try:
         return await _reach(run, lane)
     finally:
@@ -228,7 +232,29 @@ async def _reach_udp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddr
         if found:
             for task in others:
                 task.cancel()
-    return found or [target for task in others for target in task.result()]
+    found = found or [target for task in others for target in task.result()]
+    if not found and await _came_up_since(run, lane.family):
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_reach_one(run, context, s, reach_udp)) for s in addresses]
+            found = await first_of(tasks, enough=enough, grace_s=grace_s)
+    return found
+
+
+async def _came_up_since(run: MeasurementRun, family: Family) -> bool:
+    """Did the first answer over TCP come after what was last asked over UDP in vain? The network was out
+    until then, and their silence is no block."""
+    silent_s = asyncio.get_running_loop().time() - run.recorder.started - LAST_COPY_S
+    lane = Lane("tcp", family)
+    if lane not in run.asking:
+        return False
+    await run.reach_finished(lane).wait()
+    answers = [
+        seen.at_s + seen.waited_s
+        for seen in run.recorder.observations
+        if isinstance(seen, Binding)
+        and (seen.transport, seen.family, seen.outcome) == (*lane.key, "answered")
+    ]
+    return bool(answers) and min(answers) > silent_s
 
 
 async def _reach_tcp(run: MeasurementRun, lane: Lane, addresses: list[ServerAddress]) -> list[Target]:

@@ -108,6 +108,20 @@ def ending_as_ctrl_c() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def sigterm_without_loop(call: Callable[[], object]) -> Iterator[None]:
+    """SIGTERM calls this in the block, between two instructions: where no loop listens to it, as in the
+    simulator. Nothing changes in other threads."""
+    before = None
+    with contextlib.suppress(ValueError):
+        before = signal.signal(signal.SIGTERM, lambda *_: call())
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     with contextlib.suppress(ImportError):
         import uvloop

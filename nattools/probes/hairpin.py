@@ -109,10 +109,11 @@ class HairpinningAgain(Hairpinning):
             for seen in context.recorder.observations
             if isinstance(seen, Hairpin) and seen.family == context.family
         ]
-        if not context.estimate.lost or not tried or any(seen.received for seen in tried):
+        if not context.estimate.lost or any(seen.received for seen in tried):
             return
-        since_s = asyncio.get_running_loop().time() - context.recorder.started - tried[-1].at_s
-        await asyncio.sleep(max(0.0, BURST_S - since_s))
+        if tried:
+            since_s = asyncio.get_running_loop().time() - context.recorder.started - tried[-1].at_s
+            await asyncio.sleep(max(0.0, BURST_S - since_s))
         await _try_pairs(context, targets[0])
 
 
@@ -134,15 +135,25 @@ async def _try_pairs(context: ProbeContext, target: Target) -> None:
             pair.listen()
         # the NAT is nearer than the server
         copies = LOSSY_COPIES if context.estimate.lost else COPIES
-        control = clients[0].prepare(target.endpoint, "control")
-        clients[0].send(control)
-        await _send_across(pairs, copies, context.estimate.last_wait_s)
-        if not any(pair.met for pair in pairs) and not control.done.is_set:
-            # a burst of losses, which may have taken the copies too: what is lost now is learnt
-            clients[0].record(await clients[0].expect(control))
+        heard = await _send_beside(clients[0], target, pairs, copies)
+        # a burst of losses may have taken the copies too
+        if not (heard or await _send_beside(clients[0], target, pairs, LOSSY_COPIES)):
+            return
         for pair in pairs:
             pair.record(context, 0, 1)
             pair.record(context, 1, 0)
+
+
+async def _send_beside(client: StunClient, target: Target, pairs: list[_Pair], copies: int) -> bool:
+    """Send across beside a question that the server answers; False: neither did anything arrive nor was it
+    answered at once, so that silence proves nothing. What was lost then is learnt."""
+    control = client.prepare(target.endpoint, "control")
+    client.send(control)
+    await _send_across(pairs, copies, client.context.estimate.last_wait_s)
+    if control.done.is_set or any(pair.met for pair in pairs):
+        return True
+    client.record(await client.expect(control))
+    return False
 
 
 async def _send_across(pairs: list[_Pair], copies: int, wait_s: float) -> None:

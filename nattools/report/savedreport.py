@@ -3,12 +3,12 @@ is suspect."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from nattools.descriptors import standard_input_bytes
 from nattools.errors import ProtocolError, UsageError
 from nattools.model.punch import Punch
 from nattools.model.report import SCHEMA, Report
@@ -79,7 +79,7 @@ def load_file(path: Path) -> Report:
 
 def _bytes_of(path: Path) -> bytes:
     if str(path) == "-":
-        return b"" if sys.stdin is None else sys.stdin.buffer.read(SIZE_LIMIT + 1)
+        return standard_input_bytes(SIZE_LIMIT + 1)
     with path.open("rb") as file:
         return file.read(SIZE_LIMIT + 1)
 

@@ -139,6 +139,10 @@ class Occupancy:
         """How many are taken."""
         return self._count
 
+    def held(self, source: Endpoint) -> int:
+        """How many this source has, apart from others of its network."""
+        return self._held.get(source_keys(source.host)[0][0], 0)
+
     def has_room_for(self, source: Endpoint, count: int = 1) -> bool:
         """Is so much left of this source's share?"""
         for key, share in source_keys(source.host):

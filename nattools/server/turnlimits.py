@@ -12,7 +12,8 @@ from nattools.server.limits import Occupancy, RateLimit, SourceKey, TokenBucket,
 class TurnLimits:
     """Allocations (a pair of families is one, a reserved port another) in all, of a user and of a source.
     Permissions and channels together, and connections to peers (RFC 6062), of an allocation, of a source
-    (or one would take them from everybody) and in all.
+    (or one would take them from everybody) and in all; of the former also of a user, who may come from many
+    sources, and the last of all are for sources that have few.
     Bytes a second that are carried for a user, for a source (who has as many users as the mailbox gives it)
     and for all; each may have the burst of one second, and no wider network gets more than half of all.
     Challenges to a source a second, failed tries among them; requests a second, of a source and in all."""
@@ -23,6 +24,7 @@ class TurnLimits:
     peers: int = 65_536
     peers_per_allocation: int = 1024
     peers_per_source: int = 4096
+    peers_per_user: int = 4096
     connections: int = 512
     connections_per_allocation: int = 16
     connections_per_source: int = 32
@@ -35,12 +37,19 @@ class TurnLimits:
     total_challenge_burst: float = 20_000.0
 
 
+_LAST = 8
+"""The eighth part of all permissions and channels is kept for sources that have few."""
+_FEW = 64
+
+
 @dataclass(slots=True)
 class _Share:
-    """What is carried for one, and for how many allocations."""
+    """What is carried for one, for how many allocations, and (of a user) to how many permissions and
+    channels."""
 
     bucket: TokenBucket
     allocations: int = 0
+    peers: int = 0
 
 
 @dataclass(slots=True)
@@ -97,6 +106,27 @@ class Quotas:
         self._places.leave(source)
         for each in self._shares(user, source):
             each.allocations -= 1
+
+    def enter_peers(self, user: str, source: Endpoint, count: int) -> bool:
+        """So many more permissions and channels of an allocation, if there is room; `leave_peers` gives them
+        back."""
+        if not count:
+            return True
+        share, limits = self._users[user], self.limits
+        if share.peers + count > limits.peers_per_user:
+            return False
+        scarce = self.peers.taken + count > limits.peers - limits.peers // _LAST
+        if scarce and self.peers.held(source) + count > _FEW:
+            return False
+        if not self.peers.enter(source, count):
+            return False
+        share.peers += count
+        return True
+
+    def leave_peers(self, user: str, source: Endpoint, count: int) -> None:
+        """They are over."""
+        self.peers.leave(source, count)
+        self._users[user].peers -= count
 
     def forget(self, now: float) -> None:
         """Forget who has no allocation and may have all again."""

@@ -95,14 +95,16 @@ class Peerings:
         channels = [each for each in allocation.channels.values() if each.expires_at <= now]
         for channel in channels:
             del allocation.channels[channel.number], allocation.by_peer[channel.peer]
-        self._quotas.peers.leave(allocation.client.remote, len(hosts) + len(channels))
+        self._leave(allocation, len(hosts) + len(channels))
 
     def drop_all(self, allocation: RelayAllocation) -> None:
         """The allocation is over."""
-        count = len(allocation.permissions) + len(allocation.channels)
-        self._quotas.peers.leave(allocation.client.remote, count)
+        self._leave(allocation, len(allocation.permissions) + len(allocation.channels))
         for table in (allocation.permissions, allocation.channels, allocation.by_peer):
             table.clear()
+
+    def _leave(self, allocation: RelayAllocation, count: int) -> None:
+        self._quotas.leave_peers(allocation.user.name, allocation.client.remote, count)
 
     def _check_family(self, allocation: RelayAllocation, peer: Endpoint) -> None:
         if peer.family not in allocation.ports:
@@ -111,7 +113,8 @@ class Peerings:
     def _make_room(
         self, allocation: RelayAllocation, hosts: Iterable[str], channels: int, now: float
     ) -> None:
-        """For new ones. TurnError: the allocation or its client's source has its share, or all are taken."""
+        """For new ones. TurnError: the allocation, its user or its client's source has its share, or all are
+        taken."""
         more = sum(host not in allocation.permissions for host in hosts) + channels
         most = self._quotas.limits.peers_per_allocation
         if len(allocation.permissions) + len(allocation.channels) + more > most:
@@ -119,5 +122,5 @@ class Peerings:
             more = sum(host not in allocation.permissions for host in hosts) + channels
         if len(allocation.permissions) + len(allocation.channels) + more > most:
             raise TurnError(t.INSUFFICIENT_CAPACITY)
-        if not self._quotas.peers.enter(allocation.client.remote, more):
+        if not self._quotas.enter_peers(allocation.user.name, allocation.client.remote, more):
             raise TurnError(t.INSUFFICIENT_CAPACITY)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 from time import perf_counter
-from typing import TypeVar
 
 from nattools import __version__
 from nattools.engine.measureoptions import MeasureOptions
@@ -26,12 +25,11 @@ from nattools.model.report import Report, Tool
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 from nattools.trials.labrelays import accesses_of_lab
+from nattools.workers import in_processes
 
 Told = Callable[[int, int], None]
 """Is told how many of how many are done."""
 Reports = tuple[Report, Report]
-Work = TypeVar("Work")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,27 +216,3 @@ def _most(made: Sequence[tuple[Punch, Punch]]) -> tuple[int, int] | None:
     if not made:
         return None
     return max(first.probes_sent for first, _ in made), max(second.probes_sent for _, second in made)
-
-
-def in_processes(function: Callable[[Work], Result], work: Iterable[Work], jobs: int) -> Iterator[Result]:
-    """What the function gives for each, in order, `jobs` at a time. Leaving the iteration ends the workers,
-    and with them their labs."""
-    if jobs == 1:
-        yield from map(function, work)
-        return
-    from multiprocessing import Pool
-
-    with Pool(jobs, initializer=_start_worker) as pool:
-        yield from pool.imap(function, work)
-
-
-def _start_worker() -> None:
-    """A worker dies with the command, however that dies, and leaves it to the command to tell of Ctrl-C."""
-    import signal
-    import sys
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        from nattools.lab.netns.processes import die_with_parent
-
-        die_with_parent()

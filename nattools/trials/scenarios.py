@@ -28,7 +28,8 @@ from nattools.net.base import Network
 from nattools.report.safetext import safe
 from nattools.trials.knocks import knock_pair
 from nattools.trials.labsearches import with_searches
-from nattools.trials.pairs import PairOptions, Reports, Told, connect_pair, in_processes
+from nattools.trials.pairs import PairOptions, Reports, Told, connect_pair
+from nattools.workers import in_processes
 
 
 class Case(msgspec.Struct, frozen=True):

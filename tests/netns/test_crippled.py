@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -85,15 +86,24 @@ COMMANDS = {
     "report scenario": ("report", "scenario", "../report.json", "-o", "drawn.toml"),
     "report merge": ("report", "merge", "../report.json", "-o", "merged.html", "-o", "merged.json"),
 }
+
+
+def _told_by(lack: str) -> Iterable[str]:
+    """The commands that something may be lacking for."""
+    if lack == "its parent's end":
+        return OF_PROCESSES
+    return AT_START if lack in STARTS else COMMANDS
+
+
 NOTICE = re.compile(
     r"^nattools: (waiting: |metrics at |[\d,]+ reports (read|merged)|\S+ is written|fetching )"
 )
 """What is no complaint."""
 AT_START = ("version", "help", "nat --lab -o", "punch -")
 """Of what a process starts with these tell enough."""
-CELLS = [
-    Cell(lack, COMMANDS[name]) for lack in DEFECTS for name in (AT_START if lack in STARTS else COMMANDS)
-]
+OF_PROCESSES = ("lab exec", "lab matrix", "lab run")
+"""These have processes of their own, which nobody else's end would tell of anything."""
+CELLS = [Cell(lack, COMMANDS[name]) for lack in DEFECTS for name in _told_by(lack)]
 
 
 @pytest.fixture(scope="module")

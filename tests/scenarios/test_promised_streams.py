@@ -51,8 +51,10 @@ def test_events_are_json_lines_beside_one_document(name: str, capsys: pytest.Cap
     out = capsys.readouterr()
     assert json.loads(out.out)["schema"] == "nattools.report/1"
     lines = [json.loads(line) for line in out.err.splitlines()]
-    assert lines
     assert all(isinstance(each, dict) and isinstance(each["event"], str) for each in lines)
+    ends = [each for each in lines if each["event"] in ("done", "failed")]
+    assert ends == lines[-1:], "one, the last"
+    assert ends[0]["event"] == "done"
 
 
 @pytest.mark.parametrize("name", RUNS)

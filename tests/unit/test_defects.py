@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -39,11 +41,11 @@ async def call_back():
 def recur():
     recur()
 
-def work():
+def work(events: bool = False):
     BODY
 
 app.COMMANDS["work"] = app.Command(__name__, "work", "")
-sys.argv[1:] = ["work"]
+sys.argv[1:] = ["work", *sys.argv[1:]]
 sys.exit(__main__.main())
 """
 ENDS = {
@@ -67,17 +69,22 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("body", ENDS)
-def test_nothing_ends_in_a_traceback(body: str, tmp_path: Path) -> None:
-    code, says = ENDS[body]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.replace("BODY", body)],
+def ended(body: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """A command that does this, with a folder for its files."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM.replace("BODY", body), *options],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
     )
+
+
+@pytest.mark.parametrize("body", ENDS)
+def test_nothing_ends_in_a_traceback(body: str, tmp_path: Path) -> None:
+    code, says = ENDS[body]
+    done = ended(body, tmp_path)
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
     assert "Traceback" not in done.stderr
     if code != 70:
@@ -89,6 +96,27 @@ def test_nothing_ends_in_a_traceback(body: str, tmp_path: Path) -> None:
     record = file.read_text()
     assert says.split(":")[0] in record
     assert len(record) < 100_000
+
+
+@pytest.mark.parametrize("body", ENDS)
+def test_with_events_its_last_line_says_so(body: str, tmp_path: Path) -> None:
+    """It was said in words, and no event told of the end."""
+    code, says = ENDS[body]
+    done = ended(body, tmp_path, "--events")
+    *before, last = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (last["event"], last["exit_code"], done.returncode) == ("failed", code, code)
+    assert re.search(says.removeprefix("nattools: "), last["text"])
+    assert {each["event"] for each in before} <= {"notice"}
+    if code == 70:
+        [file] = tmp_path.iterdir()
+        assert last["text"].endswith(f"The file for a bug report: {file}")
+
+
+@pytest.mark.parametrize(("body", "code"), [("pass", 0), ("return 1", 1)])
+def test_with_events_the_last_line_tells_of_every_other_end_too(body: str, code: int, tmp_path: Path) -> None:
+    done = ended(body, tmp_path, "--events")
+    assert json.loads(done.stderr) == {"event": "done", "at_s": None, "exit_code": code}
+    assert (done.returncode, done.stdout) == (code, "")
 
 
 @pytest.mark.parametrize(
@@ -125,10 +153,10 @@ def test_what_is_refused_again_and_again_is_said_once(capsys: pytest.CaptureFixt
 def test_without_memory_for_a_word_it_is_said_all_the_same(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def refused(*_: object) -> int:
+    def refused(*_: object) -> NoReturn:
         raise MemoryError
 
-    monkeypatch.setattr(Defects, "_note", refused)
+    monkeypatch.setattr(Defects, "taken", refused)
     assert Defects().note(ValueError(), "") == 3
     assert capfd.readouterr().err.startswith("nattools: this machine refuses: out of memory\n  Give it more")
 

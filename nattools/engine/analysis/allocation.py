@@ -13,7 +13,14 @@ from math import ceil, factorial, gcd
 
 from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
 from nattools.engine.analysis.externals import ExternalAddresses
-from nattools.engine.analysis.portorder import FEWEST, PORTS, Taken, chance_of_inversions, unwrapped
+from nattools.engine.analysis.portorder import (
+    FEWEST,
+    PORTS,
+    Taken,
+    chance_of_even_gaps,
+    chance_of_inversions,
+    unwrapped,
+)
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import PortAllocation
@@ -279,10 +286,11 @@ def _random(
 
 
 def _suspicious(taken: Taken) -> bool:
-    """Are ports as much in order as random ones seldom are, whatever else there is against a counter?"""
+    """Are ports as much in order as random ones seldom are, or as far apart from each other, whatever else
+    there is against a counter? One that keeps parity goes on by steps that differ, all long."""
     falling, rising = taken.pairs()
     few = min(falling, rising)
-    return 2 * chance_of_inversions(taken, few) < SUSPICIOUS
+    return min(2 * chance_of_inversions(taken, few), 10 * chance_of_even_gaps(taken.ports)) < SUSPICIOUS
 
 
 def _block(ports: list[int]) -> tuple[int, int] | None:

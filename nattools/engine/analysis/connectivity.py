@@ -17,7 +17,6 @@ from nattools.model.statement import Reason, statement
 from nattools.net.addresses import carries_ipv4_over_ipv6, is_shared, is_squatted, is_translated_hop
 
 _CAME = ("answered", "error", "malformed")
-_STOPPED = ("prohibited", "timeout")
 
 
 def reachable(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
@@ -44,13 +43,18 @@ def forbidden_here(path: PathEvidence) -> bool:
 
 def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
     """UDP counts as blocked if servers that are up say nothing to more copies than loss could eat. That a
-    router knows no route says nothing of UDP."""
+    router knows no route says nothing of UDP, nor does what was asked in vain before anything came back at
+    all."""
     up = {answer.asked.host for answer in twin.answers}
+    up_s = min((answer.until_s for answer in twin.answers), default=0.0)
     tried = [b for b in path.bindings if (at := read_endpoint(b.asked)) is not None and at.host in up]
     ids = tuple(binding.id for binding in tried)
     if not up:
         return Finding(None, tuple(b.id for b in path.bindings), (statement("reachable-no-server"),))
-    copies = sum(max(0, b.sent) for b in tried if b.outcome in _STOPPED)
+    silent = [
+        b for b in tried if b.outcome == "prohibited" or (b.outcome == "timeout" and _outlasts(b, up_s))
+    ]
+    copies = sum(max(0, b.sent) for b in silent)
     if chance_of_silence(min(copies, 1000), WORST_LOSS) < CERTAIN_ERROR:
         return Finding(False, ids)
     if tried and all(binding.outcome == "prohibited" for binding in tried):
@@ -59,6 +63,10 @@ def _silent(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:
     if lost is not None:
         return Finding(None, ids, (statement("reachable-no-route", detail=lost.detail),))
     return Finding(None, ids, (statement("reachable-maybe-loss", copies=copies),))
+
+
+def _outlasts(binding: Binding, moment_s: float) -> bool:
+    return not binding.waited_s or binding.at_s + binding.waited_s >= moment_s
 
 
 def _silent_tcp(path: PathEvidence, twin: PathEvidence) -> Finding[bool | None]:

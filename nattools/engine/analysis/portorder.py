@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import reduce
 from itertools import accumulate, combinations, pairwise
-from math import factorial
+from math import comb, factorial, gcd
 
 import msgspec
 
@@ -48,6 +48,19 @@ def unwrapped(ports: list[int]) -> list[int]:
         return ports
     gap, before = max((after - before, before) for before, after in pairwise(ordered))
     return [port if port > before else port + PORTS for port in ports] if 2 * gap > PORTS else ports
+
+
+def chance_of_even_gaps(ports: list[int]) -> float:
+    """The probability that random ports between the lowest and the highest of these keep at least such a
+    distance from each other; where all have a step in common, counted in it."""
+    ordered = sorted(set(ports))
+    if len(ordered) < FEWEST:
+        return 1.0
+    gaps = [after - before for before, after in pairwise(ordered)]
+    common = reduce(gcd, gaps)
+    between, inner = (ordered[-1] - ordered[0]) // common - 1, len(ordered) - 2
+    taken = len(gaps) * (min(gaps) // common - 1)
+    return comb(between - taken, inner) / comb(between, inner)
 
 
 def chance_of_inversions(taken: Taken, most: int) -> float:

@@ -51,6 +51,7 @@ from nattools.net.eventloop import run_interruptibly
 from nattools.net.hostnetwork import HostNetwork
 from nattools.net.namespace import entered
 from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
+from nattools.workers import die_with_parent
 
 T = TypeVar("T")
 
@@ -145,7 +146,7 @@ class NetnsLab:
         hosts = namespaces.hosts_table(names_at(self.scenario, node, self._names()))
 
         def prepare() -> None:
-            processes.die_with_parent()
+            die_with_parent()
             namespaces.see_only(hosts)
 
         environment = {**(options.pop("env", None) or os.environ), processes.MARK: self._marked()}

@@ -8,7 +8,6 @@ no such care: they are held by open file descriptors alone and vanish with the l
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import shutil
@@ -28,9 +27,9 @@ from nattools.net.base import Network
 from nattools.net.namespace import enter
 from nattools.protocols import routeradvert
 from nattools.protocols.nat64 import Nat64Prefix
+from nattools.workers import die_with_parent
 
 MARK = "NATTOOLS_LAB"
-_PR_SET_PDEATHSIG = 1
 _KILL_LIMIT_S = 30.0
 START_LIMIT_S = 60.0
 """For how long a program of the lab may take to begin to serve."""
@@ -105,11 +104,6 @@ def _be_child(parent: int, name: str, main: Callable[[], None]) -> None:
         status = DEFECTS.note(error, f"in the process for {name}")
     finally:
         os._exit(status)
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that forked it ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def mark() -> str:

@@ -154,16 +154,15 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         Without the magic cookie MAPPED-ADDRESS counts (RFC 8489 11): with what a server masked the other,
         nobody knows.
         """
-        if not self.legacy:
+        identity = self.transaction_id
+        if len(identity) != 16:  # as `legacy` says, without the call: every answer comes here
             for found, value in self.attributes:
                 if found == 0x0020:
-                    return unpack_xor_address(value, self.transaction_id)
+                    return unpack_xor_address(value, identity)
         elif (plain := self._address(c.MAPPED_ADDRESS)) is not None:
             return plain
         old = self.get(c.OLD_XOR_MAPPED_ADDRESS)
-        return (
-            self._address(c.MAPPED_ADDRESS) if old is None else unpack_xor_address(old, self.transaction_id)
-        )
+        return self._address(c.MAPPED_ADDRESS) if old is None else unpack_xor_address(old, identity)
 
     @property
     def other_address(self) -> Endpoint | None:

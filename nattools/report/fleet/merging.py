@@ -28,6 +28,7 @@ from nattools.report.fleet.fleetsummary import (
     TechniqueShare,
     share,
 )
+from nattools.workers import end_with_parent
 
 Told = Callable[[int, int], None]
 """Hears how many reports are read so far, and how many files were none."""
@@ -86,7 +87,8 @@ def _read_all(files: Iterator[str], folder: Path) -> Iterator[_Read]:
     waiting: set[Future[_Read]] = set()
     workers = max(1, os.cpu_count() or 1)
     numbered = enumerate(_rejoined(first, second, chunks))
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+    context = get_context("forkserver")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         for number, chunk in islice(numbered, 2 * workers):
             waiting.add(pool.submit(_read, chunk, str(folder / f"{number}.jsonl")))
         while waiting:

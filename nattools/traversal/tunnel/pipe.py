@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from threading import Semaphore, Thread
 from typing import Final, Protocol
 
+from nattools.descriptors import read_some, write_some
 from nattools.protocols.tunnel import Pipe
 from nattools.traversal.tunnel.stream import TunnelStream
 from nattools.traversal.tunnel.tunnel import Tunnel
@@ -145,7 +146,7 @@ class DescriptorSource:
         while data:
             self._room.acquire()
             try:
-                data = os.read(descriptor, _CHUNK)
+                data = read_some(descriptor, _CHUNK)
             except OSError:  # closed, or a terminal that belongs to another program now
                 data = b""
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
@@ -218,7 +219,7 @@ def _write_all(descriptor: int, data: bytes) -> str | None:
     view = memoryview(data)
     try:
         while view:
-            view = view[os.write(descriptor, view) :]
+            view = view[write_some(descriptor, view) :]
     except OSError as error:
         return error.strerror or str(error)
     return None

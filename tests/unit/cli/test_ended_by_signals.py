@@ -83,6 +83,17 @@ def test_so_do_the_others(
     assert capsys.readouterr().err == "nattools: interrupted\n"
 
 
+@pytest.mark.parametrize("options", [(), ("--timeout", "100000")])
+def test_a_simulated_keep_takes_sigterm_for_the_end_that_was_wanted(
+    options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """As it does on this machine's network: it was told as an interruption, and nothing was removed."""
+    monkeypatch.setattr("nattools.cli.map.tell_change", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    assert run(["map", "keep", "5000", "--lab", "mapping-all", *options]) == 0
+    assert "They have been removed again." in " ".join(capsys.readouterr().out.split())
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_it_is_as_before_afterwards() -> None:
     with ending_as_ctrl_c():
         pass

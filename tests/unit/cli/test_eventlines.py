@@ -12,6 +12,7 @@ import pytest
 
 from nattools.cli.app import run
 from nattools.cli.outputs import write_secret
+from nattools.cli.plainevents import in_ascii, last_event, notice
 from nattools.cli.punchoptions import checked_code_file
 from nattools.errors import CannotRun, UsageError
 
@@ -25,7 +26,8 @@ def test_a_measurement_tells_of_its_probes(capsys: pytest.CaptureFixture[str]) -
     assert run(["nat", "--lab", "home-router", "--events", "--json"]) == 0
     seen = capsys.readouterr()
     json.loads(seen.out)
-    told = events(seen.err)
+    *told, last = events(seen.err)
+    assert (last["event"], last["exit_code"]) == ("done", 0)
     assert {each["event"] for each in told} == {"progress"}
     started = [each["probe"] for each in told if each["state"] == "started"]
     finished = [each["probe"] for each in told if each["state"] == "finished"]
@@ -82,6 +84,42 @@ def test_an_interrupted_command_says_so_in_its_last_event(
     assert (told["event"], told["text"], told["exit_code"]) == ("failed", "interrupted", 130)
     assert run(["nat", "--lab", "home-router"]) == 130
     assert capsys.readouterr().err == "nattools: interrupted\n"
+
+
+def test_what_is_told_beside_a_measurement_is_an_event_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of kept mappings there were lines for a person between those of JSON."""
+    keep = ["map", "keep", "5000", "--transport", "tcp", "--timeout", "60", "--lab", "mapping-all"]
+    assert run([*keep, "--events"]) == 0
+    told = events(capsys.readouterr().err)
+    (made,) = [each["text"] for each in told if each["event"] == "notice"]
+    assert made.startswith("map keep: tcp 11.")
+    assert [each["event"] for each in told if each["at_s"] is None] == ["notice", "done"]
+    assert run(keep) == 0
+    assert capsys.readouterr().err.startswith("nattools map keep: tcp 11.")
+
+
+def test_whatever_is_said_is_json_in_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+    """A locale without UTF-8 made of each other letter what is no JSON."""
+    said = 'a "b" \\ \n\x1b[2J\x7f\x9b \u202e é \U0001f980'
+    notice(said)
+    line = capsys.readouterr().err
+    assert json.loads(line)["text"] == said
+    assert line.isascii()
+    assert line.endswith("\n")
+    assert line[:-1].isprintable()
+    assert json.loads(in_ascii(json.dumps(said, ensure_ascii=False))) == said
+
+
+def test_without_memory_for_a_line_there_is_one_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object, **__: object) -> NoReturn:
+        raise MemoryError
+
+    monkeypatch.setattr("nattools.cli.plainevents.write_event", refused)
+    last_event(3, "this machine refuses: out of memory", "Give it more.")
+    (told,) = events(capfd.readouterr().err)
+    assert (told["event"], told["exit_code"]) == ("failed", 3)
 
 
 def test_the_code_is_for_nobody_else_to_read(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from nattools.errors import CannotRun
 from nattools.lab import scenarioservers
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
+from nattools.lab.sim.simnet import SimNet
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
@@ -225,3 +226,22 @@ def test_an_address_of_each_family_is_kept_apart() -> None:
     names: dict[str, tuple[str, ...]] = {"both.example": (DEAD, "2a10:c9::2", STUN)}
     report = measured("both.example", families=(4, 6), names=names)
     assert [server.address for server in report.servers] == [f"{STUN}:3478"]
+
+
+@pytest.mark.parametrize("out_s", [1.2, 2.4, 2.9, 3.1])
+def test_an_outage_at_the_start_is_no_block_of_udp(out_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing passes at first, and then what asks longest gets through: connections."""
+    really = SimNet.depart
+
+    def depart(self: SimNet, *packet: Any) -> None:
+        if lab.loop.time() >= began + out_s:
+            really(self, *packet)
+
+    with SimLab(behind_nat()) as lab:
+        began = lab.loop.time()
+        monkeypatch.setattr(SimNet, "depart", depart)
+        options = MeasureOptions("nat", tuple(map(parse_server, lab.server_uris())), families=(4,))
+        report = lab.run(lambda: measure(lab.network("alice"), options, lambda event: None))
+    assert report.nat.udp4 is not None
+    assert report.nat.udp4.reachable is True
+    assert mapping(report) == "endpoint-independent"

@@ -107,3 +107,33 @@ def test_the_streams_of_others_go_on(attack: Callable[[Pair], list[TunnelStream]
     alone_s, beside_s = run_pair(main, joined=False)
     assert alone_s < 0.5
     assert beside_s < takes_s
+
+
+@pytest.mark.parametrize("ends_here", [False, True])
+def test_streams_that_stay_half_open_take_nothing_from_others(ends_here: bool) -> None:
+    """The peer ends its half of as many streams as there may be; this side's program, or the peer's, never
+    does. They stay, as half-closed connections may, and an honest stream has most of what there is."""
+
+    async def main(pair: Pair) -> tuple[int, float]:
+        pair.join(bytes_per_s=RATE)
+        for tunnel in (pair.one, pair.other):
+            tunnel.serve(Pipe, echo)
+            tunnel.serve(TcpTo, never_read)
+            await tunnel.present.wait()
+        halves = [pair.other.open(EVIL) for _ in range(MAX_STREAMS)]
+        for stream in halves:
+            stream.write(b"x")
+            stream.end()
+        await pass_time(10.0)
+        if ends_here:
+            for stream in list(pair.one._streams.values()):
+                stream.end()
+        sent = pair.one.sent + pair.other.sent
+        await pass_time(600.0)
+        quiet = pair.one.sent + pair.other.sent - sent
+        assert all(stream.over is ends_here for stream in halves)
+        return quiet, await carried_s(pair.one)
+
+    quiet, beside_s = run_pair(main, joined=False)
+    assert quiet < 100_000, "they cost no more than the link itself"
+    assert beside_s < 1.0
