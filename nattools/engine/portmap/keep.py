@@ -291,10 +291,7 @@ class _Keeper:
     def _has_addresses(self) -> bool:
         """Has this machine the addresses still that the mappings lead to?"""
         network = self._session.run.network
-        return all(
-            owns_address(network, kept.held.mapper.gateway.interface, kept.granted.internal.host)
-            for kept in self.kept
-        )
+        return all(owns_address(network, kept.granted.internal.host) for kept in self.kept)
 
     async def _ask_all(self) -> set[str]:
         """What the routers in use say when asked whether they have restarted."""
