@@ -119,6 +119,29 @@ ALL_FAULTS: dict[str, tuple[Any, ...]] = {
     "down_services": (1,),
 }
 """And with kinds that stood in no list."""
+NEWEST_FAULTS: dict[str, tuple[Any, ...]] = {
+    **ALL_FAULTS,
+    "rows": (*ALL_FAULTS["rows"], "from one", "either"),
+    "told_leases": (*ALL_FAULTS["told_leases"], "left out", "words"),
+    "type_case": ("lower", "upper"),
+    "code_words": (True,),
+    "done_status": (202, 204),
+    "applies_after_s": (0.3, 1.2),
+    "ends_last_s": (600, 3600),
+    "devices_first": (8,),
+    "one_per_port": (True,),
+    "own_tables": (True,),
+    "first_refuses": (501, 706),
+    "flips": (1, 3, 6),
+    "upnp_error": (*ALL_FAULTS["upnp_error"], 402, 605, 703, 716, 727, 899, -1),
+    "pcp_result": (*ALL_FAULTS["pcp_result"], 1, 3, 4, 9, 11, 99),
+    "natpmp_result": (*ALL_FAULTS["natpmp_result"], 1, 5, 99),
+    "external": (*ALL_FAULTS["external"], "11.1.0.77", "192.0.0.2", "100.64.0.9", "169.254.7.7"),
+    "ports": ((5001, 65535), (1024, 5000)),
+}
+"""And with those that a look at everyday life has brought up: lines and tables of their own, changes that
+come late, devices beside the gateway."""
+_SERVICES = ("dead_services", "down_services", "own_tables", "first_refuses", "flips")
 _TWO_SERVICES = (
     ("WANIPConnection:2", "WANIPConnection:1"),
     ("WANIPConnection:1", "WANPPPConnection:1"),
@@ -135,14 +158,18 @@ PROTOCOLS = (
 _SLACK_S = 10
 
 
+def _has_all(known: dict[str, tuple[Any, ...]]) -> bool:
+    return len(known) >= len(ALL_FAULTS)
+
+
 def drawn(draw: random.Random, known: dict[str, tuple[Any, ...]]) -> RouterBehaviour:
     """A router with up to three faults, or five where all may be drawn."""
-    count = draw.choice((1, 1, 2, 2, 3, 3, 4, 5) if known is ALL_FAULTS else (0, 1, 1, 1, 2, 2, 2, 3))
+    count = draw.choice((1, 1, 2, 2, 3, 3, 4, 5) if _has_all(known) else (0, 1, 1, 1, 2, 2, 2, 3))
     names = draw.sample(sorted(known), count)
     faults = {name: draw.choice(known[name]) for name in names}
     if faults.get("igd_version") == 1:
         faults["services"] = ("WANIPConnection:1",)
-    elif {"dead_services", "down_services"} & set(faults):
+    elif set(_SERVICES) & set(faults):
         faults["services"] = draw.choice(_TWO_SERVICES)
     if "failure_s" in faults:
         faults.setdefault("pcp_result", draw.choice((3, 7, 8, 9)))
@@ -183,7 +210,10 @@ class Life:
     def __init__(self, seed: int, folder: Path, faults: dict[str, tuple[Any, ...]]) -> None:
         self.draw = random.Random(seed)
         self.behaviour = drawn(self.draw, faults)
-        self.kept_s = (20, 500, 4000) if faults is ALL_FAULTS else (20, 500, 9000)
+        self.kept_s = (20, 500, 4000) if _has_all(faults) else (20, 500, 9000)
+        self.lifetimes_s = (7200, 7200, 600)
+        if faults is NEWEST_FAULTS:
+            self.lifetimes_s = (7200, 7200, 600, 60, 604_800, 0)
         self.folder = folder
         self.jumped_s = 0.0
         self.restarts = 0
@@ -264,9 +294,11 @@ class Life:
             ports=PORTS[: self.draw.choice((1, 1, 2))],
             transports=self.draw.choice((("udp",), ("tcp",), ("udp", "tcp"))),
             protocol=self.draw.choice((None, None, *MAPPING_PROTOCOLS)),
-            lifetime_s=self.draw.choice((7200, 7200, 600)),
+            lifetime_s=self.draw.choice(self.lifetimes_s),
             external_port=self.draw.choice((None, None, None, 6000, 5000)),
         )
+        if not wish.lifetime_s:
+            wish = msgspec.structs.replace(wish, protocol="upnp-igd")
         if len(wish.ports) > 1:
             wish = msgspec.structs.replace(wish, external_port=None)
         report = await self._command("add", wish, kills=True)
@@ -307,6 +339,8 @@ class Life:
                 self.said.append(f"{name} {_told(wish)}")
                 report = await work
                 self.noted = journal.entries()
+                if self.behaviour.applies_after_s:
+                    await pass_time(self.behaviour.applies_after_s)
                 return report
             return await self._killed(name, work, journal)
 
@@ -368,6 +402,9 @@ class Life:
         """Can nobody find it: made at another port than was asked for by a router that shows no list; or
         know whose it is, with another name too, who has not seen the answer? Then it is not forgotten."""
         how = self.behaviour
+        if row.nonce and how.ends_last_s:
+            # the router lets it live on, and says so
+            return any(entry.wanted.internal == row.inside for entry in self.noted)
         if row.nonce or not how.moves:
             return False
         noted = any(entry.granted is None and entry.wanted.internal == row.inside for entry in self.noted)
@@ -408,7 +445,8 @@ class Life:
                     there = [each for each in there if not self._is_nobodys(each)]
             makers = [{b"": "upnp-igd", b"nat-pmp": "nat-pmp"}.get(each.nonce, "pcp") for each in there]
             return "it is there" if claim.protocol in makers else ""
-        if claim.protocol != "upnp-igd" and (self.behaviour.full or self.behaviour.told_port is not None):
+        how = self.behaviour
+        if claim.protocol != "upnp-igd" and (how.full or how.told_port is not None or how.one_per_port):
             return ""  # nothing but a look from outside could tell
         if claim.protocol != "upnp-igd" and self.router.restarts > (self.behaviour.epoch == "true"):
             return ""  # neither a count that is none shows a restart, nor any one soon after another
@@ -423,11 +461,14 @@ class Life:
             )
             if tried:
                 return ""
+            if how.one_per_port and (claim.verified_inbound or what == "list"):
+                # proven just before the other transport's took its place: a flow that is open stays so
+                return ""
             # whether it is over nobody can know whom the router has told a longer lifetime
             return "" if false_lifetime and self._later else f"there is {rows}"
         left_s = row.expires - now
         told_s = claim.lifetime_s
-        if false_lifetime or (claim.protocol == "upnp-igd" and self.behaviour.told_leases != "true"):
+        if false_lifetime or (claim.protocol == "upnp-igd" and self._tells_no_lease(what)):
             return ""
         if (told_s is None) != (left_s == float("inf")):
             return f"for {left_s} s"
@@ -440,6 +481,13 @@ class Life:
         show each mapping as one of both transports."""
         both = what == "list" and self.behaviour.rows == "both"
         return both or row.transport == claim.transport
+
+    def _tells_no_lease(self, what: str) -> bool:
+        """Does its table tell another lifetime than there is, or none where none is known otherwise?"""
+        how = self.behaviour
+        if how.told_leases in ("left out", "words"):
+            return what == "list" or how.lease_becomes is not None or how.leases != "good"
+        return how.told_leases != "true"
 
     @property
     def _later(self) -> bool:

@@ -14,6 +14,16 @@ async def read_all(stream: TcpStream | TunnelStream) -> bytes:
     return bytes(received)
 
 
+async def both_ways(one: TcpStream, other: TcpStream, data: bytes) -> None:
+    """Each end gets what the other sends."""
+    for source, sink in ((one, other), (other, one)):
+        source.write(data)
+        got = b""
+        while len(got) < len(data) and (more := await sink.read()):
+            got += more
+        assert got == data
+
+
 async def write_all(stream: TunnelStream, data: bytes, piece: int = 50_000) -> None:
     """In pieces, each of which is waited for; then the end."""
     for start in range(0, len(data), piece):

@@ -49,6 +49,7 @@ _CAUSES = {
     "address gone": ", for this machine had lost its address for a while",
     "refused": ", for the router refused to renew it",
     "runs on": ", for the router said that it had renewed it, and had not",
+    "removed": ", for the router had it no more",
     None: "",
 }
 Do = Callable[[Network, MeasureOptions, Emit, Journal, MapOptions], Awaitable[Report]]

@@ -43,12 +43,12 @@ Controls = Annotated[
     typer.Option(
         "--control",
         metavar="URL",
-        help="A control server, as --login-server takes it. Repeatable, one for each.",
+        help="A control server, as --login-server takes it. Repeatable, one per tailnet.",
     ),
 ]
 DerpMaps = Annotated[
     list[str] | None,
-    typer.Option("--derp-map", metavar="URL|FILE", help="A tailnet's DERP map. Repeatable: tailnets."),
+    typer.Option("--derp-map", metavar="URL|FILE", help="A tailnet's DERP map. Repeatable, one per tailnet."),
 ]
 Statuses = Annotated[
     list[str] | None,

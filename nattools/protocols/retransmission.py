@@ -23,6 +23,10 @@ class RouterResponse(Protocol):
     def epoch_s(self) -> int:
         """The seconds since the router's table was last empty."""
 
+    @property
+    def lifetime_s(self) -> int | None:
+        """What is left of a mapping; of the end of one 0."""
+
 
 R = TypeVar("R", bound=RouterResponse)
 
@@ -168,6 +172,8 @@ class EpochClock:
         self._kept = 1 - drift
         self._both_ways = both_ways
         self._restarts = 0
+        self.tells = False
+        """Has it gone on as time does? Only then it would show a restart."""
 
     def update(self, epoch_s: int, now: float) -> bool:
         """Take a response's count; False: the router has restarted. `now` is any clock that only goes on."""
@@ -179,7 +185,9 @@ class EpochClock:
         if not server_delta or self._fits(server_delta, client_delta):
             if client_delta >= _TELLING_S:
                 self._restarts = 0
+                self.tells = server_delta > 0
             return True
+        self.tells = False
         self._restarts += 1
         return self._restarts > _MOST_RESTARTS
 

@@ -148,12 +148,14 @@ def _value(headers: Headers, name: str) -> str:
 
 class Device(msgspec.Struct, frozen=True):
     """What announced itself at one place: `url` is where to look for its description, None: nowhere; `source`
-    is who said so, and `problem` what is odd about the place."""
+    is who said so, and `problem` what is odd about the place. `is_gateway`: it may be one, as whatever the
+    router has; `says_so`: that is what it calls itself."""
 
     url: LanUrl | None
     source: Endpoint
     is_gateway: bool
     problem: str = ""
+    says_so: bool = False
 
 
 class Finder:
@@ -186,9 +188,9 @@ class Finder:
         known = self.devices.get(key)
         if known is None:
             return self._new(key, announcement, source)
-        if known.is_gateway or not announcement.is_gateway:
+        if known.says_so or not announcement.is_gateway:
             return None
-        self.devices[key] = msgspec.structs.replace(known, is_gateway=True)
+        self.devices[key] = msgspec.structs.replace(known, is_gateway=True, says_so=True)
         return self.devices[key]
 
     def _new(self, key: tuple[str, str], announcement: Announcement, source: Endpoint) -> Device | None:
@@ -203,5 +205,6 @@ class Finder:
             url, problem = locate_url(announcement.location, near, source.host)
         except ProtocolError as error:
             url, problem = None, str(error)
-        self.devices[key] = Device(url, source, announcement.is_gateway or own, problem)
+        says_so = announcement.is_gateway
+        self.devices[key] = Device(url, source, says_so or own, problem, says_so)
         return self.devices[key]

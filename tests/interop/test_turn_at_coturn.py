@@ -16,6 +16,7 @@ from coturn import HOST, SECRET, Coturn, coturn
 from linked import quic_carries
 from relayed import ALICE, UNCHECKED, Inbox, relay, try_relay
 from simulated import pass_time
+from streamends import both_ways
 
 from nattools.model.endpoint import Endpoint
 from nattools.model.serveruri import parse_server
@@ -300,13 +301,7 @@ class TestTcpThroughIt:
 
 async def echo(one: TcpStream, other: TcpStream) -> None:
     """Bytes both ways; then both are closed."""
-    data = Random(7).randbytes(200_000)
-    for source, sink in ((one, other), (other, one)):
-        source.write(data)
-        got = b""
-        while len(got) < len(data) and (more := await sink.read()):
-            got += more
-        assert got == data
+    await both_ways(one, other, Random(7).randbytes(200_000))
     one.close()
     other.close()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from randomrouters import ALL_FAULTS, FAULTS, MORE_FAULTS, Life
+from randomrouters import ALL_FAULTS, FAULTS, MORE_FAULTS, NEWEST_FAULTS, Life
 
 ROUTERS = int(os.environ.get("NATTOOLS_ROUTERS", "200"))
 FIRST = int(os.environ.get("NATTOOLS_FIRST_ROUTER", "0"))
@@ -71,6 +71,11 @@ another protocol has made there, that remove both transports' at once; and what 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + ROUTERS, EACH))
 def test_random_routers(first: int, tmp_path: Path) -> None:
     assert problems(range(first, first + EACH), tmp_path, ALL_FAULTS) == {}
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + ROUTERS, EACH))
+def test_random_routers_of_everyday_life(first: int, tmp_path: Path) -> None:
+    assert problems(range(first, first + EACH), tmp_path, NEWEST_FAULTS) == {}
 
 
 def test_those_that_were_once_wrong(tmp_path: Path) -> None:

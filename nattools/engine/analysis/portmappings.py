@@ -61,6 +61,12 @@ class _Requests:
         return None if _port(seen.external) == _port(last.external) else seen.external
 
     @property
+    def lost_since(self) -> bool:
+        """Did the router deny it after somebody outside had come in by it?"""
+        seen, came = self.read_back, [each.id for each in self.checks if each.outcome == "arrived"]
+        return seen is not None and _denies(seen) and bool(came) and seen.id > came[-1]
+
+    @property
     def doubt(self) -> Literal["not listed", "no lifetime"] | None:
         """Does the router itself contradict its yes?"""
         seen, last = self.read_back, self.last_granted
@@ -72,7 +78,7 @@ class _Requests:
     def lifetime_s(self) -> int | None:
         """By the router's table, if that was read; else as granted. IGD:2 makes a week of "for ever"."""
         seen, last = self.read_back, self.last_granted
-        granted_s = None if last is None else last.lifetime_s
+        granted_s = (last or self.attempts[-1]).lifetime_s
         if seen is None or seen.outcome != "found":
             return granted_s
         return listed_lifetime(granted_s, seen.lifetime_s)
@@ -174,7 +180,7 @@ class RouterEvidence(msgspec.Struct, frozen=True, dict=True):
         if not asked and deletions and deletions[-1].outcome != "deleted":
             failed = deletions[-1]
         denied = bool(deletions) and _denies(deletions[-1])
-        verified = _verified(asked_for.checks)
+        verified = None if asked_for.lost_since else _verified(asked_for.checks)
         doubt = asked_for.doubt if last is not None and not verified else None
         external = asked_for.moved_to or (known.external if known else None)
         elsewhere = None if verified or last is None else self._arrived_at(first, _port(external))

@@ -56,6 +56,9 @@ async def add(
             for port in map_options.ports:
                 for transport in map_options.transports:
                     group.create_task(make_checked(session, map_options, port, transport, stays=True))
+        made = [held for held in session.held if held.granted is not None]
+        for held in made if len(made) > 1 else ():
+            await session.has_lost(held)  # on some routers one takes another's place
 
     check_host(network, map_options)
     return await run_map_command("add", do, network, options, emit, journal, map_options)

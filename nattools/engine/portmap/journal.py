@@ -165,6 +165,10 @@ class Journal:
             os.close(self._hold)
             self._hold = None
 
+    def now(self) -> Timestamp:
+        """By its clock."""
+        return self._clock()
+
     # --- writing
 
     def add(

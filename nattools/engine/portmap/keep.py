@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from nattools.engine.measureoptions import Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap.commands import (
     check_host,
@@ -38,12 +40,16 @@ PERMANENT_S = 7200
 """A permanent mapping is checked as often as one of this lifetime would be renewed."""
 AGAIN_S = 4.0
 """How often a lost mapping is asked for again."""
+LOOK_S = 60.0
+"""How often a router's table is looked at: other programs, and people, remove mappings too."""
+SLEPT_S = 5.0
+"""A shorter sleep of this machine is none."""
 SETTLED_S = 300.0
 """A router repeats its announcement for minutes (RFC 6886 3.2.1); after so long it is a new one."""
 
-Cause = Literal["restarted", "silent", "address gone", "refused", "runs on"]
-"""The router seems to have restarted, or has been silent for a while; this machine had lost its address; or
-the router did not renew the mapping, as `routersession.Remade` says."""
+Cause = Literal["restarted", "silent", "address gone", "refused", "runs on", "removed"]
+"""The router seems to have restarted, or has been silent for a while; this machine had lost its address; the
+router did not renew the mapping, as `routersession.Remade` says; or its table had it no more."""
 Happening = Literal["made", "changed", "lost", "restored"]
 
 
@@ -68,13 +74,14 @@ Tell = Callable[[MappingChange], Awaitable[None]]
 @dataclass(slots=True)
 class KeptMapping:
     """A mapping that is kept. `at` is when it was last made or renewed, on the loop's clock; `touched` is set
-    then. `there` False: it is lost."""
+    then. `there` False: it is lost. `removals`: how often the router's table had it no more."""
 
     held: HeldMapping
     granted: Granted
     verified: bool | None
     at: float
     there: bool = True
+    removals: int = 0
     touched: TimedEvent = field(default_factory=TimedEvent)
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -130,6 +137,7 @@ class _Keeper:
         self._hint = TimedEvent()
         self._now = asyncio.get_running_loop().time
         self._restored_at = float("-inf")
+        self._awake, self._awake_at = session.journal.now(), self._now()
 
     async def make(self) -> None:
         """All that is wanted; what cannot be had is in the record."""
@@ -188,7 +196,7 @@ class _Keeper:
         """Renew it by the protocol that made it, else by any other that can. `gone`: why the router may have
         forgotten it."""
         async with kept.asking:
-            granted = await self._by_any(kept)
+            granted = await self._by_any(kept, gone)
         if granted is not None:
             await self._take(kept, granted, gone=gone)
             return True
@@ -196,9 +204,13 @@ class _Keeper:
             await self._lost(kept)
         return False
 
-    async def _by_any(self, kept: KeptMapping) -> Granted | None:
+    async def _by_any(self, kept: KeptMapping, gone: Cause | None) -> Granted | None:
         session = self._session
         wanted = suggesting(kept.held.wanted, kept.granted)
+        if gone == "removed" and kept.removals > 1 and not kept.held.wanted.exact:
+            # what is asked for again and again at one port may be what removes another mapping of ours
+            beside = 1024 + (kept.granted.external_port + kept.removals) % (65536 - 1024)
+            wanted = msgspec.structs.replace(wanted, external_port=beside)
         result = await session.renew(kept.held, wanted)
         if isinstance(result, Granted):
             return result
@@ -238,28 +250,48 @@ class _Keeper:
 
     async def _watch(self) -> None:
         away: Cause | None = None
+        looked_at = self._now()
         while True:
             hinted = await self._hint.wait(SILENT_POLL_S if away else POLL_S)
             self._hint.clear()
+            slept = self._has_slept()
             if not self._has_addresses():
                 away = "address gone"
                 continue
             # a router tells several times that it is there: the first time counts, then its clock does
             hinted = hinted and self._now() - self._restored_at > SETTLED_S
-            said = set() if hinted else await self._ask_all()
+            # what a clock would show that goes on needs no telling: routers announce other things, too
+            trusted = hinted and not all(kept.held.mapper.tells_restarts for kept in self.kept)
+            said = set() if trusted or slept else await self._ask_all()
             if "silent" in said:
                 away = away or "silent"
-            elif hinted or away or "restarted" in said:
-                restarted = hinted or "restarted" in said or away is None
+            elif hinted or away or slept or "restarted" in said:
+                restarted = trusted or "restarted" in said
                 away = None if await self._restore("restarted" if restarted else away) else "silent"
+            elif self._now() - looked_at > LOOK_S:
+                await self._look()
+                looked_at = self._now()
+
+    def _has_slept(self) -> bool:
+        """Has this machine slept since this was last asked? The loop's clock does not count that, and
+        routers' clocks have gone on."""
+        now, at = self._session.journal.now(), self._now()
+        slept_s = now.since(self._awake) - (at - self._awake_at)
+        self._awake, self._awake_at = now, at
+        return slept_s >= SLEPT_S
+
+    async def _look(self) -> None:
+        """Make anew what the router has no more."""
+        for kept in self.kept:
+            if kept.there and not kept.asking.locked() and await self._session.has_lost(kept.held):
+                kept.removals += 1
+                if not await self._again(kept, gone="removed"):
+                    kept.touched.set()
 
     def _has_addresses(self) -> bool:
         """Has this machine the addresses still that the mappings lead to?"""
         network = self._session.run.network
-        return all(
-            owns_address(network, kept.held.mapper.gateway.interface, kept.granted.internal.host)
-            for kept in self.kept
-        )
+        return all(owns_address(network, kept.granted.internal.host) for kept in self.kept)
 
     async def _ask_all(self) -> set[str]:
         """What the routers in use say when asked whether they have restarted."""

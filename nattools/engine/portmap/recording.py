@@ -47,7 +47,7 @@ def record_attempt(
             wanted_port=wanted.external_port,
             outcome=_outcome(result),
             external=_external(granted or known, entry),
-            lifetime_s=granted.lifetime_s if granted else entry.lifetime_s if entry else None,
+            lifetime_s=_lifetime_s(result, known),
             took_s=round(asyncio.get_running_loop().time() - began, 6),
             refusal=refused.refusal if refused else None,
             quirks=granted.quirks if granted else entry.quirks if entry else (),
@@ -55,6 +55,13 @@ def record_attempt(
         ),
         at=began,
     )
+
+
+def _lifetime_s(result: Granted | Refused | TableEntry | None, known: Granted | None) -> int | None:
+    """Of what is there; of what could not be removed what is left at most."""
+    if isinstance(result, Refused):
+        return result.left_s or (known.lifetime_s if known is not None else None)
+    return None if result is None else result.lifetime_s
 
 
 def record_not_asked(recorder: Recorder, protocol: MappingProtocol, wanted: MappingRequest) -> None:

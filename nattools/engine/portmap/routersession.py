@@ -173,6 +173,17 @@ class PortmapSession:
         await self._delete(held)
         return await self._ask(held, wanted, "make")
 
+    async def has_lost(self, held: HeldMapping) -> bool:
+        """Does the router not show any more what its table has had?"""
+        began, wanted = asyncio.get_running_loop().time(), self._knowing(held.entry, held.wanted)
+        if held.granted is None or not held.granted.listed:
+            return False
+        found = await RouterTable(held.mapper, self.run.recorder).look(wanted, held.granted)
+        lost = isinstance(found, Refused) and found.denied
+        if lost:
+            record_attempt(self.run.recorder, "read back", "upnp-igd", wanted, found, began)
+        return lost
+
     async def _leave(self, held: HeldMapping, before: Granted | None) -> None:
         """Remove the mapping at the port that a renewal has moved away from. By the other protocols one
         inside has one mapping."""
@@ -301,7 +312,8 @@ class PortmapSession:
                 # what a renewal that nobody saw end has moved: the one that was known is gone
                 result = await held.mapper.delete(wanted)
                 known = known if result is None else None
-        if result is not None and result.failure == "refused" and self._went_with_another(held):
+        plainly = result is not None and result.failure == "refused" and result.left_s is None
+        if plainly and self._went_with_another(held):
             result = None
         record_attempt(self.run.recorder, "delete", protocol, held.wanted, result, began, known=known)
         return result

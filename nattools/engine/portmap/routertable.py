@@ -10,11 +10,15 @@ import msgspec
 
 from nattools.engine.portmap.readback import as_listed, leads_to
 from nattools.engine.portmap.recording import record_attempt
+from nattools.model.portmapping import listed_lifetime
 from nattools.probes.portmap import Granted, Listing, Mapper, MappingRequest, Refused, TableEntry
 from nattools.probes.portmap.mapper import as_granted, is_named, suggesting
 from nattools.probes.probe import Recorder
 
 MOVED = "the router made another port than the one that it was asked for"
+_LATER_S = (0.5, 1.5)
+"""When a table is looked at again that does not show yet what was granted: some routers do what they are told
+after they have answered."""
 
 
 class AskMapping(Protocol):
@@ -34,7 +38,7 @@ class RouterTable:
         """What the table says of a mapping that the router has granted. There are routers that end those
         with a lifetime at once: then it is made without. If the table does not show that either, it tells
         nothing, and the lifetime is asked for again; or it is at another port, by another name."""
-        listed = as_listed(granted, await self.read_back(wanted, granted))
+        listed = as_listed(granted, await self.read_back(wanted, granted, later_s=_LATER_S))
         if listed.listed is False and granted.lifetime_s:
             listed = await self._settle_lifetime(wanted, listed, ask)
         return listed if listed.listed is not False else await self._find_moved(wanted, listed, ask)
@@ -93,12 +97,28 @@ class RouterTable:
         rows = (row for row in table.entries if row.transport == wanted.transport)
         return {row.external_port: row for row in rows if leads_to(row, wanted.internal)}
 
-    async def read_back(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
+    async def read_back(
+        self, wanted: MappingRequest, granted: Granted, *, later_s: tuple[float, ...] = ()
+    ) -> TableEntry | Refused | None:
         """What the router has now for this inside, at the port that was granted or else at another one; None:
-        it has no table to read."""
+        it has no table to read. `later_s`: after what pauses it is looked at again if there is nothing."""
         if self.mapper.offer.protocol != "upnp-igd":
             return None
         began = asyncio.get_running_loop().time()
+        result = await self.look(wanted, granted)
+        for pause_s in later_s:
+            if not _may_come(granted, result):
+                break
+            await asyncio.sleep(pause_s)
+            result = await self.look(wanted, granted)
+        if isinstance(result, TableEntry) and not result.tells_lifetime:
+            result = msgspec.structs.replace(result, lifetime_s=granted.lifetime_s)
+        if result is not None:
+            record_attempt(self.recorder, "read back", "upnp-igd", wanted, result, began)
+        return result
+
+    async def look(self, wanted: MappingRequest, granted: Granted) -> TableEntry | Refused | None:
+        """The same by UPnP, once, and not on record."""
         result = await self.mapper.read_back(wanted, granted)
         if isinstance(result, TableEntry) and not leads_to(result, wanted.internal):
             from nattools.probes.portmap.igdtable import no_such_entry
@@ -115,8 +135,6 @@ class RouterTable:
                 unknown = [row for row in rows if row.external_port not in wanted.own_ports]
                 elsewhere = unknown or ([] if wanted.exact else rows)
                 result = msgspec.structs.replace(elsewhere[-1], quirks=(MOVED,)) if elsewhere else result
-        if result is not None:
-            record_attempt(self.recorder, "read back", "upnp-igd", wanted, result, began)
         return result
 
     async def _named_elsewhere(self, wanted: MappingRequest, nameless: TableEntry) -> TableEntry:
@@ -152,6 +170,14 @@ class RouterTable:
             self.recorder, "delete", self.mapper.offer.protocol, wanted, result, began, known=known
         )
         return result
+
+
+def _may_come(granted: Granted, seen: TableEntry | Refused | None) -> bool:
+    """May what was granted be there a moment later: does the table not have it, or still what it had?"""
+    if isinstance(seen, TableEntry):
+        listed_s = listed_lifetime(granted.lifetime_s, seen.lifetime_s)
+        return granted.renewed and seen.tells_lifetime and listed_s != granted.lifetime_s
+    return seen is not None and seen.denied
 
 
 def _has_our_name(row: TableEntry, wanted: MappingRequest) -> bool:

@@ -65,6 +65,13 @@ class FakeRouter:
             pmp.on_datagram = lambda data, source: self._on_pmp(answering, data, source)
         if "upnp" in self.behaviour.protocols:
             await self._start_upnp()
+        if self.behaviour.announces_every_s is not None:
+            self._tasks.spawn(self._announce_ever_again(self.behaviour.announces_every_s))
+
+    async def _announce_ever_again(self, pause_s: float) -> None:
+        while True:
+            await asyncio.sleep(pause_s)
+            self.announce()
 
     def restart(self) -> None:
         """Lose the table, count epochs and uptime anew, and tell the clients."""
@@ -187,7 +194,11 @@ class FakeRouter:
             target = first.split(" ")[1]
             elsewhere = f"http://{self._address}:{web_port}{target}"
             return HttpReply(307, b"", reason="Temporary Redirect", location=elsewhere)
-        return self._upnp.respond(head, body, stream.remote, asyncio.get_running_loop().time())
+        loop = asyncio.get_running_loop()
+        reply = self._upnp.respond(head, body, stream.remote, loop.time())
+        if self.behaviour.applies_after_s:
+            loop.call_later(self.behaviour.applies_after_s, lambda: self.table.settle(loop.time()))
+        return reply
 
 
 async def start_router(

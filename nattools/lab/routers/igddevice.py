@@ -14,6 +14,12 @@ PORT = 5000
 DESCRIPTION = "/rootDesc.xml"
 DOWN_DESCRIPTION = "/old/desc.xml"
 DECOYS = "/decoy/"
+_MEDIA = "/media/"
+_MEDIA_SERVER = "urn:schemas-upnp-org:device:MediaServer:1"
+_MEDIA_DESCRIPTION = (
+    '<?xml version="1.0"?><root xmlns="urn:schemas-upnp-org:device-1-0"><device>'
+    f"<deviceType>{_MEDIA_SERVER}</deviceType><friendlyName>Films</friendlyName></device></root>"
+)
 _UDN = "uuid:7e57ab1e-0000-4000-8000-00000000a00{}"
 _ENTITIES = (
     '<?xml version="1.0"?><!DOCTYPE root [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
@@ -54,11 +60,20 @@ class IgdDevice:
         if behaviour.down_first:
             places.insert(0, _place(own, DOWN_DESCRIPTION))
         places += [_place(own, f"{DECOYS}{number}") for number in range(behaviour.decoys)]
-        return [
+        return self._others(target, own) + [
             ssdp.encode_response(kind, f"{_UDN.format(len(place))}::{kind}", place, server="Fake/1 UPnP/1.1")
             for place in places
             for kind in self._targets(target)
             for _ in range(behaviour.copies)
+        ]
+
+    def _others(self, target: str, own: str) -> list[bytes]:
+        """What its devices say that are no gateways."""
+        kinds = {ssdp.ALL: (ssdp.ROOT, _MEDIA_SERVER), ssdp.ROOT: (ssdp.ROOT,)}.get(target, ())
+        return [
+            ssdp.encode_response(kind, f"{_UDN.format(number)}9::{kind}", _place(own, f"{_MEDIA}{number}"))
+            for number in range(self._behaviour.devices_first)
+            for kind in kinds
         ]
 
     def announcement(self, own: str) -> bytes:
@@ -88,12 +103,19 @@ class IgdDevice:
         services = [_type(name) for name in self._behaviour.services]
         return [asked] if asked in (*own, *services, ssdp.ROOT) else []
 
+    def _written(self, name: str) -> str:
+        """A service type as it writes it."""
+        written = _type(name)
+        return {"lower": written.lower(), "upper": written.upper()}.get(self._behaviour.type_case, written)
+
     def get(self, target: str) -> HttpReply:
         behaviour = self._behaviour
         if behaviour.redirect is not None and target == DESCRIPTION:
             return HttpReply(302, b"", reason="Found", location=behaviour.redirect)
         if target == DOWN_DESCRIPTION:
             return HttpReply(200, self._description("/old/ctl", 1).encode())
+        if target.startswith(_MEDIA) and behaviour.devices_first:
+            return HttpReply(200, _MEDIA_DESCRIPTION.encode())
         if target.startswith(DECOYS) and behaviour.decoys:
             return HttpReply(200, self._description("/ctl", 100 + int(target.removeprefix(DECOYS))).encode())
         if target != DESCRIPTION and behaviour.location is None and behaviour.redirect is None:
@@ -117,7 +139,7 @@ class IgdDevice:
 
     def _description(self, control: str, number: int) -> str:
         services = "".join(
-            f"<service><serviceType>{_type(name)}</serviceType><serviceId>x</serviceId>"
+            f"<service><serviceType>{self._written(name)}</serviceType><serviceId>x</serviceId>"
             f"<SCPDURL>/scpd.xml</SCPDURL><controlURL>{control}/{index}</controlURL></service>"
             for index, name in enumerate(self._behaviour.services)
         )

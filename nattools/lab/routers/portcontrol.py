@@ -105,6 +105,8 @@ class PortControlServer:
             if request.lifetime_s and self._is_full(request.transport, inside, _NATPMP, now):
                 result = natpmp.OUT_OF_RESOURCES
             port, lifetime_s = (0, 0) if result else self._map(request, source, now)
+            if not request.lifetime_s and self._table.of(request.transport, inside, _NATPMP, now) is not None:
+                lifetime_s = self._behaviour.ends_last_s
             opcode = natpmp.MAP_UDP if request.transport == "udp" else natpmp.MAP_TCP
             response = natpmp.NatPmpResponse(
                 opcode, result, epoch_s, None, request.internal_port, port, lifetime_s
@@ -116,7 +118,7 @@ class PortControlServer:
         known = self._table.of(request.transport, inside, _NATPMP, now)
         if request.lifetime_s == 0:
             if known is not None:
-                self._table.remove(known)
+                self._end(known, now)
             return 0, 0
         suggested = request.external_port or request.internal_port
         port = known.outside.port if known else self._choose(request.transport, suggested, now)
@@ -125,6 +127,15 @@ class PortControlServer:
         lifetime_s = self._behaviour.lifetime_s(request.lifetime_s)
         self._table.add(request.transport, port, inside, lifetime_s, now, nonce=_NATPMP)
         return self._told(port, lifetime_s)
+
+    def _end(self, known: TableMapping, now: float) -> int:
+        """End a mapping, or let it live on for so long."""
+        left_s, inside = self._behaviour.ends_last_s, known.inside
+        if left_s:
+            self._table.add(known.transport, known.outside.port, inside, left_s, now, nonce=known.nonce)
+        else:
+            self._table.remove(known)
+        return left_s
 
     def _renews(self, transport: Transport, inside: Endpoint, nonce: bytes, now: float) -> bool:
         """Is it a renewal of what it refuses to renew?"""
@@ -183,9 +194,8 @@ class PortControlServer:
                 return [self._failure(request, ResultCode.NOT_AUTHORIZED, epoch_s)]
             nonce = _NOBODYS if known or nobodys else nonce
         if request.lifetime_s == 0:
-            if known is not None:
-                self._table.remove(known)
-            return self._success(request, body, body.external, 0, epoch_s)
+            left_s = 0 if known is None else self._end(known, now)
+            return self._success(request, body, body.external, left_s, epoch_s)
         if self._renews(transport, inside, body.nonce, now):
             return [self._failure(request, self._behaviour.renewal_result, epoch_s)]
         suggested = body.external.port or body.internal_port

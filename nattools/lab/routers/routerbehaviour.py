@@ -23,13 +23,16 @@ Rows = Literal[
     "both",
     "doubled",
     "turned",
+    "from one",
+    "either",
 ]
 Names = Literal["kept", "prefixed", "upper", "replaced", "cut"]
 Reserved = Literal["true", "asked", "none", "zero"]
 Framing = Literal["close", "left open", "too long", "keep-alive", "bytes", "chunked", "gzip"]
 Leases = Literal["good", "end", "run on"]
-ToldLeases = Literal["true", "minutes", "none"]
+ToldLeases = Literal["true", "minutes", "none", "left out", "words"]
 Epoch = Literal["true", "back", "stuck", "ahead", "jumps"]
+TypeCase = Literal["as it is", "lower", "upper"]
 
 
 class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,12 +55,15 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     instead of errors, rows that GetSpecificPortMappingEntry never shows ("hidden"), or that the list does not
     ("unlisted"), a first row for ever ("repeated") or a first one without numbers ("unreadable"); the first
     one is shown whatever port is asked for ("first"), or each is said to be for "TCP/UDP" ("both"); each
-    comes twice ("doubled"), or another one is the first with every question ("turned"). `told_leases`: its
-    table tells what is left in minutes, or always 0. `padded`: its numbers have blanks around them.
+    comes twice ("doubled"), or another one is the first with every question ("turned"); the first has the
+    number 1 ("from one"); one that is asked for by its port is shown for either transport ("either").
+    `told_leases`: its table tells what is left in minutes, in words, always as 0, or not at all ("left out").
+    `padded`: its numbers have blanks around them.
     `names`: what becomes of descriptions. `moves`: UPnP makes the external port that is asked for plus this,
     and does not say so. `reserved`: what AddAnyPortMapping says that it made; `any_makes`: where it fails it
     makes the port plus 100 all the same. `one_per_inside`: a new external port takes the place of the old
-    one. `deletes_both`: DeletePortMapping takes the other transport's mapping too. `most`: so many mappings
+    one; `one_per_port`: a new mapping takes the place of the other transport's. `deletes_both`:
+    DeletePortMapping takes the other transport's mapping too. `most`: so many mappings
     by UPnP, then 728; `room`: so many by whatever protocol. `fails_first`: AddPortMapping fails with 501 so
     many times; `again_fails`: it does for what is there already.
     `status`, `uptime`: what GetStatusInfo says. `fault_status`: the HTTP status of faults. `busy`: so many
@@ -82,23 +88,32 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     or NAT-PMP come some that are none. `lost`: the first so many answers of these are lost.
     `epoch`: each is less than the one before, all are the same, they run at twice the speed, or jump.
     `wrong_nonce`: PCP answers have another nonce, before the right one if `then_right`.
+    `ends_last_s`: what is to end by these protocols lives on for so long, and that is what they say.
     `answer_port`: SSDP answers come from this port. `pmp_port`: NAT-PMP and PCP answers do; `pmp_outside`:
     they come from the outside address.
     `copies`: SSDP answers come so many times. `hears_multicast` False: only M-SEARCHes to its own address are
     answered. `only_target`: only M-SEARCHes for this are. `location`: names this URL.
     `down_first`: another IGD of its own, which is offline, answers first. `decoys`: so many others do too.
+    `devices_first`: so many devices of its own that are no gateways answer before it.
     `redirect`: whoever asks for the description is sent there. `control`: the control URL that the
     description names, `url_base` its URLBase, `control_at` where alone calls are answered. `xml`: what its
     description is like.
     `call_status`: every call is answered with this HTTP status and a page. `known_type`: calls by another
     service type ("WANIPConnection:1") fail with 401. `down_services`: so many of its connections are offline;
-    `dead_services`: so many reset whoever calls them.
+    `dead_services`: so many reset whoever calls them. `own_tables`: each connection has a table of its own;
+    `first_refuses`: the first one makes no mappings, with this code; `flips`: after so many questions for its
+    status the first one is offline, and before that the second one. `type_case`: how service types are
+    written.
+    `code_words`: errorCode has words after its number. `done_status`: the HTTP status of changes that were
+    made, which then have no body.
     `delete_error`: DeletePortMapping fails with this code where there is no such mapping, instead of 714 (0:
     it says success);
     `keeps`: it says success and removes nothing. `longest_name`: longer descriptions fail with `name_error`.
-    `garbled`: successes of these actions are answered with nonsense. `change_s`: how long changes take.
+    `garbled`: successes of these actions are answered with nonsense. `change_s`: how long changes take;
+    `applies_after_s`: so long after the answer they come into force.
     `ports`: others than these are refused, inside and outside. `announces`: it tells its clients when it has
-    (re)started. `delay_s`: how late it answers everything. `forgets_owner`: a pinhole that PCP is asked for
+    (re)started; `announces_every_s`: and ever again. `delay_s`: how late it answers everything.
+    `forgets_owner`: a pinhole that PCP is asked for
     twice, be it by the same request sent again, is removed for nobody any more (miniupnpd 2.3.1).
     """
 
@@ -141,6 +156,7 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     announce: bool = True
     told_lifetime_s: int | None = None
     told_port: int | None = None
+    ends_last_s: int = 0
     noise: bool = False
     lost: int = 0
     epoch: Epoch = "true"
@@ -154,6 +170,7 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     reserved: Reserved = "true"
     any_makes: bool = False
     one_per_inside: bool = False
+    one_per_port: bool = False
     deletes_both: bool = False
     most: int | None = None
     room: int | None = None
@@ -175,6 +192,7 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     redirect: str | None = None
     down_first: bool = False
     decoys: int = 0
+    devices_first: int = 0
     control: str | None = None
     url_base: str | None = None
     control_at: str | None = None
@@ -182,16 +200,24 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     known_type: str | None = None
     down_services: int = 0
     dead_services: int = 0
+    own_tables: bool = False
+    first_refuses: int | None = None
+    flips: int | None = None
+    type_case: TypeCase = "as it is"
     garbled: tuple[str, ...] = ()
+    code_words: bool = False
+    done_status: int | None = None
     delete_error: int = 714
     keeps: bool = False
     longest_name: int = 80
     name_error: int = 605
     change_s: float = 0.0
+    applies_after_s: float = 0.0
     xml: Xml = "good"
     pinholes_allowed: bool = True
     ports: tuple[int, int] = (0, 65535)
     announces: bool = True
+    announces_every_s: float | None = None
     delay_s: float = 0.0
     forgets_owner: bool = False
     min_lifetime_s: int = 0

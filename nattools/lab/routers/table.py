@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 import msgspec
@@ -14,7 +15,8 @@ OTHER_MACHINE = "10.0.1.77"
 
 
 class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
-    """`expires` is in seconds on the router's clock; `nonce` is PCP's, "nat-pmp" for that, b"" for UPnP."""
+    """`expires` is in seconds on the router's clock; `nonce` is PCP's, "nat-pmp" for that, b"" for UPnP;
+    `service` is the number of the UPnP service that made it."""
 
     transport: Transport
     outside: Endpoint
@@ -23,6 +25,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     nonce: bytes = b""
     number: int = 0
+    service: int = 0
 
 
 class MappingTable:
@@ -34,6 +37,22 @@ class MappingTable:
         self._forwards = forwards
         self._rows: dict[tuple[Transport, Endpoint], TableMapping] = {}
         self._numbers = 0
+        self._later: list[tuple[float, Callable[[], object]]] = []
+
+    def apply(self, change: Callable[[], object], now: float) -> None:
+        """Make a change: at once, or by `settle`, where the router takes its time."""
+        delay_s = self._behaviour.applies_after_s
+        if delay_s:
+            self._later.append((now + delay_s, change))
+        else:
+            change()
+
+    def settle(self, now: float) -> None:
+        """Make the changes that are due."""
+        due = [change for at, change in self._later if at <= now]
+        self._later = [each for each in self._later if each[0] > now]
+        for change in due:
+            change()
 
     def rows(self, now: float) -> list[TableMapping]:
         """The mappings that are alive, the oldest first."""
@@ -81,6 +100,7 @@ class MappingTable:
         *,
         description: str = "",
         nonce: bytes = b"",
+        service: int = 0,
     ) -> TableMapping:
         """Make or replace a mapping; over IPv6 it is a pinhole. A lifetime of 0 means for ever."""
         outside = inside if ":" in inside.host else Endpoint(self.external, port)
@@ -94,9 +114,13 @@ class MappingTable:
             description=description,
             nonce=nonce,
             number=self._numbers,
+            service=service,
         )
         if self._behaviour.full:
             return row
+        other = self._rows.get(("tcp" if transport == "udp" else "udp", outside))
+        if other is not None and self._behaviour.one_per_port:
+            self.remove(other)
         self._rows[transport, outside] = row
         if self._forwards is not None and not self._behaviour.lies:
             own_number = self._behaviour.to_own_number and nonce
@@ -112,5 +136,6 @@ class MappingTable:
 
     def clear(self) -> None:
         """The router restarts."""
+        self._later.clear()
         for row in list(self._rows.values()):
             self.remove(row)

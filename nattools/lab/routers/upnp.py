@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from functools import partial
 from xml.sax.saxutils import escape
 
 from nattools.errors import ProtocolError
@@ -45,6 +46,8 @@ class UpnpServer:
         self._busy = behaviour.busy
         self._to_fail = behaviour.fails_first
         self._turns = 0
+        self._service = 0
+        self._told_status = 0
         self.up_since = up_since
 
     def respond(self, head: bytes, body: bytes, source: Endpoint, now: float) -> HttpReply:
@@ -67,10 +70,31 @@ class UpnpServer:
         number = int(target.rpartition("/")[2]) if target.rpartition("/")[2].isdigit() else 0
         if number < how.dead_services:
             return HttpReply(0, b"")
-        down = target.startswith("/old") or number < how.down_services
+        self._service = number
+        self._told_status += action == "GetStatusInfo"
+        down = target.startswith("/old") or number < how.down_services or self._is_down_now(number)
         reply = self._call(action, body, source, down=down, now=now)
+        if how.done_status and reply.status == 200 and action.startswith(("Add", "Delete")):
+            reply = HttpReply(how.done_status, b"", reason="Done")
         status = how.fault_status if reply.status == 500 else reply.status
         return dataclasses.replace(reply, status=status, late_s=self._late_s(action))
+
+    def _is_down_now(self, number: int) -> bool:
+        flips = self._behaviour.flips
+        return flips is not None and number == (0 if self._told_status > flips else 1)
+
+    def _find(self, transport: Transport, port: int, now: float) -> TableMapping | None:
+        """The mapping of a port that the service in question has."""
+        row = self._table.find(transport, port, now)
+        return row if row is not None and self._has(row) else None
+
+    def _rows(self, now: float) -> list[TableMapping]:
+        """The port mappings that the service in question has."""
+        rows = self._table.rows(now)
+        return [row for row in rows if ":" not in row.inside.host and self._has(row)]
+
+    def _has(self, row: TableMapping) -> bool:
+        return not self._behaviour.own_tables or row.service == self._service
 
     def _call(self, action: str, body: bytes, source: Endpoint, *, down: bool, now: float) -> HttpReply:
         if self._behaviour.upnp_status and action.startswith("Add"):
@@ -85,7 +109,8 @@ class UpnpServer:
         except (ProtocolError, ValueError, KeyError):
             return _fault(402)
         except _Fault as fault:
-            return _fault(fault.code) if fault.code else HttpReply(0, b"")
+            words = self._behaviour.code_words
+            return _fault(fault.code, in_words=words) if fault.code else HttpReply(0, b"")
         if action in self._behaviour.garbled:
             return HttpReply(200, b"<done>")
         blank = " \n" if self._behaviour.padded else ""
@@ -141,6 +166,8 @@ class UpnpServer:
 
     def _add(self, values: dict[str, str], source: Endpoint, now: float) -> dict[str, str]:
         transport, port = _TRANSPORTS[values["NewProtocol"]], int(values["NewExternalPort"])
+        if self._behaviour.first_refuses is not None and self._service == 0:
+            raise _Fault(self._behaviour.first_refuses)
         lease_s = self._lease(values)
         if port == 0:
             raise _Fault(716)
@@ -152,7 +179,7 @@ class UpnpServer:
             raise _Fault(724)
         if not self._behaviour.maps(port, int(values["NewInternalPort"])):
             raise _Fault(606)
-        known = self._table.find(transport, port, now)
+        known = self._find(transport, port, now)
         if known is not None and known.inside.host != source.host:
             raise _Fault(718)
         if self._to_fail:
@@ -182,7 +209,7 @@ class UpnpServer:
         self, transport: Transport, port: int, inside: Endpoint, lease_s: int, now: float, description: str
     ) -> None:
         behaviour = self._behaviour
-        runs_on = behaviour.leases == "run on" and self._table.find(transport, port, now) is not None
+        runs_on = behaviour.leases == "run on" and self._find(transport, port, now) is not None
         if lease_s and behaviour.lease_becomes is not None:
             lease_s = behaviour.lease_becomes
         if behaviour.one_per_inside:
@@ -190,7 +217,8 @@ class UpnpServer:
                 if (row.transport, row.inside) == (transport, inside) and row.outside.port != port:
                     self._table.remove(row)
         if not runs_on and not (lease_s and behaviour.leases == "end"):
-            self._table.add(transport, port, inside, lease_s, now, description=description)
+            add = partial(self._table.add, transport, port, inside, lease_s, now)
+            self._table.apply(partial(add, description=description, service=self._service), now)
         if behaviour.then_fails is not None:
             raise _Fault(behaviour.then_fails)
 
@@ -220,19 +248,22 @@ class UpnpServer:
 
     def _specific(self, values: dict[str, str], now: float) -> TableMapping:
         transport = _TRANSPORTS[values["NewProtocol"]]
-        row = self._table.find(transport, int(values["NewExternalPort"]), now)
+        row = self._find(transport, int(values["NewExternalPort"]), now)
+        if row is None and self._behaviour.rows == "either":
+            other: Transport = "tcp" if transport == "udp" else "udp"
+            row = self._find(other, int(values["NewExternalPort"]), now)
         if row is None:
             raise _Fault(714)
         return row
 
     def _delete(self, values: dict[str, str], now: float) -> dict[str, str]:
-        row = self._table.find(_TRANSPORTS[values["NewProtocol"]], int(values["NewExternalPort"]), now)
+        row = self._find(_TRANSPORTS[values["NewProtocol"]], int(values["NewExternalPort"]), now)
         if row is None and not self._behaviour.delete_error:
             return {}
         if row is None:
             raise _Fault(self._behaviour.delete_error)
         if not self._behaviour.keeps:
-            self._table.remove(row)
+            self._table.apply(partial(self._table.remove, row), now)
         other = self._table.find("tcp" if row.transport == "udp" else "udp", row.outside.port, now)
         if other is not None and self._behaviour.deletes_both:
             self._table.remove(other)
@@ -242,7 +273,7 @@ class UpnpServer:
         """What GetSpecificPortMappingEntry says."""
         if self._behaviour.rows == "hidden":
             raise _Fault(714)
-        rows = [row for row in self._table.rows(now) if ":" not in row.inside.host]
+        rows = self._rows(now)
         if self._behaviour.rows == "first" and rows:
             return self._row(rows[0], now)
         try:
@@ -255,7 +286,7 @@ class UpnpServer:
     def _generic(self, index: int, now: float) -> dict[str, str]:
         if self._behaviour.list_error is not None:
             raise _Fault(self._behaviour.list_error)
-        rows = [row for row in self._table.rows(now) if ":" not in row.inside.host]
+        rows = self._rows(now)
         match self._behaviour.rows:
             case "foreign" | "unreadable" as style:
                 if index == 0:
@@ -271,6 +302,8 @@ class UpnpServer:
                 index = 0
             case "doubled":
                 index //= 2
+            case "from one":
+                index -= 1
             case "turned" if rows:
                 self._turns += 1
                 turn = self._turns % len(rows)
@@ -286,13 +319,18 @@ class UpnpServer:
 
     def _row(self, row: TableMapping, now: float) -> dict[str, str]:
         left_s = 0 if row.expires == float("inf") else max(1, int(row.expires - now))
-        told = {"true": left_s, "minutes": -(-left_s // 60), "none": 0}[self._behaviour.told_leases]
+        told = {
+            "minutes": str(-(-left_s // 60)),
+            "none": "0",
+            "words": f"{left_s // 3600}:{left_s // 60 % 60:02}:{left_s % 60:02}",
+        }.get(self._behaviour.told_leases, str(left_s))
+        lease = {} if self._behaviour.told_leases == "left out" else {"NewLeaseDuration": told}
         return {
             "NewInternalPort": str(row.inside.port),
             "NewInternalClient": row.inside.host,
             "NewEnabled": "1",
             "NewPortMappingDescription": row.description,
-            "NewLeaseDuration": str(told),
+            **lease,
         }
 
     def _firewall(self, action: str, values: dict[str, str], source: Endpoint, now: float) -> dict[str, str]:
@@ -335,12 +373,13 @@ def _arguments(body: bytes, action: str) -> dict[str, str]:
     return {xml.local_name(each): xml.text_of(each) for each in called}
 
 
-def _fault(code: int) -> HttpReply:
+def _fault(code: int, *, in_words: bool = False) -> HttpReply:
     told = UPNP_MAPPING.get(code)
+    number = f"{code} ({told[0] if told else 'error'})" if in_words else str(code)
     return _envelope(
         500,
         "<s:Fault><faultcode>s:Client</faultcode><faultstring>UPnPError</faultstring><detail>"
-        f'<UPnPError xmlns="urn:schemas-upnp-org:control-1-0"><errorCode>{code}</errorCode>'
+        f'<UPnPError xmlns="urn:schemas-upnp-org:control-1-0"><errorCode>{number}</errorCode>'
         f"<errorDescription>{told[0] if told else ''}</errorDescription></UPnPError></detail></s:Fault>",
     )
 

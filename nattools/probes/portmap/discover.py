@@ -16,13 +16,8 @@ from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdsearch import GatewaySearch, KnownDescriptions
 from nattools.probes.portmap.mapper import Mapper, new_offer
 from nattools.probes.portmap.policy import preference
-from nattools.probes.portmap.udpmapper import (
-    NatPmpMapper,
-    NatPmpRequest,
-    PcpMapper,
-    PcpRequest,
-    RouterRequest,
-)
+from nattools.probes.portmap.routerrequest import RouterRequest
+from nattools.probes.portmap.udpmapper import NatPmpMapper, NatPmpRequest, PcpMapper, PcpRequest
 from nattools.protocols import natpmp
 from nattools.protocols.routerurls import LanUrl
 

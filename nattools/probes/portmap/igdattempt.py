@@ -34,6 +34,7 @@ class IgdAttempt:
         self.failed: list[int] = []
         self.unsettled = False
         self.maybe_twice = False
+        self.renewed = False
         self._leases_tried = {self.lease_s}
         self._made_anew = False
 
@@ -54,7 +55,8 @@ class IgdAttempt:
         if row.external_port in self._wanted.own_ports:
             return True
         listed_s = listed_lifetime(self.lease_s or None, row.lifetime_s)
-        return row.description == self._description and listed_s == (self.lease_s or None)
+        fits = not row.tells_lifetime or listed_s == (self.lease_s or None)
+        return row.description == self._description and fits
 
     def has_not_asked_for(self, row: TableEntry) -> bool:
         """Is its port neither one that was asked for in vain nor that of another mapping of ours?"""

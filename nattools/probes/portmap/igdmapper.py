@@ -17,12 +17,18 @@ from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.igdattempt import IgdAttempt, ports_to_try
 from nattools.probes.portmap.igdcall import call, is_broken
 from nattools.probes.portmap.igdtable import (
+    conflict,
+    list_all,
     list_rows,
     look_up,
+    may_be_elsewhere,
+    nobodys,
+    replaced,
     row_at,
     row_of_inside,
     row_of_port_alone,
     row_or_listed,
+    still_there,
 )
 from nattools.probes.portmap.mapper import (
     Granted,
@@ -34,20 +40,25 @@ from nattools.probes.portmap.mapper import (
     is_named,
 )
 from nattools.protocols import igd
-from nattools.protocols.igd import ErrorCode
 from nattools.protocols.retransmission import EpochClock
-from nattools.wording.refusals import upnp_refusal
 
 T = TypeVar("T")
 
 _MAX_TRIES = 6
+_MAX_FURTHER = 3
+_NOT_UP = range(703, 712)
+"""What is the matter with this connection, which says nothing of the others."""
 OLDER = "its list has such a mapping, which may be an older one"
-STILL_THERE = "the router says that the mapping is gone, but its table still has it"
+_FRESH_S = 60.0
+"""So long the router's address is taken for what it was: providers change it in the middle of the night."""
+_GONE_AFTER_S = (0.0, 0.5, 1.5)
+"""When a table is looked at that has still what was removed: some routers do what they are told later."""
 
 
 class IgdMapper:
     """`mapper.Mapper` by UPnP: IPv4 port mappings by a WAN...Connection service. `others` are the router's
-    further ones, which are asked where the first one turns out to be broken."""
+    further ones, which are asked where the first one turns out to be broken; `idle` are those that are
+    offline. Each service may have a table of its own, and which one is the first may change."""
 
     def __init__(
         self,
@@ -56,14 +67,17 @@ class IgdMapper:
         service: igd.Service,
         uptime_s: int | None = None,
         others: tuple[igd.Service, ...] = (),
+        idle: tuple[igd.Service, ...] = (),
     ) -> None:
         self.offer = offer
         self.service = service
         self._others = others
+        self._known = (service, *others, *idle)
         self.gateway = gateway
         self._uptime = EpochClock()
         self._learn(uptime_s)
         self._external = offer.external
+        self._asked_at = asyncio.get_running_loop().time()
 
     async def make(
         self, wanted: MappingRequest, asking: Callable[[int], None] = lambda port: None
@@ -71,7 +85,7 @@ class IgdMapper:
         """Ask until the router is content (`IgdAttempt`), by one service after the other."""
         refused = await self._make_by(self.service, wanted, asking)
         for other in self._others:
-            if not isinstance(refused, Refused) or not is_broken(refused):
+            if not isinstance(refused, Refused) or not (is_broken(refused) or refused.code in _NOT_UP):
                 break
             result = await self._make_by(other, wanted, asking)
             if isinstance(result, Granted):
@@ -93,6 +107,7 @@ class IgdMapper:
                 self.gateway, service, wanted.transport, attempt.port, partial(_same, wanted=wanted)
             )
             there = isinstance(row, TableEntry) and _same(row, wanted)
+            attempt.renewed = there
             if there or isinstance(row, Refused):
                 asking(attempt.port)
                 # what leads here from there from now on is ours, whatever the router calls it
@@ -114,7 +129,7 @@ class IgdMapper:
                     continue
             else:
                 # routers overwrite a mapping of the same machine without a word, whichever program made it
-                refused = _conflict(row)
+                refused = conflict(row)
             # a mapping of ours that is there already is not to get a second port
             if not attempt.adapt(refused, elsewhere=not there):
                 break
@@ -170,23 +185,35 @@ class IgdMapper:
     async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
         """Only what leads to this mapping's own inside is removed. If the answer was never seen, the router's
         table tells what came of the question, and the port that was asked for is tried in any case: no list
-        proves that there is nothing. Where one service is broken, so the next one is asked."""
+        proves that there is nothing. Where one service is broken or has none, so the next one is asked."""
         refused = await self._delete_by(self.service, wanted, granted)
-        for other in self._others:
-            if refused is None or refused.replaced or not is_broken(refused):
+        for other in self._further:
+            if refused is not None and not (refused.absent or is_broken(refused)):
                 break
+            if refused is None and granted is not None and not await self._has(other, wanted, granted):
+                continue
             again = await self._delete_by(other, wanted, granted)
-            refused = refused if again is not None and is_broken(again) else again
-        return refused
+            if again is None or not (is_broken(again) or (again.absent and refused is None)):
+                refused = again
+        never_shown = granted is not None and granted.listed is False and not granted.proven
+        return refused if never_shown else _unless_absent(refused)
+
+    @property
+    def _further(self) -> tuple[igd.Service, ...]:
+        """Where else a mapping may be."""
+        return tuple(each for each in self._known if each is not self.service)[:_MAX_FURTHER]
+
+    async def _has(self, service: igd.Service, wanted: MappingRequest, granted: Granted) -> bool:
+        row = await row_at(self.gateway, service, wanted.transport, granted.external_port)
+        return isinstance(row, TableEntry) and _leads_to(row, wanted)
 
     async def _delete_by(
         self, service: igd.Service, wanted: MappingRequest, granted: Granted | None
     ) -> Refused | None:
+        """A refusal that is `absent`: this service has none."""
         if granted is None:
             return await self._delete_unseen(service, wanted)
-        left = await self._delete_port(service, wanted, granted.external_port, _leads_to, granted.named)
-        never_shown = granted.listed is False and not granted.proven
-        return left if never_shown else _unless_absent(left)
+        return await self._delete_port(service, wanted, granted.external_port, _leads_to, granted.named)
 
     async def _delete_unseen(self, service: igd.Service, wanted: MappingRequest) -> Refused | None:
         """What a question may have made whose answer was never seen."""
@@ -206,14 +233,14 @@ class IgdMapper:
             return refused
         unknown = [each for each in there if _leads_to(each, wanted) and each not in ours]
         if unknown:
-            return _nobodys(unknown[0])
+            return nobodys(unknown[0])
         # AddAnyPortMapping makes another port than the one asked for where that is taken
         elsewhere = table.incomplete and service.version >= 2 and not wanted.exact
-        return _may_be_elsewhere(table) if elsewhere else None
+        return may_be_elsewhere(table) if elsewhere else None
 
     async def listing(self) -> Listing:
         """Row after row (`igdtable`)."""
-        return await list_rows(self.gateway, self.service)
+        return await list_all(self.gateway, (self.service, *self._further))
 
     async def read_back(
         self, wanted: MappingRequest, granted: Granted, *, unlisted: bool = False
@@ -232,6 +259,11 @@ class IgdMapper:
             return "silent"
         return "same" if self._learn(status.uptime_s) else "restarted"
 
+    @property
+    def tells_restarts(self) -> bool:
+        """Does its uptime go on as time does?"""
+        return self._uptime.tells
+
     def _learn(self, uptime_s: int | None) -> bool:
         return uptime_s is None or self._uptime.update(uptime_s, asyncio.get_running_loop().time())
 
@@ -247,13 +279,16 @@ class IgdMapper:
             external_port=port,
             lifetime_s=attempt.lease_s or None,
             maybe_twice=attempt.maybe_twice,
+            renewed=attempt.renewed,
             quirks=quirks,
         )
 
     async def _address(self) -> str | None:
-        if self._external is None:
+        now = asyncio.get_running_loop().time()
+        if self._external is None or now - self._asked_at > _FRESH_S:
             address = await self._call(igd.GET_EXTERNAL_ADDRESS)
-            self._external = None if isinstance(address, Refused) else self.gateway.outside(address)
+            if not isinstance(address, Refused):
+                self._external, self._asked_at = self.gateway.outside(address) or self._external, now
         return self._external
 
     async def _delete_port(
@@ -280,15 +315,20 @@ class IgdMapper:
         if isinstance(row, TableEntry) and not is_ours(row, wanted):
             return None
         if isinstance(row, TableEntry) and named not in (None, row.description) and not is_named(row, wanted):
-            return _replaced(row)
+            return replaced(row)
         # asked for in any case where the router shows none: some never show any
         refused = await call(self.gateway, service, igd.delete_port_mapping(wanted.transport, external_port))
         if refused is None or refused.absent:
-            row = await look(False)
-            there = isinstance(row, TableEntry) and is_ours(row, wanted)
-            return Refused(protocol="upnp-igd", failure="malformed", detail=STILL_THERE) if there else refused
-        left = await look_up(self.gateway, service, wanted.transport, external_port)
-        return left if isinstance(left, Refused) and left.absent else refused
+            left = None
+            for pause_s in _GONE_AFTER_S if refused is None else (0.0,):
+                await asyncio.sleep(pause_s)
+                row = await look(False)
+                left = row if isinstance(row, TableEntry) and is_ours(row, wanted) else None
+                if left is None:
+                    break
+            return refused if left is None else still_there(left)
+        seen = await look_up(self.gateway, service, wanted.transport, external_port)
+        return seen if isinstance(seen, Refused) and seen.absent else refused
 
     async def _call(self, action: igd.Call[T]) -> T | Refused:
         return await call(self.gateway, self.service, action)
@@ -324,11 +364,6 @@ def _made_over(before: TableEntry, now: TableEntry) -> bool:
     return not 0 <= before.lifetime_s - now.lifetime_s <= READ_BACK_WITHIN_S
 
 
-def _is_at(entry: TableEntry, wanted: MappingRequest, ports: list[int]) -> bool:
-    """Is it our mapping at one of these ports?"""
-    return entry.transport == wanted.transport and entry.external_port in ports and _same(entry, wanted)
-
-
 def _all_the_same(refused: Refused) -> str:
     said = f"no valid answer ({refused.failure})" if refused.code is None else f"error {refused.code}"
     return f"{said}, but it is in the table"
@@ -350,33 +385,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _nobodys(row: TableEntry) -> Refused:
-    """It leads to the same inside from a port that was not asked for, by another name: some routers make
-    another port than they are asked for, and some give mappings names of their own."""
-    detail = f"port {row.external_port} leads there ({row.description[:40]}), which may be another program's"
-    return Refused(protocol="upnp-igd", failure="not asked", detail=detail)
-
-
-def _may_be_elsewhere(table: Listing) -> Refused:
-    detail = f"it may have another port, and the router's list is incomplete: {table.incomplete}"
-    return Refused(protocol="upnp-igd", failure="malformed", refusal=table.refusal, detail=detail)
-
-
-def _replaced(row: TableEntry) -> Refused:
-    return Refused(
-        protocol="upnp-igd",
-        failure="not asked",
-        detail=f"another program ({row.description[:40]}) has made its own in its place",
-        replaced=True,
-    )
-
-
-def _conflict(owner: TableEntry) -> Refused:
-    return Refused(
-        protocol="upnp-igd",
-        failure="refused",
-        refusal=upnp_refusal(ErrorCode.CONFLICT),
-        detail=f"the port leads to {owner.internal} ({owner.description or 'no description'})",
-    )

@@ -60,7 +60,7 @@ class GatewaySearch:
         self.rtt_s: float | None = None
         self.problem = ""
         self._finder = ssdp.Finder(gateway.lan)
-        self._looked: set[LanUrl] = set()
+        self._looked: dict[LanUrl, tuple[bool, bool]] = {}
         self._running: dict[asyncio.Task[None], bool] = {}
         self._deaf = False
         self._changed = TimedEvent()
@@ -139,7 +139,7 @@ class GatewaySearch:
 
     async def _follow(self, tasks: asyncio.TaskGroup, hints: KnownDescriptions) -> None:
         for url in await hints():
-            self._look(tasks, url, ())
+            self._look(tasks, url, (), True)
 
     def _on_datagram(self, tasks: asyncio.TaskGroup, data: bytes, source: Endpoint) -> None:
         device = self._finder.receive_datagram(data, source)
@@ -148,7 +148,7 @@ class GatewaySearch:
         if device is None or not device.is_gateway:
             return
         if device.url is not None:
-            self._look(tasks, device.url, _quirks(device))
+            self._look(tasks, device.url, _quirks(device), device.says_so)
         else:
             # it says that it is a gateway, and names no place that may be looked at
             named, why = str(device.source), device.problem
@@ -165,14 +165,13 @@ class GatewaySearch:
             self._deaf = True
             self._changed.set()
 
-    def _look(self, tasks: asyncio.TaskGroup, url: LanUrl, quirks: tuple[str, ...]) -> None:
+    def _look(self, tasks: asyncio.TaskGroup, url: LanUrl, quirks: tuple[str, ...], is_gateway: bool) -> None:
         """Read a description there, unless that is done. However many others there are, the router's own are
-        read."""
-        ours = self._is_ours(url)
-        looked = [each for each in self._looked if self._is_ours(each) == ours]
-        if url in looked or len(looked) >= _MAX_DESCRIPTIONS:
+        read; and however many devices it has, those that call themselves gateways (`is_gateway`)."""
+        kind = ours, _ = self._is_ours(url), is_gateway
+        if url in self._looked or list(self._looked.values()).count(kind) >= _MAX_DESCRIPTIONS:
             return
-        self._looked.add(url)
+        self._looked[url] = kind
         task = tasks.create_task(self._examine(url, quirks))
         self._running[task] = ours
         task.add_done_callback(self._done)

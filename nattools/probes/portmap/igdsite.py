@@ -107,9 +107,10 @@ async def _connections(site: DescriptionSite, description: igd.Description) -> F
     found.sort(key=lambda each: each.rank)
     best, *rest = found
     others = tuple(each.service for each in rest if each.rank < OFFLINE)
+    idle = tuple(each.service for each in rest if each.rank >= OFFLINE)
     known = {"external": best.external, "connected": best.connected, **_why(best.refused)}
     offer = site.offer(description, best.service, **known)
-    mapper = IgdMapper(site.gateway, offer, best.service, best.uptime_s, others)
+    mapper = IgdMapper(site.gateway, offer, best.service, best.uptime_s, others, idle)
     return FoundGateway(offer, mapper, best.rank, description.udn, site.url)
 
 

@@ -4,7 +4,8 @@ port (GetSpecificPortMappingEntry), and row after row (GetGenericPortMappingEntr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import msgspec
 
@@ -26,6 +27,7 @@ with gaps."""
 _ENDS = (ErrorCode.ARRAY_INDEX_INVALID, ErrorCode.INVALID_ARGS)
 UNLISTED = "the router does not show it by its port, only in the list of all"
 SAME_FOR_ALL = "the router shows the same mapping whatever port it is asked for"
+STILL_THERE = "the router says that the mapping is gone, but its table still has it"
 _LOWEST, _BEYOND = 1024, 65536
 _AWAY = 21011
 """From a port to one that has nothing to do with it."""
@@ -35,6 +37,44 @@ def no_such_entry(detail: str = "") -> Refused:
     """There is no such mapping."""
     refusal = upnp_refusal(ErrorCode.NO_SUCH_ENTRY)
     return Refused(protocol="upnp-igd", failure="refused", refusal=refusal, detail=detail)
+
+
+def nobodys(row: TableEntry) -> Refused:
+    """It leads to the same inside from a port that was not asked for, by another name: some routers make
+    another port than they are asked for, and some give mappings names of their own."""
+    detail = f"port {row.external_port} leads there ({row.description[:40]}), which may be another program's"
+    return Refused(protocol="upnp-igd", failure="not asked", detail=detail)
+
+
+def may_be_elsewhere(table: Listing) -> Refused:
+    """It is not at the port that was asked for, and the list does not show everything."""
+    detail = f"it may have another port, and the router's list is incomplete: {table.incomplete}"
+    return Refused(protocol="upnp-igd", failure="malformed", refusal=table.refusal, detail=detail)
+
+
+def still_there(row: TableEntry) -> Refused:
+    """The answer to its deletion was no refusal."""
+    return Refused(protocol="upnp-igd", failure="malformed", detail=STILL_THERE, left_s=row.lifetime_s)
+
+
+def replaced(row: TableEntry) -> Refused:
+    """Another program's mapping is there now."""
+    return Refused(
+        protocol="upnp-igd",
+        failure="not asked",
+        detail=f"another program ({row.description[:40]}) has made its own in its place",
+        replaced=True,
+    )
+
+
+def conflict(owner: TableEntry) -> Refused:
+    """The port is another's."""
+    return Refused(
+        protocol="upnp-igd",
+        failure="refused",
+        refusal=upnp_refusal(ErrorCode.CONFLICT),
+        detail=f"the port leads to {owner.internal} ({owner.description or 'no description'})",
+    )
 
 
 async def row_at(
@@ -176,6 +216,27 @@ async def list_rows(
     return reader.listing(f"it goes on after {_MAX_ENTRIES} rows")
 
 
+async def list_all(gateway: GatewayContext, services: Iterable[igd.Service]) -> Listing:
+    """The table of a router whose services may have one each, or share one: that of the first service, and
+    what the others have besides. Of these only what they show counts: it may be that they have none."""
+    whole: Listing | None = None
+    for service in services:
+        if whole is None:
+            whole = await list_rows(gateway, service)
+        else:
+            known = whole.entries
+            more = await list_rows(gateway, service, until=partial(_is_among, known=known))
+            new = () if any(_is_among(row, known) for row in more.entries) else more.entries
+            whole = msgspec.structs.replace(whole, entries=(*known, *new))
+    return whole or Listing()
+
+
+def _is_among(row: TableEntry, known: tuple[TableEntry, ...]) -> bool:
+    """Is it one of these, whatever is left of its lifetime?"""
+    which = (row.transport, row.external_port, row.internal)
+    return any(which == (each.transport, each.external_port, each.internal) for each in known)
+
+
 class _TableReader:
     """Rows in the order of their numbers, and what each of them means for the list."""
 
@@ -206,7 +267,7 @@ class _TableReader:
 
     def _take_refusal(self, index: int, refused: Refused) -> Listing | None:
         if refused.code in _ENDS:
-            return self.listing()
+            return self.listing() if index else self._miss()  # some routers count from 1
         if refused.absent:
             return self._miss()
         if refused.failure != "malformed":
@@ -233,6 +294,7 @@ def _entry(row: igd.PortMappingEntry) -> TableEntry:
         internal=Endpoint(row.internal_host, row.internal_port),
         external_port=row.external_port,
         lifetime_s=row.lease_s or None,
+        tells_lifetime=row.lease_s is not None,
         description=row.description,
         enabled=row.enabled,
     )

@@ -65,7 +65,8 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     deleted. `unique_id` is a UPnP pinhole's. `listed`: the router's table has it (None: that is not known);
     `proven`: a test from outside has shown it, whatever the table says. `named`: what the table calls it
     (None: that is not known). `maybe_twice`: the router was asked
-    in another way before, and failed; it may have made a second one then. `quirks` say what is odd about the
+    in another way before, and failed; it may have made a second one then. `renewed`: its table had it before,
+    and may show that for a moment more. `quirks` say what is odd about the
     answer, for people.
     """
 
@@ -81,6 +82,7 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     proven: bool = False
     named: str | None = None
     maybe_twice: bool = False
+    renewed: bool = False
     quirks: tuple[str, ...] = ()
 
     @property
@@ -98,7 +100,8 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """No mapping, no list, no deletion. `refusal` is None unless the router gave a code. `unsettled`: another
     question about the same was not answered before, or not undone, so that there may be a mapping.
-    `replaced`: the mapping is gone, for another program has made its own in its place."""
+    `replaced`: the mapping is gone, for another program has made its own in its place. `left_s`: for so long
+    the router says that it lives on."""
 
     protocol: MappingProtocol
     failure: FailureKind
@@ -106,6 +109,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     unsettled: bool = False
     replaced: bool = False
+    left_s: int | None = None
 
     @property
     def code(self) -> int | None:
@@ -130,12 +134,14 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping in the router's table, whoever made it. `external_host` None: the table has no address.
-    `lifetime_s` None: until it is deleted. `quirks` are what was odd about how it was found."""
+    `lifetime_s` None: until it is deleted, unless the router tells no lifetimes. `quirks` are what was odd
+    about how it was found."""
 
     transport: Transport
     internal: Endpoint
     external_port: int
     lifetime_s: int | None
+    tells_lifetime: bool = True
     external_host: str | None = None
     description: str = ""
     enabled: bool = True
@@ -237,6 +243,10 @@ class Mapper(Protocol):
 
     async def check(self) -> RouterState:
         """Has the router lost its mappings since the last answer?"""
+
+    @property
+    def tells_restarts(self) -> bool:
+        """Would it show in that answer?"""
 
 
 def asking_from(mapper: Mapper, host: str) -> Mapper:

@@ -94,3 +94,5 @@ class PinholeMapper:
         """The service has no epoch: it answers or it does not."""
         status = await call(self.gateway, self.service, igd.GET_FIREWALL_STATUS)
         return "silent" if isinstance(status, Refused) else "same"
+
+    tells_restarts = False

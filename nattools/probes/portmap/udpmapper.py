@@ -6,15 +6,13 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple
 
 import msgspec
 
-from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, family_of
 from nattools.model.mappingseen import MapOffer
-from nattools.model.portmapping import MappingProtocol, Refusal
-from nattools.net.exchange import Exchanges, attach
+from nattools.model.portmapping import Refusal
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.probes.portmap.mapper import (
     RESTARTED,
@@ -25,15 +23,13 @@ from nattools.probes.portmap.mapper import (
     RouterState,
     TableEntry,
     as_entry,
-    new_offer,
     suggesting,
 )
+from nattools.probes.portmap.routerrequest import R, RouterRequest
 from nattools.protocols import natpmp, pcp
 from nattools.protocols.pcp import ResultCode
-from nattools.protocols.retransmission import EpochClock, RetransmittedRequest, RouterResponse
+from nattools.protocols.retransmission import EpochClock
 from nattools.wording.refusals import natpmp_refusal, pcp_refusal
-
-R = TypeVar("R", bound=RouterResponse)
 
 SILENCE_S = 1.9
 """How long to ask a router that says nothing at all: requests at 0, 0.25, 0.75 and 1.75 s."""
@@ -45,101 +41,6 @@ PINHOLE_PAUSE_S = 3.0
 """After what time to ask for a pinhole again (RFC 6887 8.1.1): see `PcpMapper.read_back`. Busy routers have
 taken 1.5 s."""
 NO_LIFETIME = "the router gives it a lifetime of 0 s"
-
-
-class RouterRequest(ABC, Generic[R]):
-    """One request to a router, on a socket of its own. `explain` tells what a result code means, `unspoken`
-    are those of a router that does not speak the protocol, and `instead` says what it speaks then."""
-
-    protocol: ClassVar[MappingProtocol]
-    explain: ClassVar[Callable[[int], Refusal]]
-    unspoken: ClassVar[tuple[int, ...]]
-    instead: ClassVar[str]
-
-    def __init__(self, gateway: GatewayContext, transaction: RetransmittedRequest[R]) -> None:
-        self.gateway = gateway
-        self.transaction = transaction
-        self._exchanges = Exchanges()
-
-    @property
-    def quirks(self) -> tuple[str, ...]:
-        """What was odd."""
-        ignored, source = self.transaction.ignored, self.transaction.source
-        quirks = (f"ignored {ignored}",) if ignored else ()
-        if source is None or source.port == self.transaction.server.port:
-            return quirks
-        return (*quirks, f"the answer came from port {source.port}")
-
-    def hurry(self, until: float) -> None:
-        """The router has answered something else: do not wait for it beyond `until`."""
-        self.transaction.shorten(until)
-        self._exchanges.wake()
-
-    async def response(self) -> R | None:
-        """Ask until there is a response or patience ends; never raises for a network failure."""
-        try:
-            socket = await self.gateway.open_udp()
-        except CannotRun as error:
-            self.transaction.abandon(str(error))
-            return None
-        try:
-            attach(self._exchanges, socket)
-            self._exchanges.start(self.transaction, socket)
-            await self._exchanges.run()
-        finally:
-            socket.close()
-        return self.transaction.response
-
-    async def ask(self) -> R | Refused:
-        """The response if it is a success."""
-        response = await self.response()
-        state = self.transaction.state
-        if response is not None:
-            return response if state == "succeeded" else self._refused(response.result)
-        if state in ("upgrade", "downgrade"):
-            return self._refused(self.unspoken[0], self.instead)
-        if state == "abandoned":
-            return Refused(
-                protocol=self.protocol,
-                failure="unreachable",
-                detail=self.transaction.problem,
-                unsettled=self.transaction.sent > 1,
-            )
-        return Refused(protocol=self.protocol, failure="timeout", detail=self.transaction.ignored)
-
-    async def offer(self) -> MapOffer:
-        """Ask, and say whether the protocol is spoken."""
-        answer = await self.ask()
-        response = self.transaction.response
-        refused = answer if isinstance(answer, Refused) else None
-        spoken = response is not None and response.result not in self.unspoken
-        offer = new_offer(
-            self.gateway,
-            self.protocol,
-            str(self.transaction.server),
-            "answered" if spoken or refused is None else refused.failure,
-            epoch_s=None if response is None else response.epoch_s,
-            rtt_s=self.transaction.rtt_s,
-            sent=self.transaction.sent,
-            refusal=None if refused is None else refused.refusal,
-            quirks=self.quirks,
-            detail="" if refused is None else refused.detail,
-        )
-        return offer if response is None else self._detailed(offer, response)
-
-    @abstractmethod
-    def _detailed(self, offer: MapOffer, response: R) -> MapOffer:
-        """The offer with what else the response says."""
-
-    def _refused(self, result: int, detail: str = "") -> Refused:
-        """With several requests out nobody knows which one was refused: another may have been granted."""
-        return Refused(
-            protocol=self.protocol,
-            failure="refused",
-            refusal=type(self).explain(result),
-            detail=detail,
-            unsettled=self.transaction.sent > 1,
-        )
 
 
 class _Assigned(NamedTuple):
@@ -204,9 +105,16 @@ class UdpMapper(ABC, Generic[R]):
         )
 
     async def delete(self, wanted: MappingRequest, granted: Granted | None = None) -> Refused | None:
-        """A lifetime of 0, and no external port suggested (RFC 6886 3.4, RFC 6887 15.1)."""
+        """A lifetime of 0, and no external port suggested (RFC 6886 3.4, RFC 6887 15.1), which an answer
+        has too unless the mapping lives on."""
         _, answer = await self._ask(wanted, 0)
-        return answer if isinstance(answer, Refused) else None
+        if isinstance(answer, Refused):
+            return answer
+        left_s = answer.lifetime_s
+        if not left_s:
+            return None
+        detail = f"the router says that it lives on for {left_s} s"
+        return Refused(protocol=self.offer.protocol, failure="refused", detail=detail, left_s=left_s)
 
     async def listing(self) -> Listing | None:
         """These protocols have no list."""
@@ -226,6 +134,11 @@ class UdpMapper(ABC, Generic[R]):
             return "silent"
         self._take(response)
         return "same" if self._learn(response.epoch_s) else "restarted"
+
+    @property
+    def tells_restarts(self) -> bool:
+        """Does its epoch go on as time does?"""
+        return self._clock.tells
 
     @abstractmethod
     async def _ask(self, wanted: MappingRequest, lifetime_s: int) -> tuple[RouterRequest[R], R | Refused]:

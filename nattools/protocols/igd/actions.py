@@ -80,7 +80,8 @@ _ENVELOPE = (
 )
 _MAX_VALUES = 64
 _CHANGES = ("Add", "Delete")
-_CODE = re.compile(r"\s*(-?\d{1,5})\s*", re.ASCII)
+_CODE = re.compile(r"\s*(-?\d{1,5})(?![\d.])", re.ASCII)
+"""Some routers write words behind the number."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -201,12 +202,13 @@ def parse_answer(response: http.HttpResponse, action: str) -> Answer | Fault:
 
     Some routers say 200 to a fault, some say 4xx or 5xx without any XML, and some nothing at all to a change
     that they have made."""
-    if response.status == 200 and not response.body.strip(b" \t\r\n\0") and action.startswith(_CHANGES):
+    done = 200 <= response.status < 300
+    if done and not response.body.strip(b" \t\r\n\0") and action.startswith(_CHANGES):
         return Answer({})
     try:
         return _answer(xml.parse(response.body), action, response)
     except ProtocolError:
-        if response.status != 200:
+        if not done:
             return Fault(response.status, response.reason, from_http=True)
         raise
 
@@ -229,11 +231,11 @@ def _values(element: Element) -> list[tuple[str, str]]:
 
 def _fault(element: Element, response: http.HttpResponse) -> Fault:
     for inner in element.iter():  # a UPnPError, or what stands in its place
-        code = _CODE.fullmatch(xml.child_text(inner, "errorCode"))
+        code = _CODE.match(xml.child_text(inner, "errorCode"))
         if code:
             return Fault(int(code[1]), xml.child_text(inner, "errorDescription")[:200])
     text = xml.child_text(element, "faultstring")[:200]
-    if response.status == 200:
+    if response.status < 300:
         raise ProtocolError(f"a SOAP fault without a code: {text}")
     return Fault(response.status, text, from_http=True)
 

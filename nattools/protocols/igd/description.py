@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 from xml.etree.ElementTree import Element
 
 import msgspec
@@ -20,12 +20,15 @@ ServiceKind = Literal[
 _MAX_SERVICES = 64
 _MAX_PLACES = 4
 _SERVICE_TYPE = re.compile(
-    r"(?i:urn):(schemas-upnp-org|dslforum-org):service:"
-    r"(WANIPConnection|WANPPPConnection|WANIPv6FirewallControl|WANCommonInterfaceConfig):(\d{1,3})"
+    r"urn:(schemas-upnp-org|dslforum-org):service:"
+    r"(WANIPConnection|WANPPPConnection|WANIPv6FirewallControl|WANCommonInterfaceConfig):(\d{1,3})",
+    re.IGNORECASE | re.ASCII,
 )
 _GATEWAY_TYPE = re.compile(
-    r"(?i:urn):(?:schemas-upnp-org|dslforum-org):device:InternetGatewayDevice:(\d{1,3})"
+    r"urn:(?:schemas-upnp-org|dslforum-org):device:InternetGatewayDevice:(\d{1,3})",
+    re.IGNORECASE | re.ASCII,
 )
+_KINDS: dict[str, ServiceKind] = {each.lower(): each for each in get_args(ServiceKind)}
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -152,8 +155,7 @@ def _collect(
     except ProtocolError as error:
         problems.append(f"{found[2]}:{found[3]} has {error}")
         return
-    kind: ServiceKind = found[2]  # type: ignore[assignment]
-    legacy = found[1] == "dslforum-org"
+    kind, legacy = _KINDS[found[2].lower()], found[1].lower() == "dslforum-org"
     service = Service(service_type, kind, int(found[3]), legacy, control, tuple(others))
     if service not in services:
         services.append(service)

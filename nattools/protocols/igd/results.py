@@ -43,7 +43,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class PortMappingEntry(msgspec.Struct, frozen=True):
-    """A row of the router's table. `lease_s` is what is left, 0: for ever; `remote_host` "": for all."""
+    """A row of the router's table. `lease_s` is what is left, 0: for ever, None: it does not say;
+    `remote_host` "": for all."""
 
     transport: Transport
     external_port: int
@@ -51,7 +52,7 @@ class PortMappingEntry(msgspec.Struct, frozen=True):
     internal_port: int
     enabled: bool
     description: str
-    lease_s: int
+    lease_s: int | None
     remote_host: str = ""
 
     @property
@@ -109,7 +110,7 @@ def read_entry(
         _number(values, "NewInternalPort", 0, 65535),
         _boolean(values, "NewEnabled", default=True),
         (values.get("NewPortMappingDescription") or "")[:200],
-        _optional(values, "NewLeaseDuration", _ENDLESS - 1) or 0,
+        _lease(values),
         (values.get("NewRemoteHost") or "")[:100],
     )
 
@@ -127,6 +128,14 @@ def read_rows(values: Answer) -> tuple[PortMappingEntry, ...]:
         logger.debug("a row of the router's table with the protocol %.20r", protocol)
         return ()
     return (read_entry(values),)
+
+
+def _lease(values: Answer) -> int | None:
+    """Some routers leave it out, or have words for it; less than none is what some call for ever."""
+    if (values.get("NewLeaseDuration") or "").strip().startswith("-"):
+        return 0
+    lease_s = _optional(values, "NewLeaseDuration", 10 * _ENDLESS)
+    return 0 if lease_s is not None and lease_s >= _ENDLESS else lease_s
 
 
 def _host(values: Answer) -> str:

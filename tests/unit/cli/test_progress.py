@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from terminals import Terminal
 
 from nattools.cli import progress as module
 from nattools.cli.progress import ProgressLine
@@ -51,11 +52,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module.asyncio, "get_running_loop", lambda: clock)
     return clock
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_a_log_is_silent_about_what_is_quick(clock: Clock) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from terminals import Terminal
 
 from nattools.cli import prompts
 from nattools.cli.prompts import READER, TokenReader, ask_code
@@ -95,13 +96,6 @@ def test_tab_completes_words() -> None:
 
 
 # --- a person at a terminal
-
-
-class Terminal(io.StringIO):
-    """What stands for a terminal: it says that it is one."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 class Readline(types.ModuleType):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from report_samples import connected, not_connected, punched
+from terminals import Terminal
 
 from nattools.cli import punch
 from nattools.cli.app import run
@@ -146,11 +146,6 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -
     monkeypatch.setattr("nattools.engine.punch.punch.punch_both", interrupted)
     assert run(["punch", "--lab", "two-homes"]) == 130
     assert capsys.readouterr().err == "nattools: interrupted\n"
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_what_was_told_on_the_same_terminal_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from relayed import ALICE, HOST, UNCHECKED, URIS, beside_a_relay, try_relay, two_sites
 from scriptedrelay import PEER, ScriptedRelay
 from simulated import pass_time, run
+from streamends import both_ways
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
@@ -33,13 +34,7 @@ async def streams(network: Network, uri: str = URIS[1]) -> RelayedStreams:
 
 async def exchange(one: TcpStream, other: TcpStream) -> None:
     """Bytes both ways, as many as do not fit into one segment."""
-    data = bytes(range(256)) * 100
-    for source, sink in ((one, other), (other, one)):
-        source.write(data)
-        got = b""
-        while len(got) < len(data) and (more := await sink.read()):
-            got += more
-        assert got == data
+    await both_ways(one, other, bytes(range(256)) * 100)
 
 
 @pytest.mark.parametrize("uri", URIS[1:])

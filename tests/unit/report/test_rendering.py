@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 from report_samples import TECHNIQUES, home_router, port_restricted
+from terminals import Terminal
 
 from nattools.model.nat import Nat, NatByTransport
 from nattools.model.report import Report, Server
@@ -373,11 +374,6 @@ def test_a_hostile_server_cannot_write_markdown() -> None:
     assert "@all" not in text
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ from nattools.probes.portmap import (
     remove_mapping,
 )
 from nattools.probes.portmap.announcements import listen
-from nattools.probes.portmap.igdmapper import STILL_THERE
-from nattools.probes.portmap.igdtable import UNLISTED
+from nattools.probes.portmap.igdtable import STILL_THERE, UNLISTED
 from nattools.protocols.pcp import ResultCode
 
 PROTOCOLS: tuple[MappingProtocol, ...] = ("pcp", "nat-pmp", "upnp-igd")

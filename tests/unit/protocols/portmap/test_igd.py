@@ -403,7 +403,7 @@ def test_a_row_of_the_table() -> None:
     specific = answered(
         "GetSpecificPortMappingEntry", newinternalport="1", NewInternalClient="a", NewEnabled="No"
     )
-    assert igd.read_entry(specific, "udp", 53) == igd.PortMappingEntry("udp", 53, "a", 1, False, "", 0)
+    assert igd.read_entry(specific, "udp", 53) == igd.PortMappingEntry("udp", 53, "a", 1, False, "", None)
 
 
 def test_status() -> None:
