@@ -85,7 +85,7 @@ def each_of(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-class Taken(NamedTuple):
+class ErrorInWords(NamedTuple):
     """An error in words, and the exit code of a command that it ends. `again`: this has been told already."""
 
     exit_code: int
@@ -102,7 +102,7 @@ class Defects:
     def __init__(self) -> None:
         self.count = 0
         self.sentence = ""
-        self.say: Callable[[Taken], None] = say_in_words
+        self.say: Callable[[ErrorInWords], None] = say_in_words
         self._file: int | None = None
         self._refused: set[str] = set()
 
@@ -119,18 +119,18 @@ class Defects:
             return CannotRun.exit_code
         return taken.exit_code
 
-    def taken(self, error: BaseException, what: str) -> Taken:
+    def taken(self, error: BaseException, what: str) -> ErrorInWords:
         """Write it down, and leave it to the caller to say so. MemoryError: there is not enough for that."""
         refused = refusal(error)
         if refused is not None:
             message = str(refused)
             again = message in self._refused
             self._refused.add(message)
-            return Taken(refused.exit_code, message, refused.remedy, again)
+            return ErrorInWords(refused.exit_code, message, refused.remedy, again)
         self.count += 1
         if self.count <= _MOST:
             self._record(error, what)
-        return Taken(DEFECT, self.sentence, "", self.count > 1)
+        return ErrorInWords(DEFECT, self.sentence, "", self.count > 1)
 
     def _record(self, error: BaseException, what: str) -> None:
         import traceback
@@ -179,7 +179,7 @@ def _place(error: BaseException) -> str:
     return "no line" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
 
 
-def say_in_words(taken: Taken) -> None:
+def say_in_words(taken: ErrorInWords) -> None:
     """For a person, on standard error."""
     _say(f"nattools: {taken.message}" + (f"\n  {taken.remedy}" if taken.remedy else ""))
 

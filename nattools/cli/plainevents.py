@@ -8,7 +8,7 @@ import os
 import sys
 from contextlib import suppress
 
-from nattools.defects import DEFECTS, Taken, say_in_words
+from nattools.defects import DEFECTS, ErrorInWords, say_in_words
 from nattools.report.safetext import valid_text
 
 _WITHOUT_MEMORY = (
@@ -77,5 +77,5 @@ def _escape(character: str) -> str:
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
-def _taken_as_notice(taken: Taken) -> None:
+def _taken_as_notice(taken: ErrorInWords) -> None:
     notice(f"{taken.message} {taken.remedy}".rstrip())

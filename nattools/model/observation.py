@@ -116,7 +116,8 @@ class Idle(Observation, frozen=True, kw_only=True, tag="idle"):
 
 
 class Hop(Observation, frozen=True, kw_only=True, tag="hop"):
-    """Who answered Time Exceeded to packets of this TTL; None when nobody did."""
+    """Who answered Time Exceeded to packets of this TTL; None when nobody did. Where `destination` is the own
+    outside address, None is of a router that answers so to other packets: it has that address."""
 
     family: Family
     destination: str

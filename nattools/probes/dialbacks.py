@@ -15,6 +15,7 @@ from nattools.model.endpoint import Endpoint, Transport
 from nattools.net import exchange
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
 from nattools.net.eventloop import TimedEvent, TimeLimit
+from nattools.net.mappedaddress import as_ipv4
 from nattools.probes.ownaddress import OwnAddress
 from nattools.probes.probe import ProbeContext
 from nattools.probes.question import StunClient
@@ -198,7 +199,8 @@ async def _read(request: dialback.DialBackRequest, stream: TcpStream) -> None:
 
 
 class DialBacks(msgspec.Struct):
-    """The dial-backs ordered on one connection: has one arrived, and what does the server say of them?"""
+    """The dial-backs ordered on one connection: has one arrived, and what does the server say of them?
+    `seen`: how it saw the connection when it sent the last receipt."""
 
     nonces: set[bytes] = msgspec.field(default_factory=set)
     arrived: bool = False
@@ -206,6 +208,7 @@ class DialBacks(msgspec.Struct):
     news: TimedEvent = msgspec.field(default_factory=TimedEvent)
     receipt: TimedEvent = msgspec.field(default_factory=TimedEvent)
     receipt_id: bytes = b""
+    seen: Endpoint | None = None
 
     def order(self, stream: TcpStream, port: int, **options: Any) -> None:
         """Have the server of this connection connect to a port of ours; `options` are `dialback.Ask`'s."""
@@ -238,6 +241,8 @@ class DialBacks(msgspec.Struct):
                 for frame in framer.feed(data):
                     message = stun.decode(frame)
                     if message.transaction_id == self.receipt_id:
+                        mapped = message.mapped
+                        self.seen = None if mapped is None else as_ipv4(mapped)
                         self.receipt.set()
                     elif message.method == dialback.METHOD and message.kind == "success":
                         self.results.append(dialback.decode_result(message))
@@ -245,6 +250,16 @@ class DialBacks(msgspec.Struct):
                             self.news.set()
         except ProtocolError:
             return
+
+    @property
+    def over(self) -> bool:
+        """Is there nothing that more of them could tell?"""
+        return self.arrived or any(result.outcome in ("denied", "error") for result in self.results)
+
+    def doubt(self) -> None:
+        """The port is no longer what it was outside: what did not get in proves nothing."""
+        self.results.clear()
+        self.receipt.clear()
 
     def outcome(self) -> DialBackOutcome:
         """In one word. "timeout" only if the server is known to have tried."""

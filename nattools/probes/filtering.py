@@ -18,6 +18,7 @@ from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp
 from nattools.protocols import dialback
 
 ORDERS = 3
+ROUNDS = 2
 MOST_UDP_SERVERS = 2
 OWN_SERVER = "`nattools serve` on a machine with two public addresses"
 
@@ -186,7 +187,7 @@ async def _dialled(
             )
             reader = group.create_task(backs.listen_to(stream))
             try:
-                asked = await _ask(context, stream, mapped.port, backs, change_address)
+                asked = await _ask(context, stream, mapped, backs, change_address)
             finally:
                 listener.close()
                 stream.abort()
@@ -200,19 +201,29 @@ async def _dialled(
 
 
 async def _ask(
-    context: ProbeContext, stream: TcpStream, port: int, backs: DialBacks, change_address: bool
+    context: ProbeContext, stream: TcpStream, mapped: Endpoint, backs: DialBacks, change_address: bool
 ) -> int:
-    """Ask for as many attempts as make silence count; returns how many."""
-    asked = 0
-    while asked < context.estimate.copies() and not backs.news.is_set:
-        copies = min(dialback.MAX_COPIES, context.estimate.copies() - asked)
+    """Ask for as many attempts as make silence count; returns how many. They come in two rounds at least:
+    what is kept out because the NAT has just lost the mapping is no filter's, and then the next round finds
+    the connection dead, or another mapping, or gets in by one made anew."""
+    asked = rounds = 0
+    while not backs.over and (rounds < ROUNDS or asked < context.estimate.copies()):
+        rounds += 1
+        left = max(1, context.estimate.copies() - asked)
+        copies = min(dialback.MAX_COPIES, left if rounds > 1 else (left + 1) // 2)
         spacing_ms = max(1, round(context.estimate.gap_s * 1000))
         change = {"change_address": change_address, "change_port": True}
-        backs.order(stream, port, copies=copies, spacing_ms=spacing_ms, **change)
+        backs.news.clear()
+        backs.order(stream, mapped.port, copies=copies, spacing_ms=spacing_ms, **change)
         backs.ask_for_receipt(stream)
         asked += copies
-        await backs.receipt.wait(KNOWN_PATIENCE_S)
-        await backs.news.wait(copies * spacing_ms / 1000 + context.estimate.last_wait_s)
+        if not await backs.receipt.wait(KNOWN_PATIENCE_S) or backs.seen != mapped:
+            backs.doubt()
+            return asked
+        wait_s = copies * spacing_ms / 1000
+        if rounds >= ROUNDS and asked >= context.estimate.copies():
+            wait_s += context.estimate.last_wait_s - context.estimate.rtt_s  # one has passed with the receipt
+        await backs.news.wait(wait_s)
     return asked
 
 

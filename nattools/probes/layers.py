@@ -14,7 +14,7 @@ from nattools.model.observation import Binding, Hop, Opener
 from nattools.net.addresses import is_squatted
 from nattools.net.base import IcmpError
 from nattools.net.eventloop import AllEvents
-from nattools.probes.estimate import BURST_S
+from nattools.probes.estimate import BURST_S, FLOOR_S
 from nattools.probes.probe import LaneProbe, ProbeContext
 from nattools.probes.question import Question, StunClient, open_stun_client
 from nattools.probes.target import Target
@@ -23,14 +23,17 @@ FARTHEST = 5
 COPIES = 3
 LOSSY_COPIES = 7
 OPENER_COPIES = 3
+ON_LINK_GAP_S = 0.004
+DISCARD = 9
+"""RFC 863: a port that NATs give to nobody."""
 HERE, NEXT_ROUTER = 1, 2
 """TTLs of a packet that passes no router, and of one that passes the next one alone."""
 
 
 class Layers(LaneProbe):
     """The first hops towards the server, side by side, each TTL from a port of its own (many routers quote no
-    more than the ports of a packet); and where the addresses tell how far the outermost NAT is, proof of it
-    by an opener."""
+    more than the ports of a packet); whether the next router has the outside address; and where the addresses
+    tell how far the outermost NAT is, proof of it by an opener."""
 
     name = "layers"
     text = "which routers are on the path?"
@@ -42,7 +45,9 @@ class Layers(LaneProbe):
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
         """Hops first, then openers."""
         hops = [context.recorder.add(hop) for hop in await walk(context, targets[0].endpoint)]
-        await _try_openers(context, targets[0], hops)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_ask_next_router(context, targets[0], hops))
+            group.create_task(_try_openers(context, targets[0], hops))
 
     async def record_missing(self, context: ProbeContext, targets: Sequence[Target], reason: str) -> None:
         """An opener needs no ICMP errors."""
@@ -81,11 +86,13 @@ class _HopQuestion(msgspec.Struct, eq=False):
     question: Question
     began: float
     expired: bool = False
+    errors: int = 0
     offender: str | None = None
     rtt_s: float | None = None
 
     def exceeded(self, error: IcmpError) -> None:
         """An ICMP error came."""
+        self.errors += error.kind == "time-exceeded"
         if error.kind == "time-exceeded" and not self.expired:
             self.expired, self.offender = True, error.offender
             self.rtt_s = round(asyncio.get_running_loop().time() - self.began, 6)
@@ -94,13 +101,9 @@ class _HopQuestion(msgspec.Struct, eq=False):
 
 async def walk(context: ProbeContext, towards: Endpoint) -> list[Hop]:
     """Who answers at each distance before the server itself does."""
-    now = asyncio.get_running_loop().time()
     with ExitStack() as opened:
         clients = [opened.enter_context(await open_stun_client(context)) for _ in range(FARTHEST)]
-        steps = [_HopQuestion(client, client.prepare(towards, "control"), now) for client in clients]
-        for ttl, step in enumerate(steps, 1):
-            step.question.ttl = ttl
-            step.client.socket.on_icmp = step.exceeded
+        steps = [_to_expire(client, towards, ttl) for ttl, client in enumerate(clients, 1)]
         waiting = steps
         for _ in range(LOSSY_COPIES if context.estimate.lost else COPIES):
             for step in waiting:
@@ -111,14 +114,49 @@ async def walk(context: ProbeContext, towards: Endpoint) -> list[Hop]:
     return [_hop(step, towards) for step in takewhile(lambda step: step.question.answer is None, steps)]
 
 
-def _hop(step: _HopQuestion, towards: Endpoint) -> Hop:
+def _to_expire(client: StunClient, towards: Endpoint, ttl: int) -> _HopQuestion:
+    step = _HopQuestion(client, client.prepare(towards, "control"), asyncio.get_running_loop().time())
+    step.question.ttl = ttl
+    client.socket.on_icmp = step.exceeded
+    return step
+
+
+async def _ask_next_router(context: ProbeContext, target: Target, hops: list[Hop]) -> None:
+    """Has the next router the outside address? What expires there, it says so; what is for itself does not
+    expire, whatever its TTL (RFC 1812 5.3.1). Recorded where it says nothing of packets to that address,
+    while it says so of packets to the server: each goes with one of those, and counts if that is answered.
+    (Of a router farther away silence would prove less: some translate before they look at the TTL.)"""
+    outside, copies = target.mapped, context.estimate.copies()
+    if outside is None or not hops or hops[0].address is None or not _same_way(context, outside, target):
+        return
+    own, wait_s = Endpoint(outside.host, DISCARD), FLOOR_S + 2 * (hops[0].rtt_s or 0.0)
+    with await open_stun_client(context) as client, await open_stun_client(context) as other:
+        asked, beside = _to_expire(client, own, HERE), _to_expire(other, target.endpoint, HERE)
+        for copy in range(copies):
+            client.send(asked.question)
+            other.send(beside.question)
+            if await asked.question.done.wait(ON_LINK_GAP_S if copy < copies - 1 else wait_s):
+                return
+    if beside.expired:
+        context.recorder.add(_hop(asked, own, sent=beside.errors))
+
+
+def _same_way(context: ProbeContext, outside: Endpoint, target: Target) -> bool:
+    """Is there a NAT, and does what goes to its outside address leave by the way to the server?"""
+    network = context.network
+    return outside.host != target.local_host and network.route(outside.host) == network.route(
+        target.endpoint.host
+    )
+
+
+def _hop(step: _HopQuestion, towards: Endpoint, *, sent: int | None = None) -> Hop:
     return Hop(
         probe="layers",
         family=towards.family,
         destination=str(towards),
         ttl=step.question.ttl or 0,
         address=step.offender,
-        sent=len(step.question.sent_at),
+        sent=len(step.question.sent_at) if sent is None else sent,
         rtt_s=step.rtt_s,
     )
 

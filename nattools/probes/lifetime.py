@@ -3,6 +3,7 @@
 Parallel bisecting: many ports fall silent at the same moment, and each is tried from outside after another
 idle time, by asking the server from a helper port to answer to it (RESPONSE-PORT, RFC 5780 7.5). The answer
 comes from an address that the port itself has written to, so a filter lets it in while the mapping lives.
+A dead mapping counts only beside a younger one that lives: else the NAT has lost all that it had.
 """
 
 from __future__ import annotations
@@ -61,10 +62,12 @@ class _Sleeper(msgspec.Struct):
 
 
 class _Watch(msgspec.Struct):
-    """All sleepers of a run, and the shortest idle time after which one was dead. `death` comes with it."""
+    """All sleepers of a run, and the shortest idle time after which one was dead. `death` comes with it.
+    `forgot`: the NAT has lost its mappings, so that no sleeper tells anything any more."""
 
     sleepers: list[_Sleeper] = msgspec.field(default_factory=list)
     dead_s: float | None = None
+    forgot: bool = False
     death: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
 
@@ -95,7 +98,11 @@ class Lifetime(LaneProbe):
                     watch.sleepers.append(sleeper)
             kept = watch.sleepers.pop() if watch.sleepers else None
             async with asyncio.TaskGroup() as group:
-                tries = [group.create_task(_try(context, target, s, watch)) for s in watch.sleepers]
+                known_s = [0.0, *(each.idle_s for each in watch.sleepers)]
+                tries = [
+                    group.create_task(_try(context, target, each, watch, shorter_s))
+                    for each, shorter_s in zip(watch.sleepers, known_s, strict=False)
+                ]
                 inbound = group.create_task(_keep_by_inbound(context, target, kept, watch)) if kept else None
                 await asyncio.wait(tries)
                 if inbound is not None and watch.dead_s is None:
@@ -120,10 +127,14 @@ async def _can_answer_elsewhere(context: ProbeContext, target: Target, helper: S
     return False
 
 
-async def _fall_asleep(target: Target, client: StunClient, idle_s: float) -> _Sleeper | None:
-    """Make the mapping of a port that keeps silent from then on; None if the server did not tell it."""
+async def _fall_asleep(
+    target: Target, client: StunClient, idle_s: float, *, noted: bool = True
+) -> _Sleeper | None:
+    """Make the mapping of a port that keeps silent from then on; None if the server did not tell it. `noted`:
+    it goes on record, as one of those made at the beginning, side by side."""
     question = await client.expect(client.prepare(target.endpoint, "control"))
-    client.record(question)
+    if noted:
+        client.record(question)
     mapped = question.outside(client.local)
     if mapped is None:
         return None
@@ -147,22 +158,54 @@ async def _knock(context: ProbeContext, target: Target, helper: StunClient, slee
     return sleeper.arrived
 
 
-async def _try(context: ProbeContext, target: Target, sleeper: _Sleeper, watch: _Watch) -> None:
-    """Sleep, then knock, unless a shorter sleep was deadly already."""
-    loop = asyncio.get_running_loop()
+async def _try(
+    context: ProbeContext, target: Target, sleeper: _Sleeper, watch: _Watch, shorter_s: float
+) -> None:
+    """Sleep, then knock, unless a shorter sleep was deadly already. `shorter_s` is survived, as is known then
+    (0: no time is)."""
     wake_at = sleeper.slept_from + sleeper.idle_s
-    async with TimeLimit(wake_at - loop.time()):
-        await watch.death.wait()
-    if watch.dead_s is not None and watch.dead_s < sleeper.idle_s:
-        return
-    await asyncio.sleep(max(0.0, wake_at - loop.time()))
-    context.progress(f"testing whether a mapping survives {sleeper.idle_s:.0f} s of silence", None)
-    with await open_stun_client(context) as helper:
-        sleeper.alive = await _knock(context, target, helper, sleeper)
-    if not sleeper.alive and (watch.dead_s is None or sleeper.idle_s < watch.dead_s):
+    with ExitStack() as opened:
+        if not await _slept(watch, sleeper, wake_at - shorter_s):
+            return
+        helper, client, other = [opened.enter_context(await open_stun_client(context)) for _ in range(3)]
+        younger = await _fall_asleep(target, client, shorter_s, noted=False) if shorter_s else None
+        if not await _slept(watch, sleeper, wake_at):
+            return
+        context.progress(f"testing whether a mapping survives {sleeper.idle_s:.0f} s of silence", None)
+        async with asyncio.TaskGroup() as group:
+            knocked = group.create_task(_knock(context, target, helper, sleeper))
+            if younger is not None:
+                lives = group.create_task(_knock(context, target, other, younger))
+        sleeper.alive = knocked.result()
+        if not sleeper.alive:
+            forgot = not lives.result() if younger is not None else await _survives(context, target, sleeper)
+            sleeper.alive, watch.forgot = (None, True) if forgot else (False, watch.forgot)
+    if sleeper.alive is False and (watch.dead_s is None or sleeper.idle_s < watch.dead_s):
         watch.dead_s = sleeper.idle_s
+    if not sleeper.alive:
         watch.death.set()
     _record(context, sleeper, "nothing", sleeper.idle_s)
+
+
+async def _slept(watch: _Watch, sleeper: _Sleeper, until: float) -> bool:
+    """Wait until then. False: there is nothing more to be learnt from this one."""
+    loop = asyncio.get_running_loop()
+    async with TimeLimit(until - loop.time()):
+        await watch.death.wait()
+    if watch.forgot or (watch.dead_s is not None and watch.dead_s < sleeper.idle_s):
+        return False
+    await asyncio.sleep(max(0.0, until - loop.time()))
+    return True
+
+
+async def _survives(context: ProbeContext, target: Target, dead: _Sleeper) -> bool:
+    """Does another mapping survive the same silence, right afterwards?"""
+    with await open_stun_client(context) as client, await open_stun_client(context) as helper:
+        again = await _fall_asleep(target, client, dead.idle_s, noted=False)
+        if again is None:
+            return False
+        await asyncio.sleep(again.idle_s)
+        return await _knock(context, target, helper, again)
 
 
 async def _keep_by_inbound(context: ProbeContext, target: Target, kept: _Sleeper, watch: _Watch) -> None:

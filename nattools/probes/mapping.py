@@ -13,12 +13,13 @@ from nattools.net.mappedaddress import as_ipv4, why_impossible
 from nattools.probes.probe import EVERY_COMMAND, LaneProbe, ProbeContext
 from nattools.probes.question import StunClient, expect_all, open_stun_client
 from nattools.probes.target import BindingQuestion, Target
-from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, PATIENCE_S, ask_over_tcp
+from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, PATIENCE_S, ask_again, ask_over_tcp
 
 MOST_DESTINATIONS = 9
 CLAIMANTS = 2
 POOLING_PORTS = 2
 POOLING_ROUNDS = 3
+ATTEMPTS = 2
 
 
 def destinations(targets: Sequence[Target]) -> list[Endpoint]:
@@ -136,29 +137,37 @@ class MappingTcp(LaneProbe):
         return ranked
 
     async def run(self, context: ProbeContext, targets: Sequence[Target]) -> None:
-        """Connect to one, then from the same port to the others."""
-        streams: list[TcpStream] = []
-        try:
-            endpoints = destinations(targets)
-            first = BindingQuestion(endpoints[0], "mapping")
-            stream = await ask_over_tcp(context, first, timeout_s=KNOWN_PATIENCE_S)
-            if isinstance(stream, TcpFailure):
+        """Connect to one, then from the same port to the others. Of a NAT that lost its mappings in between
+        they tell nothing: then all over again, from another port."""
+        for _ in range(ATTEMPTS):
+            if await _connect_to_all(context, destinations(targets)):
                 return
-            streams.append(stream)
-            local = stream.local
 
-            async def also(endpoint: Endpoint) -> None:
-                question = BindingQuestion(endpoint, "mapping")
-                more = await ask_over_tcp(context, question, timeout_s=PATIENCE_S, local=local)
-                if not isinstance(more, TcpFailure):
-                    streams.append(more)
 
-            async with asyncio.TaskGroup() as group:
-                for endpoint in endpoints[1:]:
-                    group.create_task(also(endpoint))
-        finally:
-            for stream in streams:
-                stream.abort()
+async def _connect_to_all(context: ProbeContext, endpoints: Sequence[Endpoint]) -> bool:
+    """False: the first connection, asked once more in the end, was not what it had been."""
+    streams: list[TcpStream] = []
+    try:
+        first = BindingQuestion(endpoints[0], "mapping")
+        stream = await ask_over_tcp(context, first, timeout_s=KNOWN_PATIENCE_S)
+        if isinstance(stream, TcpFailure):
+            return True
+        streams.append(stream)
+        local = stream.local
+
+        async def also(endpoint: Endpoint) -> None:
+            question = BindingQuestion(endpoint, "mapping")
+            more = await ask_over_tcp(context, question, timeout_s=PATIENCE_S, local=local)
+            if not isinstance(more, TcpFailure):
+                streams.append(more)
+
+        async with asyncio.TaskGroup() as group:
+            for endpoint in endpoints[1:]:
+                group.create_task(also(endpoint))
+        return first.answer is None or len(streams) < 2 or await ask_again(context, stream, first)
+    finally:
+        for stream in streams:
+            stream.abort()
 
 
 PORTS = 8

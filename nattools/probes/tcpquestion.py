@@ -117,6 +117,23 @@ async def _ask_on(
     return stream
 
 
+async def ask_again(context: ProbeContext, stream: TcpStream, before: BindingQuestion) -> bool:
+    """Ask once more on a connection, and put it on record: is it there, with the outside port that it had?"""
+    loop = asyncio.get_running_loop()
+    again, asked_at = BindingQuestion(before.asked, before.purpose), loop.time()
+    limit = loop.call_later(KNOWN_PATIENCE_S, stream.abort)
+    try:
+        await _converse(stream, again)
+    finally:
+        limit.cancel()
+    if again.answer is None and loop.time() >= limit.when():
+        again.failure, again.detail = "timeout", ""
+    received = int(again.answer is not None)
+    observed = again.observed("tcp", stream.local, loop.time() - asked_at, received=received)
+    context.recorder.add(observed, at=asked_at)
+    return again.mapped == before.mapped
+
+
 async def _secured(
     context: ProbeContext, stream: TcpStream, question: BindingQuestion, patience_s: float
 ) -> TcpStream:

@@ -153,19 +153,20 @@ def layers(
     filtering: FilteringBehaviour,
 ) -> LayersFinding:
     """NATs are counted by the networks between them and by how far a packet must go to open them all."""
-    hops = _nearest(path.hops)
-    ids = tuple(hop.id for hop in hops) + tuple(opener.id for opener in path.openers)
+    hops = _nearest([hop for hop in path.hops if host_of(hop.destination) not in outside.hosts])
+    ids = tuple(hop.id for hop in path.hops) + tuple(opener.id for opener in path.openers)
     if nat is not True:
         flat = tuple(Layer(hops=h.ttl, address=h.address, role=_plain_role(path, h, nat)) for h in hops)
         settled = False if nat is False else None
         return LayersFinding(flat, None, settled, settled, () if nat is False else (path.unanswered,), ids)
-    reach = None
+    reach, owned = None, False
     if _counts_all(path, hops):
-        reach = _within(path, filtering) or _next_door(path, outside, hops, varies=varies)
+        owned = _next_router_has(path, outside, hops)
+        reach = _within(path, filtering) or (1 if owned and not _shut(path, varies) else None)
     inferred = _before_public(hops, path)
     distance = reach if reach is not None else inferred
-    alone = reach == 1 and _seen_alone(path, hops)
-    cgnat = _cgnat(path, outside, hops, alone=alone)
+    alone = owned or (reach == 1 and _seen_alone(path, hops))
+    cgnat = _cgnat(path, outside, hops, alone=alone, owned=owned)
     double = False if alone else _double(path, hops, reach, inferred, cgnat)
     drawn = tuple(_layer(path, hop, distance, cgnat=cgnat, double=double) for hop in hops)
     reason = () if None not in (cgnat, double, distance) else _why(path, hops)
@@ -206,20 +207,22 @@ def _within(path: PathEvidence, filtering: FilteringBehaviour) -> int | None:
     return min(opened) - 1 if opened else None
 
 
-def _next_door(
-    path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], *, varies: bool | None
-) -> int | None:
-    """The same by address: where a router with a public address is a neighbour of our external one, it is the
-    first beyond the NAT that has that one. One that has it itself is that NAT; and what an opener with as
-    small a TTL did not open stands farther away, unless each destination has a mapping of its own."""
-    mine = {_network(host) for host in outside.hosts}
-    if len(outside.hosts) != 1 or outside.disputed:
-        return None
-    near = [hop for hop in hops if hop.address is not None and not _inside(path, hop.address)]
-    if not near or near[0].address in outside.hosts or _network(near[0].address or "") not in mine:
-        return None
-    shut = any(opener.opened is False and opener.ttl >= near[0].ttl for opener in path.openers)
-    return None if (shut and not varies) or near[0].ttl < 2 else near[0].ttl - 1
+def _next_router_has(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop]) -> bool:
+    """Has the next router our outside address, so that it is the outermost NAT? Packets to that address do
+    not expire there, and others do. (That a router's address is a neighbour of ours tells nothing: providers
+    number routers before their NATs out of the same network.)"""
+    if len(outside.hosts) != 1 or outside.disputed or outside.since is not None:
+        return False
+    asked = [hop for hop in path.hops if hop.ttl == 1 and host_of(hop.destination) in outside.hosts]
+    silent = all(hop.address is None for hop in asked)
+    speaks = any(hop.ttl == 1 and hop.address is not None for hop in hops)
+    return silent and speaks and path.own_loss.conclusive(sum(max(0, hop.sent) for hop in asked))
+
+
+def _shut(path: PathEvidence, varies: bool | None) -> bool:
+    """Does a filter stand beyond the next router, for all that an opener shows which came farther? Where each
+    destination has a mapping of its own, openers prove nothing."""
+    return not varies and any(opener.opened is False and opener.ttl > 1 for opener in path.openers)
 
 
 def _counts_all(path: PathEvidence, hops: list[Hop]) -> bool:
@@ -238,7 +241,9 @@ def _before_public(hops: list[Hop], path: PathEvidence) -> int | None:
     return min(public) - 1 if public and min(public) > 1 else None
 
 
-def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], *, alone: bool) -> bool | None:
+def _cgnat(
+    path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], *, alone: bool, owned: bool
+) -> bool | None:
     locals_ = {answer.local.host for answer in path.answers if answer.local is not None}
     if locals_ & path.in_vpn:
         return None  # what stands beyond the tunnel is not the provider's, and shared addresses are its own
@@ -249,7 +254,7 @@ def _cgnat(path: PathEvidence, outside: ExternalAddresses, hops: list[Hop], *, a
         return not _maps_by_igd(path) or beyond
     if any(map(carries_ipv4_over_ipv6, locals_)):
         return None
-    if any(h.address is not None and _is_providers(h.address) for h in hops):
+    if not owned and any(h.address is not None and _is_providers(h.address) for h in hops):
         return True
     return False if alone else None
 

@@ -88,6 +88,9 @@ _PACED = ("mapping", "control", "allocation")
 nor pending. Of other questions, earlier copies may still have been under way when one was answered: they
 count as one lost copy."""
 
+_TOGETHER = 5
+"""So many losses at one moment are no chance, where one in five is lost."""
+
 
 class BindingAnswer(msgspec.Struct, frozen=True):
     """A plain Binding question that was answered: what `asked` said of `local`. It was asked at `at_s`, and
@@ -189,6 +192,17 @@ class PathEvidence(msgspec.Struct, frozen=True, dict=True):
             return frozenset()
         return overloaded((self.groups.of(each.host), each) for each in self.losses if each.host)
 
+    @cached_property
+    def bursts(self) -> bool:
+        """Do losses come together? Of several questions asked at one moment, each lost its first copy."""
+        moments: dict[float, list[Binding]] = {}
+        for binding in self.bindings:
+            if binding.purpose in _PACED and binding.outcome == "answered" and not binding.change_port:
+                moments.setdefault(binding.at_s, []).append(binding)
+        return any(
+            len(asked) >= _TOGETHER and all(each.copy_s > 0 for each in asked) for asked in moments.values()
+        )
+
     def _total(self, losses: Iterable[CopiesLost]) -> Loss:
         return total(losses, left=bool(self.left))
 
@@ -287,9 +301,28 @@ def gather(
         if isinstance(observation, Binding) and observation.other_address is not None:
             groups.join(read_endpoint(observation.asked), read_endpoint(observation.other_address))
     for family in FAMILIES:
+        _forget_lost_mappings(paths["tcp", family])
         paths["udp", family].losses.extend(_losses(paths["udp", family]))
         paths["tcp", family].losses.extend(paths["udp", family].losses)
     return paths
+
+
+def _forget_lost_mappings(path: PathEvidence) -> None:
+    """A connection that was asked again and is no longer what it was shows that the NAT lost its mappings:
+    what it said of that own port before and afterwards cannot be compared."""
+    first: dict[tuple[str | None, str], Binding] = {}
+    lost: set[str | None] = set()
+    for binding in path.bindings:
+        if binding.purpose != "mapping":
+            continue
+        before = first.get((binding.local, binding.asked))
+        if before is None and binding.outcome == "answered":
+            first[binding.local, binding.asked] = binding
+        elif before is not None and binding.mapped != before.mapped:
+            lost.add(binding.local)
+    for place, each in enumerate(path.bindings):
+        if each.purpose == "mapping" and each.local in lost:
+            path.bindings[place] = replace(each, mapped=None)
 
 
 def _losses(path: PathEvidence) -> list[CopiesLost]:

@@ -197,7 +197,7 @@ def hairpinning(
     came = [test for test in tests if test.received > 0]
     if came:
         return HairpinFinding(True, ids, (), len(came) / len(tests), _source_outside(path, came))
-    if not path.own_loss.conclusive(sum(test.sent for test in silent)):
+    if path.bursts or not path.own_loss.conclusive(sum(test.sent for test in silent)):
         return HairpinFinding(None, ids, (statement("hairpinning-maybe-loss"),))
     if filtering != "endpoint-independent" and (varies is not False or not _mutual(path, tests)):
         return HairpinFinding(None, ids, (statement("hairpinning-maybe-filtered"),))

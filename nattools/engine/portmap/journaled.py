@@ -160,7 +160,7 @@ async def _mapper_for(session: PortmapSession, entry: JournalEntry) -> Mapper | 
     wanted = (entry.wanted.family, entry.protocol)
     found = next((each for each in mappers if (each.offer.family, each.offer.protocol) == wanted), None)
     host = entry.wanted.internal.host
-    if found is None or owns_address(session.run.network, found.gateway.interface, host):
+    if found is None or owns_address(session.run.network, host):
         return found and asking_from(found, host)
     # an address that this machine had: by UPnP alone can its mappings be named
     return found if entry.protocol == "upnp-igd" else None

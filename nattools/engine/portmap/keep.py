@@ -297,8 +297,7 @@ class _Keeper:
 
     def _has_address(self, kept: KeptMapping) -> bool:
         """Has this machine the address still that the mapping leads to?"""
-        interface = kept.held.mapper.gateway.interface
-        return owns_address(self._session.run.network, interface, kept.granted.internal.host)
+        return owns_address(self._session.run.network, kept.granted.internal.host)
 
     async def _move(self) -> bool:
         """Let what leads to an address that this machine has no more lead to the one that it has, unless the

@@ -175,7 +175,8 @@ class NatRouter(Node):
         if destination in self.owns and destination not in engine.outside_addresses:
             self.net.loop.queue.append((self.input, packet))
             return
-        if packet.ttl <= 1 and self._ttl != "kept":
+        mine = destination in engine.outside_addresses  # which does not expire here: RFC 1812 5.3.1
+        if packet.ttl <= 1 and self._ttl != "kept" and not mine:
             self._expired(packet, self._inside)
             return
         packet.ttl = ttl_beyond(self._ttl, packet.ttl)
@@ -185,7 +186,10 @@ class NatRouter(Node):
             self.send(packet)
         else:
             for side, out in engine.from_inside(packet, self.net.loop.now):
-                self._emit(side, out)
+                if out.ttl > 0:
+                    self._emit(side, out)
+                else:  # it was turned back inside
+                    self._expired(packet, self._inside)
 
     def _through_nat64(self, packet: Packet, translator: Translator) -> None:
         from nattools.lab.nat.nat64translation import IPV6_HEADER_MORE

@@ -149,12 +149,18 @@ def gateways_of_host(
     """The router of the interface that has this own address, to be asked from it."""
     family = family_of(host)
     found = [
-        each for each in all_gateways if each.family == family and owns_address(network, each.interface, host)
+        each
+        for each in all_gateways
+        if each.family == family and (each.local == host or _has(_addresses(network, each.interface), host))
     ]
     return tuple(replace(each, local=host) for each in found[:1])
 
 
-def owns_address(network: Network, interface: str, host: str) -> bool:
-    """Has an interface of this machine that address?"""
-    own = (each.addresses for each in network.interfaces() if each.name == interface)
-    return any(address.partition("%")[0] == host for addresses in own for address in addresses)
+def owns_address(network: Network, host: str) -> bool:
+    """Has this machine that address? On whichever interface: the one that leads to the router may borrow it,
+    as from the loopback interface where each address is a network of its own (/32)."""
+    return any(_has(each.addresses, host) for each in network.interfaces())
+
+
+def _has(addresses: Iterable[str], host: str) -> bool:
+    return any(address.partition("%")[0] == host for address in addresses)

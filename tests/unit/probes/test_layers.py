@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from simulated import STUN, behind_nat
 
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.run import measure
-from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
+from nattools.lab.scenario import FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.lab.sim.simsockets import SimUdpSocket
 from nattools.model.endpoint import Endpoint
@@ -49,6 +50,51 @@ def test_a_liars_answer_is_not_taken_for_a_mapping_that_varies(seed: int) -> Non
     assert nat.distance_hops == 1
     assert nat.cgnat is False
     assert nat.double_nat is False
+
+
+SYMMETRIC: dict[str, Any] = {"mapping": "address-and-port-dependent", "allocation": "random"}
+LETS_ANYBODY_IN: dict[str, Any] = {"filtering": "endpoint-independent"}
+
+
+def counted(*nats: NatSpec, server: ServerSpec, wall: bool = False) -> tuple[Any, Any]:
+    """`double_nat` and `cgnat` behind these, outermost first; `wall`: with a network of public addresses
+    between."""
+    names = [f"nat{number}" for number in range(len(nats))]
+    behind = [None, "wall" if wall else names[0]]
+    specs = {
+        name: msgspec.structs.replace(nat, behind=before)
+        for name, nat, before in zip(names, nats, behind, strict=False)
+    }
+    scenario = Scenario(
+        title="layers",
+        nat=specs,
+        firewall={"wall": FirewallSpec(behind=names[0], filtering="endpoint-independent")} if wall else {},
+        host={"alice": HostSpec(behind=names[-1])},
+        server={"stun": server},
+    )
+    with SimLab(scenario) as lab:
+        options = MeasureOptions("nat", tuple(map(parse_server, lab.server_uris())), families=(4,))
+        nat = lab.run(lambda: measure(lab.network("alice"), options, lambda event: None)).nat.udp4
+    assert nat is not None
+    return nat.double_nat, nat.cgnat
+
+
+@pytest.mark.parametrize("server", [ServerSpec(), ServerSpec(kind="plain", addresses=1)], ids=["two", "one"])
+@pytest.mark.parametrize("hairpinning", [False, True])
+@pytest.mark.parametrize("nat", [SYMMETRIC, LETS_ANYBODY_IN, {}], ids=["symmetric", "full cone", "home"])
+def test_the_router_that_has_the_outside_address_is_the_only_nat(
+    nat: dict[str, Any], hairpinning: bool, server: ServerSpec
+) -> None:
+    """Where the filter, the mapping or a server with one address leaves openers nothing to prove."""
+    assert counted(NatSpec(**nat, hairpinning=hairpinning), server=server) == (False, False)
+
+
+@pytest.mark.parametrize("wall", [False, True])
+@pytest.mark.parametrize("nat", [SYMMETRIC, LETS_ANYBODY_IN], ids=["symmetric", "full cone"])
+def test_behind_a_carrier_nobody_says_that_there_is_one_nat(nat: dict[str, Any], wall: bool) -> None:
+    carrier = NatSpec(**nat, address="100.64.0.0/10")
+    double_nat, cgnat = counted(carrier, NatSpec(**nat), server=ServerSpec(), wall=wall)
+    assert False not in (double_nat, cgnat)
 
 
 @pytest.mark.parametrize(("lost", "opened", "took_s"), [(0, False, (0, 1)), (1, True, (0.5, 1.5))])

@@ -152,22 +152,35 @@ def test_hops_alone_do_not_prove_a_single_nat() -> None:
     assert "TTL" in nat.unknowns["double_nat"]
 
 
-def test_a_router_next_to_the_outside_address_is_beyond_all_nats() -> None:
+def to_ourselves(address: str | None, sent: int = 12) -> AnyObservation:
+    """What the next router said of packets to the outside address that expire there."""
+    return msgspec.structs.replace(hop(1, address), destination="11.1.0.2:9", sent=sent)
+
+
+@pytest.mark.parametrize("beyond", ["11.1.0.1", "10.9.9.9", "100.64.3.1", None])
+def test_a_router_that_takes_what_is_for_the_outside_address_is_the_only_nat(beyond: str | None) -> None:
+    """Whatever stands behind it: providers number their routers as they like."""
     world = World(filtering="endpoint-independent").measure()
-    _, nat = with_more(hop(1, "10.0.1.1"), hop(2, "11.1.0.1"), world=world)
+    _, nat = with_more(hop(1, "10.0.1.1"), hop(2, beyond), to_ourselves(None), world=world)
     assert (nat.distance_hops, nat.double_nat, nat.cgnat) == (1, False, False)
+    assert len(nat.layers) == 2
 
 
 @pytest.mark.parametrize(
     "seen",
     [
-        [hop(1, "10.0.1.1"), hop(2, "11.1.0.2")],  # it has the outside address: it is the NAT
-        [hop(1, "10.0.1.1"), hop(2, "11.1.0.1"), opener(2, False)],  # something did not open before it
-        [hop(1, None), hop(2, "11.1.0.1")],  # who keeps silent may be a second router
+        [hop(1, "10.0.1.1"), to_ourselves("10.0.1.1")],  # it expires there: somebody farther away has it
+        [hop(1, "10.0.1.1"), to_ourselves(None, sent=2)],  # few copies may have been lost
+        [hop(1, None), to_ourselves(None)],  # that router keeps silent of whatever expires
+        [hop(1, "10.0.1.1")],  # a neighbour of our outside address may stand before the NAT as well
+        [hop(1, "10.7.7.1"), to_ourselves(None)],  # somebody before it lowers no TTL
     ],
 )
-def test_a_neighbour_of_the_outside_address_may_not_prove_it(seen: list[AnyObservation]) -> None:
-    _, nat = with_more(*seen)
+@pytest.mark.parametrize("varies", [False, True])
+def test_what_does_not_prove_that_there_is_one_nat(seen: list[AnyObservation], varies: bool) -> None:
+    kind = {"mapping": APDM, "allocation": "random"} if varies else {"filtering": "endpoint-independent"}
+    world = World(**kind).measure()  # type: ignore[arg-type]
+    _, nat = with_more(*seen, hop(2, "11.1.0.1"), world=world)
     assert (nat.double_nat, nat.cgnat) == (None, None)
 
 

@@ -13,15 +13,18 @@ from mapped import ALICE, OUTSIDE, at_home, call, gets_in, home, options
 from simulated import pass_time
 
 from nattools.engine.measureoptions import MapOptions
-from nattools.engine.portmap.commands import add
+from nattools.engine.portmap.commands import add, delete
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.keep import MappingChange, keep
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
+from nattools.model.host import Interface
 from nattools.model.mappingseen import MapAttempt
 from nattools.model.portmapping import MAPPING_PROTOCOLS, MappingProtocol
 from nattools.model.report import Report
+from nattools.net.base import Network
+from nattools.net.wrappednetwork import WrappedNetwork
 from nattools.trials.scenarios import no_progress
 
 T = TypeVar("T")
@@ -291,6 +294,57 @@ def test_a_minute_without_an_answer_is_no_restart(
     opened, keeping = kept(meanwhile, protocol=protocol)
     assert opened
     assert {change.why for _, change in keeping.changes} == {None, why}
+
+
+class Unnumbered(WrappedNetwork):
+    """Its addresses are networks of their own (/32) on the loopback interface, and the others borrow them."""
+
+    def interfaces(self) -> tuple[Interface, ...]:
+        found = self.inner.interfaces()
+        own = tuple(address for each in found for address in each.addresses)
+        return tuple(
+            msgspec.structs.replace(each, addresses=own if each.kind == "loopback" else ()) for each in found
+        )
+
+
+@pytest.fixture
+def unnumbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alice's network is such a one."""
+    really = SimLab.network
+
+    def network(lab: SimLab, host: str) -> Network:
+        return Unnumbered(really(lab, host)) if host == "alice" else really(lab, host)
+
+    monkeypatch.setattr(SimLab, "network", network)
+
+
+@each_protocol
+@pytest.mark.usefixtures("unnumbered")
+def test_an_address_that_another_interface_lends_is_not_gone(protocol: MappingProtocol) -> None:
+    async def meanwhile(keeping: Keeping) -> bool:
+        await keeping.lab.stop_router("home")
+        await pass_time(4.0)
+        await keeping.lab.start_router("home")
+        return await keeping.back_within(2 * BACK_WITHIN_S)
+
+    opened, keeping = kept(meanwhile, protocol=protocol, gateway="10.0.1.1")
+    assert opened
+    assert "address gone" not in {change.why for _, change in keeping.changes}
+
+
+@each_protocol
+@pytest.mark.usefixtures("unnumbered")
+def test_what_was_made_for_a_lent_address_is_deleted(protocol: MappingProtocol) -> None:
+    async def main(lab: SimLab) -> bool:
+        journal = MemoryJournal()
+        wish = MapOptions(ports=(5000,), protocol=protocol, transports=("udp",))
+        await call(lab, add, wish, journal)
+        assert await gets_in(lab, "udp", INSIDE, BEYOND)
+        await call(lab, delete, MapOptions(mine=True), journal)
+        assert journal.entries() == []
+        return await gets_in(lab, "udp", INSIDE, BEYOND)
+
+    assert not at_home(main)
 
 
 def test_nothing_to_keep_ends_at_once() -> None:
