@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nattools.errors import CannotRun
@@ -69,7 +69,8 @@ class _Worker(Generic[Work, Result]):
         self.end, theirs = Pipe()
         ours = [self.end, *(worker.end for worker in before)]
         self._process = Process(target=_serve, args=(function, theirs, ours), daemon=True)
-        self._process.start()
+        with _without_ctrl_c():
+            self._process.start()
         theirs.close()
 
     def give(self, number: int, item: Work) -> None:
@@ -111,6 +112,20 @@ class _Worker(Generic[Work, Result]):
         self.end.close()
 
 
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """A Ctrl-C at the terminal comes to a process that starts meanwhile, too, and it would end in a traceback
+    if it did not yet ignore that. Here it comes a moment later."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(function: Callable[[Work], Result], end: Connection, others: Sequence[Connection]) -> None:
     """What a worker does: it is given work until nobody holds the pipe's other end any more. `others`: ends
     that are for its parent alone, and came with the fork."""
@@ -118,6 +133,8 @@ def _serve(function: Callable[[Work], Result], end: Connection, others: Sequence
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and tells of it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     end_with_parent()
     with suppress(EOFError, ConnectionError, KeyboardInterrupt):
         while True:

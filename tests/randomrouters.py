@@ -132,6 +132,7 @@ NEWEST_FAULTS: dict[str, tuple[Any, ...]] = {
     "one_per_port": (True,),
     "own_tables": (True,),
     "first_refuses": (501, 706),
+    "crashes_at": ("AddAnyPortMapping", "AddPortMapping", "GetSpecificPortMappingEntry", "end"),
     "flips": (1, 3, 6),
     "upnp_error": (*ALL_FAULTS["upnp_error"], 402, 605, 703, 716, 727, 899, -1),
     "pcp_result": (*ALL_FAULTS["pcp_result"], 1, 3, 4, 9, 11, 99),
@@ -405,6 +406,9 @@ class Life:
         if row.nonce and how.ends_last_s:
             # the router lets it live on, and says so
             return any(entry.wanted.internal == row.inside for entry in self.noted)
+        if not row.nonce and how.crashes_at is not None:
+            # its web server may not be there again yet: what it has is told as left, and noted
+            return any(entry.wanted.internal == row.inside for entry in self.noted)
         if row.nonce or not how.moves:
             return False
         noted = any(entry.granted is None and entry.wanted.internal == row.inside for entry in self.noted)
@@ -464,6 +468,8 @@ class Life:
             if how.one_per_port and (claim.verified_inbound or what == "list"):
                 # proven just before the other transport's took its place: a flow that is open stays so
                 return ""
+            if what == "list" and how.crashes_at == "end":
+                return ""  # the list that would tell, or its end, is what it does not survive
             # whether it is over nobody can know whom the router has told a longer lifetime
             return "" if false_lifetime and self._later else f"there is {rows}"
         left_s = row.expires - now

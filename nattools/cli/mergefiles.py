@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from nattools.cli.outputs import check_writable, tell, write_out, write_text
+from nattools.cli.outputs import check_writable, tell, write_document, write_text
 from nattools.errors import UsageError
 from nattools.report.document import Document
 from nattools.report.fleet import Fleet, merged
@@ -59,7 +59,7 @@ def merge_into(named: list[str], outputs: list[Path], *, as_json: bool) -> int:
         if path not in parquet:
             write_text(path, _rendered(fleet, path.suffix.lower()))
     if as_json:
-        write_out(_rendered(fleet, ".json"))
+        write_document(_rendered(fleet, ".json"))
     many = "1 report" if fleet.reports == 1 else f"{fleet.reports:,} reports"
     tell(f"nattools: {many} merged{_odd(fleet)}")
     return 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nattools.cli.plainevents import READER, notice
+from nattools.cli.plainevents import READER, in_ascii, notice
 from nattools.cli.standardstreams import cannot_write
 from nattools.errors import CannotRun, UsageError
 
@@ -159,6 +159,14 @@ def write_out(text: str) -> None:
     sys.stdout.flush()
 
 
+def write_document(text: str) -> None:
+    """The same with JSON, which is ASCII where standard output has another encoding than UTF-8: that of the
+    locale is not one of JSON's (RFC 8259 8.1)."""
+    if not text.isascii() and getattr(sys.stdout, "encoding", "utf-8").lower() not in ("utf-8", "utf8"):
+        text = "\n".join(map(in_ascii, text.split("\n")))
+    write_out(text)
+
+
 def tell(text: str) -> None:
     """A line for a person, on standard error; with `--events` a notice."""
     if READER.is_program:
@@ -170,13 +178,13 @@ def tell(text: str) -> None:
 
 def write_json(answer: object) -> None:
     """Write one JSON document to standard output, on one line; errors as for `write_out`."""
-    write_out(msgspec.json.encode(answer).decode() + "\n")
+    write_document(msgspec.json.encode(answer).decode() + "\n")
 
 
 def show(report: Report, *, as_json: bool, detail: Detail, quiet: bool = False) -> None:
     """A report on standard output: one JSON document, or for a person; `quiet`: its answer alone."""
     if as_json:
-        write_out(renderer("json")(report))
+        write_document(renderer("json")(report))
         return
     from nattools.report.terminal import answer_line, print_report
 

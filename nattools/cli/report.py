@@ -18,6 +18,7 @@ from nattools.cli.outputs import (
     renderer,
     show,
     tell,
+    write_document,
     write_files,
     write_json,
     write_out,
@@ -117,7 +118,7 @@ def show_report(
     if form == "terminal" or as_json:
         show(report, as_json=as_json, detail=detail)
     else:
-        write_out(renderer(form, detail)(report))
+        (write_document if form == "json" else write_out)(renderer(form, detail)(report))
     write_files(report, files, detail)
     return 0
 
@@ -186,7 +187,7 @@ def predict(
     made = predict_plan(ends[0], ends[1], ("A's", "B's"))
     files = (valid_text(str(a)), valid_text(str(b)))
     if as_json:
-        write_out(prediction_json(made, files))
+        write_document(prediction_json(made, files))
     else:
         _write_page(prediction_page(made, files, reports, terminal_columns(sys.stdout)))
     return 0
@@ -218,7 +219,7 @@ def diff(
     reports = _both(a, b)
     found, files = compare(*reports), (valid_text(str(a)), valid_text(str(b)))
     if as_json:
-        write_out(comparison_json(found, files))
+        write_document(comparison_json(found, files))
     else:
         _write_page(comparison_page(found, files, reports, all_of_it=bool(sharedoptions.detail_of(verbose))))
     return 0 if found.same else 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from nattools.cli.outputs import tell, write_out, write_text
+from nattools.cli.outputs import tell, write_document, write_out, write_text
 from nattools.cli.standardstreams import is_read
 from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
@@ -85,7 +85,8 @@ async def watched(
 
     def told(event: WatchEvent) -> None:
         metrics.event(event)
-        write_out(event_line(event, as_json=as_json, wall=network.substrate == "host"))
+        line = event_line(event, as_json=as_json, wall=network.substrate == "host")
+        (write_document if as_json else write_out)(line)
         if not is_read():
             watch.stop()
 

@@ -85,6 +85,19 @@ def test_what_is_raised_there_is_raised_here() -> None:
         list(in_processes(raises_unportable, [0], 2))
 
 
+def about_ctrl_c(number: int) -> tuple[bool, bool]:
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN, signal.SIGINT in mask
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no masks of signals")
+def test_ctrl_c_is_left_to_the_parent() -> None:
+    """It is ignored there, not kept for what a worker starts; and here it is as it was."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert list(in_processes(about_ctrl_c, range(4), 2)) == [(True, False)] * 4
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
 @pytest.mark.skipif(os.name != "posix", reason="it is killed by a signal")
 def test_a_worker_that_is_killed_is_waited_for_no_longer() -> None:
     """As the kernel does where memory is short: the command waited for its result for ever."""

@@ -159,11 +159,13 @@ def nat_beyond(findings: Findings) -> Statement | None:
     one."""
     nat = findings.nat("udp", 4)
     outside = nat.external if nat is not None else ()
+    # where one has been seen outside, another one is what came after it: another address, or another network
+    seen = not set(outside).isdisjoint(findings.routers.claimed_addresses)
     for claimed in findings.routers.claimed_addresses:
         if not findings.is_public(claimed):
             code = "second-nat-of-provider" if _is_providers(claimed) else "second-nat"
             return statement(code, address=claimed)
-        if outside and claimed not in outside:
+        if outside and not seen:
             return statement("router-address-differs", address=claimed, external=outside[0])
     said = findings.routers.refusals
     if ADDRESS_MISMATCH in said:

@@ -42,6 +42,9 @@ AGAIN_S = 4.0
 """How often a lost mapping is asked for again."""
 LOOK_S = 60.0
 """How often a router's table is looked at: other programs, and people, remove mappings too."""
+MOVED_S = 10.0
+"""When an own address has been gone for so long, and ever again after that, mappings are made to the one that
+this machine has instead: in another network, or when a temporary one has ended."""
 SLEPT_S = 5.0
 """A shorter sleep of this machine is none."""
 SETTLED_S = 300.0
@@ -250,14 +253,18 @@ class _Keeper:
 
     async def _watch(self) -> None:
         away: Cause | None = None
-        looked_at = self._now()
+        looked_at = had_at = self._now()
         while True:
             hinted = await self._hint.wait(SILENT_POLL_S if away else POLL_S)
             self._hint.clear()
             slept = self._has_slept()
-            if not self._has_addresses():
+            if not all(map(self._has_address, self.kept)):
                 away = "address gone"
+                if self._now() - had_at > MOVED_S:
+                    away = None if await self._move() else away
+                    had_at = self._now()
                 continue
+            had_at = self._now()
             # a router tells several times that it is there: the first time counts, then its clock does
             hinted = hinted and self._now() - self._restored_at > SETTLED_S
             # what a clock would show that goes on needs no telling: routers announce other things, too
@@ -288,10 +295,42 @@ class _Keeper:
                 if not await self._again(kept, gone="removed"):
                     kept.touched.set()
 
-    def _has_addresses(self) -> bool:
-        """Has this machine the addresses still that the mappings lead to?"""
-        network = self._session.run.network
-        return all(owns_address(network, kept.granted.internal.host) for kept in self.kept)
+    def _has_address(self, kept: KeptMapping) -> bool:
+        """Has this machine the address still that the mapping leads to?"""
+        return owns_address(self._session.run.network, kept.granted.internal.host)
+
+    async def _move(self) -> bool:
+        """Let what leads to an address that this machine has no more lead to the one that it has, unless the
+        user has named one, or the router; was all of it made?"""
+        session, before = self._session, self._session.gateways
+        gone = [kept for kept in self.kept if not self._has_address(kept)]
+        for kept in gone:
+            await self._lost(kept)
+        if session.host is not None or session.named is not None:
+            return False
+        session.gateways = ()
+        await session.discover()
+        made = [await self._make_here(kept) for kept in gone]
+        if not any(made):
+            session.gateways = before
+        return all(made)
+
+    async def _make_here(self, kept: KeptMapping) -> bool:
+        """Make it anew for this machine's address; the old one is removed at the end, if it can be."""
+        session, old = self._session, kept.held.wanted
+        gateway = session.gateway(old.family)
+        if gateway is None or gateway.local == old.internal.host:
+            return False
+        wanted = msgspec.structs.replace(old, internal=Endpoint(gateway.local, old.internal.port))
+        async with kept.asking:
+            mappers = session.mappers(wanted.family, self._map_options.protocol)
+            made = await session.make_by_any(mappers, wanted)
+            if made is None or made.granted is None:
+                return False
+            session.replace(kept.held, made)
+            kept.held.wanted = wanted
+        await self._take(kept, made.granted, gone="address gone")
+        return True
 
     async def _ask_all(self) -> set[str]:
         """What the routers in use say when asked whether they have restarted."""

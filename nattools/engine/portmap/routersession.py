@@ -303,7 +303,9 @@ class PortmapSession:
         protocol = held.mapper.offer.protocol
         # by UPnP it is known by its inside alone, which may have another mapping
         shared = any(shares_inside(held.entry, each) for each in self.journal.entries())
-        others = [] if shared else [each for each in self.discovery.mappers if each is not held.mapper]
+        router = held.mapper.gateway.address
+        known_here = [each for each in self.discovery.mappers if each.gateway.address == router]
+        others = [] if shared else [each for each in known_here if each is not held.mapper]
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
             wanted = self._knowing(held.entry, held.wanted)
             known = held.granted

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import msgspec
 
-from nattools.errors import ProtocolError, UsageError
+from nattools.errors import CannotRun, ProtocolError, UsageError
 from nattools.lab.layout import Layout
 from nattools.lab.nat.bindings import Forwards
 from nattools.lab.routers.httpserving import read_request, send_reply
@@ -50,6 +51,7 @@ class FakeRouter:
         self._upnp = UpnpServer(behaviour, self.table, now - 1000)
         self._tasks = BackgroundTasks()
         self._open: list[UdpSocket | TcpListener] = []
+        self._web: list[TcpListener] = []
         self._serving = 0
         self._asked = 0
         self._lately: list[float] = []
@@ -101,6 +103,7 @@ class FakeRouter:
         for each in self._open:
             each.close()
         self._open.clear()
+        self._web.clear()
         self._pmp_socket = self._search_socket = None
         await self._tasks.close()
 
@@ -110,12 +113,28 @@ class FakeRouter:
         port = self.behaviour.answer_port
         answering = socket if port is None else await self._udp(port)
         socket.on_datagram = lambda data, source: self._on_search(answering, data, source)
+        await self._serve_web()
+
+    async def _serve_web(self) -> None:
         ports = (PORT,) if self.behaviour.web_port is None else (PORT, self.behaviour.web_port)
         for web_port in ports:
             listener = await self._network.listen_tcp(
                 family=family_of(self._address), host=self._address, port=web_port, on_stream=self._on_stream
             )
             self._open.append(listener)
+            self._web.append(listener)
+
+    async def _crash(self) -> None:
+        """The web server ends; something starts it again."""
+        while True:
+            for listener in self._web:
+                listener.close()
+                self._open.remove(listener)
+            self._web.clear()
+            await asyncio.sleep(self.behaviour.crash_s)
+            with contextlib.suppress(CannotRun):  # a connection from before has the port still
+                await self._serve_web()
+                return
 
     async def _answering(self, pmp: UdpSocket) -> UdpSocket:
         """From where PCP and NAT-PMP are answered."""
@@ -173,6 +192,8 @@ class FakeRouter:
                     await asyncio.sleep(reply.late_s)
                     if not reply.status:
                         stream.abort()
+                        if reply.dies and self._web:
+                            self._tasks.spawn(self._crash())
                         return
                     if how.continues:
                         stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -30,7 +30,7 @@ _ENTITIES = (
 @dataclass(frozen=True, slots=True)
 class HttpReply:
     """An HTTP response, after `late_s`: `pause_s` before each part of its body;
-    `endless`: the last part comes for ever."""
+    `endless`: the last part comes for ever. `dies`: the web server ends with it."""
 
     status: int
     body: bytes
@@ -39,6 +39,7 @@ class HttpReply:
     reason: str = "OK"
     location: str = ""
     late_s: float = 0.0
+    dies: bool = False
 
 
 class IgdDevice:

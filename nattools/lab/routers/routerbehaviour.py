@@ -104,6 +104,8 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     `first_refuses`: the first one makes no mappings, with this code; `flips`: after so many questions for its
     status the first one is offline, and before that the second one. `type_case`: how service types are
     written.
+    `crashes_at`: at the first of such calls its web server ends, and is there again after `crash_s`; at "end"
+    it is the question for a row behind the last one, each time.
     `code_words`: errorCode has words after its number. `done_status`: the HTTP status of changes that were
     made, which then have no body.
     `delete_error`: DeletePortMapping fails with this code where there is no such mapping, instead of 714 (0:
@@ -205,6 +207,8 @@ class RouterBehaviour(msgspec.Struct, frozen=True, kw_only=True):
     flips: int | None = None
     type_case: TypeCase = "as it is"
     garbled: tuple[str, ...] = ()
+    crashes_at: str | None = None
+    crash_s: float = 3.0
     code_words: bool = False
     done_status: int | None = None
     delete_error: int = 714

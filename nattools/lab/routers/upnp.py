@@ -48,6 +48,7 @@ class UpnpServer:
         self._turns = 0
         self._service = 0
         self._told_status = 0
+        self._crashes_at = behaviour.crashes_at
         self.up_since = up_since
 
     def respond(self, head: bytes, body: bytes, source: Endpoint, now: float) -> HttpReply:
@@ -70,6 +71,9 @@ class UpnpServer:
         number = int(target.rpartition("/")[2]) if target.rpartition("/")[2].isdigit() else 0
         if number < how.dead_services:
             return HttpReply(0, b"")
+        if action == self._crashes_at:
+            self._crashes_at = None
+            return HttpReply(0, b"", dies=True)
         self._service = number
         self._told_status += action == "GetStatusInfo"
         down = target.startswith("/old") or number < how.down_services or self._is_down_now(number)
@@ -110,6 +114,8 @@ class UpnpServer:
             return _fault(402)
         except _Fault as fault:
             words = self._behaviour.code_words
+            if fault.code == 713 and self._crashes_at == "end":
+                return HttpReply(0, b"", dies=True)
             return _fault(fault.code, in_words=words) if fault.code else HttpReply(0, b"")
         if action in self._behaviour.garbled:
             return HttpReply(200, b"<done>")

@@ -35,11 +35,12 @@ Outcome = Literal["timeout", "unreachable", "malformed"]
 
 class HttpFailure(msgspec.Struct, frozen=True):
     """No response, and why. `hung_up`: the router took the connection and closed it without a word, as one
-    does that serves another connection still."""
+    does that serves another connection still. `closed`: nobody listens there."""
 
     failure: Outcome
     detail: str
     hung_up: bool = False
+    closed: bool = False
 
 
 async def ask(
@@ -49,17 +50,19 @@ async def ask(
     *,
     timeout_s: float = REQUEST_S,
     insist_s: float | None = None,
+    closed_s: float = 0.0,
 ) -> http.HttpResponse | HttpFailure:
     """Send the request that `encode` makes for a URL and read its response, following at most 2 redirects;
     that takes at most `timeout_s`. A router that calls itself too busy is asked again for as long; to insist
-    is to do so for `insist_s`, and where it hangs up too."""
+    is to do so for `insist_s`, and where it hangs up too; where nobody listens any more it is asked again for
+    `closed_s`: a web server that ended may be started again."""
     now = asyncio.get_running_loop().time
     began = now()
     for pause_s in _PAUSES_S:
-        left_s = max(timeout_s, insist_s or 0.0) - (now() - began)
+        left_s = max(timeout_s, insist_s or 0.0, closed_s) - (now() - began)
         response = await _ask_within(gateway, url, encode, min(timeout_s, left_s))
         if isinstance(response, HttpFailure):
-            until_s = (insist_s or 0.0) if response.hung_up else 0.0
+            until_s = closed_s if response.closed else (insist_s or 0.0) if response.hung_up else 0.0
         else:
             until_s = max(timeout_s, insist_s or 0.0) if response.status in _BUSY else 0.0
         if now() - began + pause_s >= until_s:
@@ -110,7 +113,7 @@ async def _ask(
             "timeout" if stream.outcome == "timeout" else "unreachable"
         )
         detail = f"{url.host} port {url.port}: {stream.outcome}"
-        return HttpFailure(failure, detail, stream.outcome == "reset")
+        return HttpFailure(failure, detail, stream.outcome == "reset", stream.outcome == "refused")
     try:
         response = await webrequest.ask(stream, request)
     except ProtocolError as error:

@@ -22,6 +22,8 @@ LOOK_S = httpclient.REQUEST_S
 CHANGE_S = 10.0
 """How long a change is waited for: slow routers take 4 s and more to make a mapping, and who gives up on them
 does not know whether it was made."""
+CLOSED_S = 5.0
+"""How long somebody is waited for where nobody listens any more."""
 _BROKEN = (ErrorCode.INVALID_ACTION, ErrorCode.ACTION_FAILED, ErrorCode.NOT_IMPLEMENTED)
 _CHANGES = ("Add", "Delete", "Update")
 
@@ -31,17 +33,22 @@ async def call(
 ) -> T | Refused:
     """Call an action and read its result; a fault becomes a refusal in plain words. `insist_s`: for how long
     a router is asked again that hangs up, as where it still works on what another process has asked for. A
-    deletion is insisted on always: for what else is to be done there is another way."""
+    deletion is insisted on always: for what else is to be done there is another way. Where nobody listens any
+    more, changes are asked for again: some routers' UPnP ends at a question, and is started again."""
     patience_s = CHANGE_S if action.action.startswith(_CHANGES) else LOOK_S
+    closed_s = CLOSED_S if action.action.startswith(_CHANGES) else 0.0
     if action.action.startswith("Delete"):
-        insist_s = CHANGE_S
+        insist_s = closed_s = CHANGE_S
 
     def encode(at: LanUrl) -> bytes:
         return igd.encode_call(msgspec.structs.replace(service, control=at), action)
 
-    response = await httpclient.ask(gateway, service.control, encode, timeout_s=patience_s, insist_s=insist_s)
+    response = await httpclient.ask(
+        gateway, service.control, encode, timeout_s=patience_s, insist_s=insist_s, closed_s=closed_s
+    )
     if isinstance(response, httpclient.HttpFailure):
-        return Refused(protocol="upnp-igd", failure=response.failure, detail=response.detail)
+        failure, detail, closed = response.failure, response.detail, response.closed
+        return Refused(protocol="upnp-igd", failure=failure, detail=detail, closed=closed)
     try:
         answer = igd.parse_answer(response, action.action)
         if isinstance(answer, igd.Answer):

@@ -131,7 +131,7 @@ class IgdMapper:
                 # routers overwrite a mapping of the same machine without a word, whichever program made it
                 refused = conflict(row)
             # a mapping of ours that is there already is not to get a second port
-            if not attempt.adapt(refused, elsewhere=not there):
+            if refused.closed or not attempt.adapt(refused, elsewhere=not there):
                 break
         return await self._settled(service, wanted, attempt, refused)
 
@@ -196,6 +196,9 @@ class IgdMapper:
             if again is None or not (is_broken(again) or (again.absent and refused is None)):
                 refused = again
         never_shown = granted is not None and granted.listed is False and not granted.proven
+        if never_shown and refused is not None and refused.absent:
+            await asyncio.sleep(_GONE_AFTER_S[-1])  # what was asked for a moment ago may come yet
+            refused = await self._delete_by(self.service, wanted, granted)
         return refused if never_shown else _unless_absent(refused)
 
     @property

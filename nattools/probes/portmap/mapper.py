@@ -101,7 +101,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """No mapping, no list, no deletion. `refusal` is None unless the router gave a code. `unsettled`: another
     question about the same was not answered before, or not undone, so that there may be a mapping.
     `replaced`: the mapping is gone, for another program has made its own in its place. `left_s`: for so long
-    the router says that it lives on."""
+    the router says that it lives on. `closed`: nobody listens there any more."""
 
     protocol: MappingProtocol
     failure: FailureKind
@@ -110,6 +110,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     unsettled: bool = False
     replaced: bool = False
     left_s: int | None = None
+    closed: bool = False
 
     @property
     def code(self) -> int | None:

@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from report_samples import home_router
+
+from nattools.report.savedreport import load, render_json
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the shell's redirections are POSIX's")
 ROOT = Path(__file__).parents[3]
@@ -70,6 +74,27 @@ def test_a_reader_who_leaves_changes_no_answer(command: str, code: int, tmp_path
     assert done.returncode == code, done.stderr
     assert "Broken pipe" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_is_json_in_any_locale(encoding: str, tmp_path: Path) -> None:
+    """In one without UTF-8 each other letter made it something else."""
+    report = home_router()
+    name = "ethé 🦀"
+    interfaces = tuple(replace(each, name=name) for each in report.host.interfaces)
+    assert interfaces
+    report = replace(report, host=replace(report.host, interfaces=interfaces))
+    file = tmp_path / "report.json"
+    file.write_text(render_json(report), encoding="utf-8")
+    for form in ("--json", "--format=json"):
+        done = subprocess.run(
+            [sys.executable, "-m", "nattools", "report", "show", str(file), form],
+            capture_output=True,
+            timeout=60,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding},
+        )
+        assert load(done.stdout) == report
 
 
 @pytest.mark.parametrize("columns", [50, 120])

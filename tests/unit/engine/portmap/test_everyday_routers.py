@@ -44,6 +44,9 @@ def upnp(**faults: object) -> RouterBehaviour:
         {"applies_after_s": 0.3},
         {"applies_after_s": 1.2},
         {"devices_first": 8, "only_target": ssdp.ALL},
+        {"crashes_at": "AddAnyPortMapping"},
+        {"crashes_at": "GetSpecificPortMappingEntry"},
+        {"crashes_at": "DeletePortMapping"},
     ],
     ids=str,
 )
@@ -82,6 +85,17 @@ def test_a_mapping_that_a_connection_has_which_is_offline_now_is_removed_unseen(
         assert home.ports == []
 
     behind(upnp(services=TWO, own_tables=True, flips=2), main)
+
+
+def test_where_its_upnp_ends_at_the_end_of_each_list_what_was_never_seen_is_removed() -> None:
+    async def main(home: OddHome) -> None:
+        await home.add()
+        home.lose_answer()
+        await home.delete_mine()
+        assert home.ports == []
+        assert home.journal.entries() == []
+
+    behind(upnp(crashes_at="end"), main)
 
 
 def test_a_code_is_known_that_has_words_behind_it() -> None:

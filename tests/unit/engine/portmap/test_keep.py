@@ -16,7 +16,7 @@ from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap.commands import add, delete
 from nattools.engine.portmap.journal import Journal, MemoryJournal
 from nattools.engine.portmap.keep import MappingChange, keep
-from nattools.lab.scenario import MapperSpec, Scenario
+from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.host import Interface
@@ -373,3 +373,35 @@ def test_cancelled_in_the_middle_it_cleans_up() -> None:
         return await keeping.is_open()
 
     assert not at_home(main)
+
+
+def test_it_moves_along_with_the_machine() -> None:
+    """To another network, whose router makes mappings too; the old router cannot be asked from there."""
+    houses = {name: NatSpec(mapper=MapperSpec()) for name in ("home", "hotel")}
+    scenario = Scenario(
+        title="moves",
+        nat=houses,
+        host={"alice": HostSpec(behind=("home", "hotel"))},
+        server={"stun": ServerSpec()},
+    )
+
+    async def main(lab: SimLab) -> Keeping:
+        keeping = Keeping(lab, MapOptions(ports=(5000,), transports=("udp",)))
+
+        async def meanwhile(keeping: Keeping) -> None:
+            await pass_time(100)
+            lab.move("alice", "hotel")
+            await pass_time(60)
+
+        await keeping.run(meanwhile)
+        return keeping
+
+    keeping = at_home(main, scenario)
+    told = [(change.happening, change.external) for _, change in keeping.changes]
+    assert told == [("made", BEYOND), ("lost", None), ("changed", Endpoint("11.2.0.2", 5000))]
+    assert [change.verified for _, change in keeping.changes] == [True, None, True]
+    assert [str(entry.wanted.internal) for entry in keeping.journal.entries()] == [str(INSIDE)]
+    assert keeping.report is not None
+    codes = {each.code for each in keeping.report.notices}
+    assert "mapping-left-until" in codes
+    assert "router-address-differs" not in codes
