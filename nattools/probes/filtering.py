@@ -14,7 +14,7 @@ from nattools.probes.dialbacks import DialBackOutcome, DialBacks
 from nattools.probes.probe import EVERY_COMMAND, LaneProbe, ProbeContext
 from nattools.probes.question import Question, open_stun_client
 from nattools.probes.target import BindingQuestion, Lane, Target
-from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp
+from nattools.probes.tcpquestion import KNOWN_PATIENCE_S, ask_over_tcp, connected_patience_s
 from nattools.protocols import dialback
 
 ORDERS = 3
@@ -217,7 +217,7 @@ async def _ask(
         backs.order(stream, mapped.port, copies=copies, spacing_ms=spacing_ms, **change)
         backs.ask_for_receipt(stream)
         asked += copies
-        if not await backs.receipt.wait(KNOWN_PATIENCE_S) or backs.seen != mapped:
+        if not await backs.receipt.wait(connected_patience_s(context)) or backs.seen != mapped:
             backs.doubt()
             return asked
         wait_s = copies * spacing_ms / 1000

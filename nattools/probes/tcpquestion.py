@@ -20,6 +20,14 @@ ROUTE_S = 1.5
 """For a router that says that it has no route: it may be about to get one."""
 KNOWN_PATIENCE_S = 7.5
 """For a port that has answered before: SYNs, or segments, at 0, 1, 3 and 7 s."""
+CONNECTED_S = 1.5
+"""For a connection on a path that loses nothing, as far as is known: a segment may go twice."""
+
+
+def connected_patience_s(context: ProbeContext) -> float:
+    """For an answer on a connection that answered before: where the path loses, a segment may go three
+    times."""
+    return KNOWN_PATIENCE_S if context.estimate.lost else CONNECTED_S + 2 * context.estimate.rtt_s
 
 
 async def ask_over_tcp(
@@ -121,7 +129,7 @@ async def ask_again(context: ProbeContext, stream: TcpStream, before: BindingQue
     """Ask once more on a connection, and put it on record: is it there, with the outside port that it had?"""
     loop = asyncio.get_running_loop()
     again, asked_at = BindingQuestion(before.asked, before.purpose), loop.time()
-    limit = loop.call_later(KNOWN_PATIENCE_S, stream.abort)
+    limit = loop.call_later(connected_patience_s(context), stream.abort)
     try:
         await _converse(stream, again)
     finally:
