@@ -468,7 +468,7 @@ class Life:
             if how.one_per_port and (claim.verified_inbound or what == "list"):
                 # proven just before the other transport's took its place: a flow that is open stays so
                 return ""
-            if what == "list" and how.crashes_at == "end":
+            if how.crashes_at == "end":
                 return ""  # the list that would tell, or its end, is what it does not survive
             # whether it is over nobody can know whom the router has told a longer lifetime
             return "" if false_lifetime and self._later else f"there is {rows}"

@@ -21,6 +21,10 @@ _LATER_S = (0.5, 1.5)
 after they have answered."""
 
 
+_BACK_S = 3.0
+"""After what time a router is asked again whose UPnP has ended, and may be started again."""
+
+
 class AskMapping(Protocol):
     """Ask the router for a mapping, which the journal has beforehand; `told`: it goes on record too."""
 
@@ -110,6 +114,9 @@ class RouterTable:
             if not _may_come(granted, result):
                 break
             await asyncio.sleep(pause_s)
+            result = await self.look(wanted, granted)
+        if later_s and isinstance(result, Refused) and result.closed:
+            await asyncio.sleep(_BACK_S)
             result = await self.look(wanted, granted)
         if isinstance(result, TableEntry) and not result.tells_lifetime:
             result = msgspec.structs.replace(result, lifetime_s=granted.lifetime_s)

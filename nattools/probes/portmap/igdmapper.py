@@ -216,7 +216,11 @@ class IgdMapper:
         """A refusal that is `absent`: this service has none."""
         if granted is None:
             return await self._delete_unseen(service, wanted)
-        return await self._delete_port(service, wanted, granted.external_port, _leads_to, granted.named)
+        left = await self._delete_port(service, wanted, granted.external_port, _leads_to, granted.named)
+        if left is not None and left.absent and granted.listed is None:
+            # where it is no table has ever told
+            return left if await self._delete_unseen(service, wanted) else None
+        return left
 
     async def _delete_unseen(self, service: igd.Service, wanted: MappingRequest) -> Refused | None:
         """What a question may have made whose answer was never seen."""

@@ -190,7 +190,9 @@ async def look_up(
     if table.incomplete:
         detail = f"the router does not show it, and its list is incomplete: {table.incomplete}"
         refusal = row.refusal if row.denied else None
-        return Refused(protocol="upnp-igd", failure="malformed", refusal=refusal, detail=detail)
+        return Refused(
+            protocol="upnp-igd", failure="malformed", refusal=refusal, detail=detail, closed=row.closed
+        )
     return row if row.absent else no_such_entry()
 
 

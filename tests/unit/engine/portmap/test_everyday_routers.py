@@ -98,6 +98,20 @@ def test_where_its_upnp_ends_at_the_end_of_each_list_what_was_never_seen_is_remo
     behind(upnp(crashes_at="end"), main)
 
 
+def test_what_is_at_another_port_than_granted_is_found_where_no_table_was_read_when_it_was_made() -> None:
+    async def main(home: OddHome) -> None:
+        await home.add()
+        (entry,) = home.journal.entries()
+        assert entry.granted is not None
+        said = msgspec.structs.replace(entry.granted, external_port=5000, listed=None, named=None)
+        home.journal.granted(entry, said)
+        assert home.ports == [5007]
+        await home.delete_mine()
+        assert home.ports == []
+
+    behind(upnp(moves=7), main)
+
+
 def test_a_code_is_known_that_has_words_behind_it() -> None:
     (mapping,) = behind(upnp(upnp_error=606, code_words=True), OddHome.add).mappings
     assert mapping.error is not None
