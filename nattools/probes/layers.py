@@ -123,8 +123,8 @@ def _to_expire(client: StunClient, towards: Endpoint, ttl: int) -> _HopQuestion:
 
 async def _ask_next_router(context: ProbeContext, target: Target, hops: list[Hop]) -> None:
     """Has the next router the outside address? What expires there, it says so; what is for itself does not
-    expire, whatever its TTL (RFC 1812 5.3.1). Recorded where it says nothing of packets to that address,
-    while it says so of packets to the server: each goes with one of those, and counts if that is answered.
+    expire, whatever its TTL (RFC 1812 5.3.1). Of silence those packets count beside which one to the server
+    was answered.
     (Of a router farther away silence would prove less: some translate before they look at the TTL.)"""
     outside, copies = target.mapped, context.estimate.copies()
     if outside is None or not hops or hops[0].address is None or not _same_way(context, outside, target):
@@ -136,8 +136,8 @@ async def _ask_next_router(context: ProbeContext, target: Target, hops: list[Hop
             client.send(asked.question)
             other.send(beside.question)
             if await asked.question.done.wait(ON_LINK_GAP_S if copy < copies - 1 else wait_s):
-                return
-    if beside.expired:
+                break
+    if asked.expired or (beside.expired and asked.question.failure is None):
         context.recorder.add(_hop(asked, own, sent=beside.errors))
 
 

@@ -164,6 +164,8 @@ def layers(
         owned = _next_router_has(path, outside, hops)
         reach = _within(path, filtering) or (1 if owned and not _shut(path, varies) else None)
     inferred = _before_public(hops, path)
+    if _farther_away(path, outside):  # a NAT that lets anybody in is beyond the one that an opener opened
+        reach, inferred = (None if each == 1 else each for each in (reach, inferred))
     distance = reach if reach is not None else inferred
     alone = owned or (reach == 1 and _seen_alone(path, hops))
     cgnat = _cgnat(path, outside, hops, alone=alone, owned=owned)
@@ -217,6 +219,12 @@ def _next_router_has(path: PathEvidence, outside: ExternalAddresses, hops: list[
     silent = all(hop.address is None for hop in asked)
     speaks = any(hop.ttl == 1 and hop.address is not None for hop in hops)
     return silent and speaks and path.own_loss.conclusive(sum(max(0, hop.sent) for hop in asked))
+
+
+def _farther_away(path: PathEvidence, outside: ExternalAddresses) -> bool:
+    """Does what goes to our outside address expire at the next router, so that another one has it?"""
+    asked = [hop for hop in path.hops if hop.ttl == 1 and host_of(hop.destination) in outside.hosts]
+    return any(hop.address is not None for hop in asked)
 
 
 def _shut(path: PathEvidence, varies: bool | None) -> bool:

@@ -97,6 +97,13 @@ def test_behind_a_carrier_nobody_says_that_there_is_one_nat(nat: dict[str, Any],
     assert False not in (double_nat, cgnat)
 
 
+def test_an_opener_passes_a_carrier_that_lets_anybody_in_unseen() -> None:
+    """What opens the router at home gets in through the carrier's NAT anyway, and what stands between has
+    public addresses."""
+    carrier = NatSpec(**LETS_ANYBODY_IN, address="100.64.0.0/10")
+    assert False not in counted(carrier, NatSpec(), server=ServerSpec(), wall=True)
+
+
 @pytest.mark.parametrize(("lost", "opened", "took_s"), [(0, False, (0, 1)), (1, True, (0.5, 1.5))])
 def test_one_burst_does_not_take_all_openers(
     monkeypatch: pytest.MonkeyPatch, lost: int, opened: bool, took_s: tuple[float, float]
