@@ -182,12 +182,18 @@ def _both_move(first: Side, second: Side, whose: Whose) -> list[Step]:
 
 def _predicted_and_lenient(own: Side, peer: Side) -> bool:
     """Its next port can be predicted, and it lets in whoever calls there from the peer's address. With a port
-    for each of the peer's ports the answer leaves from another one, which the peer must let in."""
+    for each of the peer's ports the answer leaves from another one, which the peer must let in, and answer in
+    turn from the port that it called from: two that each take a port for each of the other's never meet."""
     return (
         own.moves == "predictably"
         and own.accepts != "port"
-        and (own.by_address or own.keeps or peer.accepts != "port")
+        and (_answers_from_there(own) or (peer.accepts != "port" and _answers_from_there(peer)))
     )
+
+
+def _answers_from_there(side: Side) -> bool:
+    """Does what it sends to another port of an address leave from the same one?"""
+    return side.by_address or side.keeps
 
 
 def _called(own: Side, peer: Side, whose: Whose, wider: int) -> Step:

@@ -10,7 +10,7 @@ is accused.
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import combinations
+from itertools import combinations, groupby
 from math import comb
 
 import msgspec
@@ -136,16 +136,37 @@ def _changed(answers: list[BindingAnswer]) -> float | None:
 
 def _fickle(path: PathEvidence) -> set[str]:
     """Servers that named several addresses for one own port: no NAT changes a mapping while it is used."""
+    seen_by: dict[_Mapped, set[str]] = defaultdict(set)
     said: dict[tuple[Endpoint, Endpoint], list[BindingAnswer]] = defaultdict(list)
-    for answer in path.answers:
+    for answer in sorted(path.answers, key=lambda each: each.at_s):
+        seen_by[answer.local, answer.mapped].add(path.groups.of(answer.asked.host))
         if answer.local is not None:
             said[answer.local, answer.asked].append(answer)
+    alone = {mapped for mapped, servers in seen_by.items() if len(servers) == 1}
     return {
         path.groups.of(asked.host)
         for (_, asked), answers in said.items()
         for one, other in combinations(answers, 2)
         if one.mapped.host != other.mapped.host and one.same_mapping(other)
+        if not _renewed(one, other, answers, alone)
     }
+
+
+_Mapped = tuple[Endpoint | None, Endpoint]
+"""An own port, and where it was seen."""
+
+
+def _renewed(
+    one: BindingAnswer, other: BindingAnswer, answers: list[BindingAnswer], alone: set[_Mapped]
+) -> bool:
+    """May the NAT have ended a mapping, as at an ICMP error? What it gives then has another port too and is
+    never what it gave before; and who else sees one of both sees the other as well. `answers`: all of this
+    server to this own port, in order; `alone`: what one server alone saw."""
+    by_one = [(each.local, each.mapped) in alone for each in (one, other)]
+    if not any(by_one):
+        return True
+    named = [endpoint for endpoint, _ in groupby(each.mapped for each in answers)]
+    return all(by_one) and one.mapped.port != other.mapped.port and len(named) == len(set(named))
 
 
 def _erratic(path: PathEvidence) -> set[str]:

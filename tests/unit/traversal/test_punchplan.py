@@ -53,6 +53,22 @@ def test_the_step_of_a_counter_is_used() -> None:
     assert (step.strategy, step.schedules[0].ports, step.schedules[0].step) == ("prediction", "next", 2)
 
 
+@pytest.mark.parametrize(
+    ("caller", "path"),
+    [
+        (nat(APDM, EIM, "random"), "relay"),
+        (nat(APDM, ADM, "random"), "relay"),
+        (nat(ADM, EIM, "random"), "direct"),
+        (nat(APDM, EIM, "preserving"), "direct"),
+    ],
+)
+def test_two_that_take_a_port_for_each_of_the_others_never_meet(caller: Nat, path: str) -> None:
+    """However many each lets in: every answer leaves from a port that the other has not written to."""
+    called = nat(APDM, EIM, "sequential", port_step=1)
+    assert plan(end(caller), end(called)).path == path
+    assert plan(end(called), end(caller)).path == path
+
+
 def test_low_ports_make_the_impossible_possible_and_the_rest_cheaper() -> None:
     hard = plan(end(RANDOM), end(SEQUENTIAL))
     assert hard.path == "relay"
