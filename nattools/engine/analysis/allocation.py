@@ -34,6 +34,8 @@ UNLIKELY = 0.01
 """Ports that lie so close in an aligned block only by such a chance have another block."""
 SUSPICIOUS = 0.001
 """Ports that are in order as random ones are only by such a chance may be a counter's."""
+FEW = 8
+"""Of fewer ports than these a counter's may look at random: in order but for one, or spread a little."""
 MARGIN = 2.0
 """A block ends about one gap between ports beyond the outermost ones; twice that is allowed for."""
 ORDER_ERROR = CERTAIN_ERROR / 10
@@ -279,18 +281,19 @@ def _random(
         return AllocationFinding("random", ids, port_range=_range(ports), block=False, mask=port_set(ports))
     rising = sorted(set(ports))
     in_order = ports in (rising, rising[::-1])
-    dense = _dense(rising, 12 if keeps_parity else 4)
-    if dense or (in_order and len(ports) < 8) or _suspicious(_taken(samples)):
+    few = len(ports) < FEW
+    dense = _dense(rising, 12 if keeps_parity or few else 4)
+    if dense or (in_order and few) or _suspicious(_taken(samples), 10 * SUSPICIOUS if few else SUSPICIOUS):
         return AllocationFinding("unknown", ids, (statement("allocation-ports-close"),), port_range=block)
     return AllocationFinding("random", ids, port_range=block, block=True)
 
 
-def _suspicious(taken: Taken) -> bool:
+def _suspicious(taken: Taken, error: float) -> bool:
     """Are ports as much in order as random ones seldom are, or as far apart from each other, whatever else
     there is against a counter? One that keeps parity goes on by steps that differ, all long."""
     falling, rising = taken.pairs()
     few = min(falling, rising)
-    return min(2 * chance_of_inversions(taken, few), 10 * chance_of_even_gaps(taken.ports)) < SUSPICIOUS
+    return min(2 * chance_of_inversions(taken, few), 10 * chance_of_even_gaps(taken.ports)) < error
 
 
 def _block(ports: list[int]) -> tuple[int, int] | None:
