@@ -327,7 +327,7 @@ class NetnsLab:
             processes.kill_marked(self._mark)
             self._mark = ""
         for program in self._programs:
-            program.wait()
+            processes.reap(program)
         self._programs.clear()
         for namespace in self._namespaces.values():
             namespace.close()

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from nattools.defects import DEFECTS
 from nattools.errors import CannotRun
@@ -182,6 +183,14 @@ def _kill(pid: int) -> list[int]:
             raise
         return [handle]
     return []
+
+
+def reap(program: subprocess.Popen[Any]) -> None:
+    """Wait for the end of a program. `Popen.wait` would for ever, where a second Ctrl-C came between the two
+    lines of an earlier one that take its lock and see to its release."""
+    if program.returncode is None:
+        with suppress(ChildProcessError):
+            program.returncode = os.waitstatus_to_exitcode(os.waitpid(program.pid, 0)[1])
 
 
 # where Debian has them, which is not on every user's PATH

@@ -55,7 +55,7 @@ class ServerPrograms:
             self._children.end(pid)
         if process is not None:
             process.kill()
-            process.wait()
+            processes.reap(process)
 
     async def start(self, node: str) -> None:
         """Start one's, and return when it serves; nothing happens if it runs. CannotRun: it does not."""

@@ -87,7 +87,7 @@ class RouterDaemons:
         process = self._running.pop(router, None)
         if process is not None:
             process.kill()
-            process.wait()
+            processes.reap(process)
         flush = [f"flush chain inet {nft.TABLE} {chain}" for chain in nft.MAPPER_CHAINS.values()]
         command = [processes.find("nft", "nftables"), "; ".join(flush)]
         self._lab.popen(router, command).wait()
