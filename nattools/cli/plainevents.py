@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 
 from nattools.defects import DEFECTS, ErrorInWords, say_in_words
-from nattools.report.safetext import valid_text
+from nattools.report.safetext import json_escape, valid_text
 
 _WITHOUT_MEMORY = (
     b'{"event":"failed","at_s":null,"text":"this machine refuses: out of memory",'
@@ -59,7 +59,7 @@ def write_event(kind: str, **values: str | int) -> None:
 def in_ascii(document: str) -> str:
     """JSON as it can be written wherever standard error's encoding is not UTF-8, with nothing in it that a
     terminal would obey."""
-    return "".join(c if " " <= c <= "~" else _escape(c) for c in document)
+    return "".join(c if " " <= c <= "~" else json_escape(c) for c in document)
 
 
 def _json(value: str | int) -> str:
@@ -67,14 +67,6 @@ def _json(value: str | int) -> str:
         return str(value)
     text = valid_text(value).replace("\\", r"\\").replace('"', r"\"")
     return f'"{in_ascii(text)}"'
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    if code < 0x10000:
-        return f"\\u{code:04x}"
-    high, low = divmod(code - 0x10000, 0x400)
-    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
 def _taken_as_notice(taken: ErrorInWords) -> None:

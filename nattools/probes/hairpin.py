@@ -17,7 +17,7 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.observation import Hairpin
 from nattools.probes.estimate import BURST_S
 from nattools.probes.probe import LaneProbe, ProbeContext
-from nattools.probes.question import StunClient, expect_all, open_stun_client
+from nattools.probes.question import Question, StunClient, expect_all, open_stun_client
 from nattools.probes.target import Target
 from nattools.protocols import stun
 
@@ -145,24 +145,27 @@ async def _try_pairs(context: ProbeContext, target: Target) -> None:
 
 
 async def _send_beside(client: StunClient, target: Target, pairs: list[_Pair], copies: int) -> bool:
-    """Send across beside a question that the server answers; False: neither did anything arrive nor was it
-    answered at once, so that silence proves nothing. What was lost then is learnt."""
+    """Send across beside a question that the server answers, each copy beside one of it; False: neither did
+    anything arrive nor was any of these answered at once, so that silence proves nothing. What was lost then
+    is learnt."""
     control = client.prepare(target.endpoint, "control")
-    client.send(control)
-    await _send_across(pairs, copies, client.context.estimate.last_wait_s)
+    await _send_across(pairs, copies, client, control)
     if control.done.is_set or any(pair.met for pair in pairs):
         return True
     client.record(await client.expect(control))
     return False
 
 
-async def _send_across(pairs: list[_Pair], copies: int, wait_s: float) -> None:
-    """Until both ports of every pair got something, or silence counts, `wait_s` after the last copy."""
+async def _send_across(pairs: list[_Pair], copies: int, client: StunClient, control: Question) -> None:
+    """Until both ports of every pair got something, or silence counts. The control goes along until it is
+    answered."""
     for _ in range(copies):
+        if not control.done.is_set:
+            client.send(control)
         for pair in pairs:
             pair.send_across()
         await asyncio.sleep(GAP_S)
         pairs = [pair for pair in pairs if not pair.met]
         if not pairs:
             return
-    await asyncio.sleep(wait_s)
+    await asyncio.sleep(client.context.estimate.last_wait_s)

@@ -91,3 +91,12 @@ def _fitting(word: str, columns: int) -> int:
         if taken > columns:
             return max(place, 1)
     return len(word)
+
+
+def json_escape(character: str) -> str:
+    """As JSON writes a character in ASCII: beyond 16 bits in two halves (RFC 8259 7)."""
+    code = ord(character)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"

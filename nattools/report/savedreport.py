@@ -13,7 +13,7 @@ from nattools.errors import ProtocolError, UsageError
 from nattools.model.punch import Punch
 from nattools.model.report import SCHEMA, Report
 from nattools.protocols.givenfiles import as_utf8, unpacked
-from nattools.report.safetext import safe
+from nattools.report.safetext import json_escape, safe
 
 SIZE_LIMIT = 32 * 1024 * 1024
 _FAMILY = SCHEMA.rpartition("/")[0]
@@ -53,15 +53,7 @@ def escaped_controls(document: str) -> str:
     """JSON lets DEL, C1 controls and marks of direction stand as they are; a terminal would obey them."""
     if document.isascii() and "\x7f" not in document:
         return document
-    return "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in document)
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    if code < 0x10000:
-        return f"\\u{code:04x}"
-    high, low = divmod(code - 0x10000, 0x400)
-    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+    return "".join(c if c.isprintable() or c == "\n" else json_escape(c) for c in document)
 
 
 def load_file(path: Path) -> Report:
