@@ -80,10 +80,10 @@ def _plain(first: Side, second: Side, whose: Whose) -> list[Step]:
     opening = [SendSchedule(ttl=opening_ttl(side), hold_s=hold) for side in (first, second)]
     waiting = SendSchedule(ttl=opening_ttl(first), hold_s=hold + 1.0)
     calling = SendSchedule(hold_s=hold + 0.5)
-    return [
-        udp_step("reflexive", opening[0], opening[1], 1.0, statement("step-both-keep")),
-        udp_step("low-ttl", waiting, calling, None, statement("step-other-roles")),
-    ]
+    both, *again = _and_without_ttl(
+        [udp_step("reflexive", opening[0], opening[1], 1.0, statement("step-both-keep"))]
+    )
+    return [both, udp_step("low-ttl", waiting, calling, None, statement("step-other-roles")), *again]
 
 
 def _name_of(side: Side) -> Strategy:
