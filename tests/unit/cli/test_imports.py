@@ -21,7 +21,7 @@ NAT = {
     "nattools.engine.analysis": """diagnosisadvice areas endings evidence findings inbounddrops obstacles
         pathloss servers""",
     "nattools.engine.analysis.libp2p": "directupgrade",
-    "nattools.engine.analysis.nat": """allocation connectivity externals filtering mapping portorder
+    "nattools.engine.analysis.nat": """allocation connectivity externals filtering mapping mappingends portorder
         quotefindings requirements translation""",
     "nattools.engine.analysis.overlays": "overlayremedies tailscaleadvice tailscalepaths",
     "nattools.engine.analysis.ipv6": "directipv6",
