@@ -7,7 +7,7 @@ import sys
 try:
     import gc
 
-    from nattools.cli.standardstreams import prepare, settle_output
+    from nattools.cli.display.standardstreams import prepare, settle_output
     from nattools.defects import DEFECT, DEFECTS, install, watch_tasks
 except KeyboardInterrupt:  # within the first moments, before `main` can see to it
     sys.exit(130)
@@ -56,7 +56,7 @@ def _tell_interruption(arguments: list[str]) -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from nattools.cli.plainevents import last_event, wants_events
+    from nattools.cli.display.plainevents import last_event, wants_events
 
     if wants_events(arguments):
         last_event(INTERRUPTED, "interrupted")
