@@ -219,7 +219,7 @@ class PortmapSession:
         self.journal.granted(held.entry, result)
         self._succeed(held.entry, result)
         if self._may_have_second(held, result, renewed=action == "renew"):
-            await self._remove_second(held, result)
+            await self._remove_second(held, result, renewed=action == "renew")
         return result
 
     async def _ask_once(
@@ -241,25 +241,32 @@ class PortmapSession:
 
     def _may_have_second(self, held: HeldMapping, granted: Granted, *, renewed: bool) -> bool:
         """May the router have made one more: has a question failed before the one that was granted, or does
-        it choose ports without telling? A renewal of one without end changes nothing in its row: where its
-        port is not the first one asked for, a further one may have been made instead."""
+        it choose ports without telling? A renewal may have changed nothing in a row that does not show what
+        was asked for: where its port is not the first one asked for, there may be a further one instead."""
         server = held.mapper.offer.server
         if MOVED in granted.quirks:
             self.moving.add(server)
         if granted.maybe_twice or server in self.moving:
             return True
-        unchanged = renewed and granted.protocol == "upnp-igd" and granted.lifetime_s is None
-        return unchanged and any(
-            each.may_have_moved for each in self.journal.entries() if each.id == held.entry.id
-        )
+        shown_s, asked_s = granted.lifetime_s, held.wanted.lifetime_s
+        unchanged = renewed and granted.protocol == "upnp-igd" and (shown_s is None or shown_s < asked_s)
+        return unchanged and self._may_have_moved(held)
 
-    async def _remove_second(self, held: HeldMapping, granted: Granted) -> None:
-        """Remove a second mapping if the router's table shows one."""
+    def _may_have_moved(self, held: HeldMapping) -> bool:
+        """Does the journal have it that a further one may have been made?"""
+        return any(each.may_have_moved for each in self.journal.entries() if each.id == held.entry.id)
+
+    async def _remove_second(self, held: HeldMapping, granted: Granted, *, renewed: bool) -> None:
+        """Remove a second mapping if the router's table shows one. What a renewal has made beside the one
+        that it was for shows a router that chooses ports."""
         mapper, wanted = held.mapper, self._knowing(held.entry, held.wanted)
         router = RouterTable(mapper, self.run.recorder)
         rows, table = await router.rows_of(wanted)
-        for row in (each for each in rows if each.external_port not in wanted.own_ports):
+        further = [each for each in rows if each.external_port not in wanted.own_ports]
+        for row in further:
             await router.remove(wanted, as_granted(row))
+        if further and renewed:
+            self.moving.add(mapper.offer.server)
         if table.incomplete or not any(row.external_port == granted.external_port for row in rows):
             self.record_gap(
                 f"Is there a second UPnP mapping to {wanted.transport} {wanted.internal}?",
@@ -306,11 +313,12 @@ class PortmapSession:
         router = held.mapper.gateway.address
         known_here = [each for each in self.discovery.mappers if each.gateway.address == router]
         others = [] if shared else [each for each in known_here if each is not held.mapper]
+        may_have_moved = held.entry.may_have_moved or (not shared and self._may_have_moved(held))
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
             wanted = self._knowing(held.entry, held.wanted)
             known = held.granted
             result = await remove_mapping([held.mapper, *others], wanted, protocol, known)
-            if result is None and known is not None and held.entry.may_have_moved:
+            if result is None and known is not None and may_have_moved:
                 # what a renewal that nobody saw end has moved: the one that was known is gone
                 result = await held.mapper.delete(wanted)
                 known = known if result is None else None

@@ -405,3 +405,34 @@ def test_it_moves_along_with_the_machine() -> None:
     codes = {each.code for each in keeping.report.notices}
     assert "mapping-left-until" in codes
     assert "router-address-differs" not in codes
+
+
+@pytest.mark.parametrize("protocol", ["nat-pmp", "pcp"])
+def test_it_hears_the_router_of_the_network_that_it_moved_to(protocol: MappingProtocol) -> None:
+    """One whose clock stands still: nothing but its announcement tells that it has restarted."""
+    quiet = MapperSpec(protocols=(protocol,), faults={"epoch": "stuck"})
+    scenario = Scenario(
+        title="moves",
+        nat={name: NatSpec(mapper=quiet) for name in ("home", "hotel")},
+        host={"alice": HostSpec(behind=("home", "hotel")), "bob": HostSpec()},
+        server={"stun": ServerSpec()},
+    )
+
+    async def main(lab: SimLab) -> bool:
+        keeping = Keeping(lab, MapOptions(ports=(5000,), transports=("udp",), protocol=protocol))
+
+        async def meanwhile(keeping: Keeping) -> bool:
+            await pass_time(100)
+            lab.move("alice", "hotel")
+            await pass_time(60)
+            beyond = Endpoint("11.2.0.2", 5000)
+            inside = keeping.changes[-1][1].internal
+            assert await gets_in(lab, "udp", inside, beyond)
+            await lab.stop_router("hotel")
+            await lab.start_router("hotel")
+            await pass_time(BACK_WITHIN_S)
+            return await gets_in(lab, "udp", inside, beyond)
+
+        return await keeping.run(meanwhile)
+
+    assert at_home(main, scenario)
