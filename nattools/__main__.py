@@ -7,7 +7,7 @@ import sys
 try:
     import gc
 
-    from nattools.cli.standardstreams import prepare, settle_output
+    from nattools.cli.display.standardstreams import prepare, settle_output
     from nattools.defects import DEFECT, DEFECTS, install, watch_tasks
 except KeyboardInterrupt:  # within the first moments, before `main` can see to it
     sys.exit(130)

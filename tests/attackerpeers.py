@@ -14,10 +14,10 @@ from attackplace import SERVER, connect, source, visit
 
 from nattools.errors import CannotRun, ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net.hostnetwork import HostNetwork
 from nattools.net.libp2p.peerconnection import Libp2pConnection
 from nattools.net.libp2p.peerhost import PING, PeerHost
 from nattools.net.libp2p.peerquestions import ask_to_dial, connect_through, identify, new_nonce, reserve
+from nattools.net.system.hostnetwork import HostNetwork
 from nattools.protocols.libp2p.hostkey import HostKey
 from nattools.protocols.libp2p.multiaddr import multiaddr_at
 from nattools.protocols.libp2p.multistream import Negotiation

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network, TcpFailure, TcpStream, UdpSocket
-from nattools.net.turnsocket import RelayedSocket
+from nattools.net.turn.turnsocket import RelayedSocket
 from nattools.protocols.demultiplex import protocol_of
-from nattools.traversal.link import DatagramPath, Link, Receive
-from nattools.traversal.quiclink import QuicLink
-from nattools.traversal.quicopening import quic_link
-from nattools.traversal.tlslink import TlsLink, tls_link
+from nattools.traversal.links.link import DatagramPath, Link, Receive
+from nattools.traversal.links.quiclink import QuicLink
+from nattools.traversal.links.quicopening import quic_link
+from nattools.traversal.links.tlslink import TlsLink, tls_link
 
 T = TypeVar("T")
 SECRET = bytes(range(32))
@@ -34,7 +34,7 @@ def lost(data: bytes) -> list[bytes]:
 
 
 class SocketPath:
-    """`nattools.traversal.link.DatagramPath` over one socket to one place."""
+    """`nattools.traversal.links.link.DatagramPath` over one socket to one place."""
 
     def __init__(self, socket: UdpSocket, remote: Endpoint) -> None:
         self._socket = socket

@@ -20,11 +20,11 @@ from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure, UdpSocket
 from nattools.protocols import ice, stun
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.punchplan import MeasuredEnd, plan
+from nattools.traversal.plan.punchplan import MeasuredEnd, plan
+from nattools.traversal.plan.steps import Plan, Step
 from nattools.traversal.sending import ProbeOutcome, send_step
 from nattools.traversal.serverreflexive import server_reflexive
-from nattools.traversal.simultaneous_open import StreamMeeting, StreamOutcome, simultaneous_open
-from nattools.traversal.steps import Plan, Step
+from nattools.traversal.simultaneousopen import StreamMeeting, StreamOutcome, simultaneous_open
 
 APDM = "address-and-port-dependent"
 

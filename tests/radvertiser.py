@@ -11,7 +11,7 @@ from ipaddress import IPv6Network
 from threading import Thread
 
 from nattools.lab.netns.netnslab import NetnsLab
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 from nattools.protocols import routeradvert
 
 _HARDWARE_ADDRESS = 0x8927  # SIOCGIFHWADDR

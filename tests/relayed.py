@@ -15,12 +15,12 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, UdpSocket
-from nattools.net.serversteps import StepFailure
-from nattools.net.serverstream import Security
-from nattools.net.turnopening import open_relayed
-from nattools.net.turnsocket import RelayedSocket
+from nattools.net.turn.turnopening import open_relayed
+from nattools.net.turn.turnsocket import RelayedSocket
+from nattools.net.web.serversteps import StepFailure
+from nattools.net.web.serverstream import Security
 from nattools.protocols.turn.credentials import LongTermCredentials
-from nattools.server.relayservice import RelayConfig
+from nattools.server.relay.relayservice import RelayConfig
 from nattools.server.serving import ServeConfig, serve
 
 ALICE = LongTermCredentials("alice", "wonderland")

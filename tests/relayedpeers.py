@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from nattools.engine.analysis.directupgrade import way_between
+from nattools.engine.analysis.libp2p.directupgrade import way_between
 from nattools.lab.backend import Lab
 from nattools.lab.labpeers import peers_of
 from nattools.lab.scenario import FirewallSpec, HostSpec, Libp2pSpec, NatSpec, Scenario, ServerSpec

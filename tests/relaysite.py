@@ -13,12 +13,12 @@ from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.authentication import LongTermAuthentication
 from nattools.protocols.stun.message import Attribute
 from nattools.protocols.turn import turnconstants as t
-from nattools.server.relayallocation import ForwardedData, RelayAllocation
-from nattools.server.turn import AllocateOrder, Decision, TurnServer
-from nattools.server.turnconnections import ConnectOrder, JoinOrder
-from nattools.server.turncredentials import Challenges, Client, TurnUsers
-from nattools.server.turnlimits import Quotas, TurnLimits
-from nattools.server.turnpeers import PeerRules
+from nattools.server.relay.relayallocation import ForwardedData, RelayAllocation
+from nattools.server.relay.turn import AllocateOrder, Decision, TurnServer
+from nattools.server.relay.turnconnections import ConnectOrder, JoinOrder
+from nattools.server.relay.turncredentials import Challenges, Client, TurnUsers
+from nattools.server.relay.turnlimits import Quotas, TurnLimits
+from nattools.server.relay.turnpeers import PeerRules
 
 SERVER: Final = Endpoint("11.201.0.2", 3478)
 SERVER6: Final = Endpoint("2a10:201::2", 3478)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nattools.engine.analyse import analyse
 from nattools.engine.analysis.findings import Findings
-from nattools.engine.analysis.portmappings import router_evidence
+from nattools.engine.analysis.verdicts.portmappings import router_evidence
 from nattools.model.host import Host
 from nattools.model.observation import AnyObservation
 from nattools.model.report import Measurement, Report

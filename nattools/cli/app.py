@@ -13,10 +13,10 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
-from nattools.cli.debuglog import start_from_environment
-from nattools.cli.help import HelpfulCommand, HelpfulGroup, general
-from nattools.cli.plainevents import READER, last_event
-from nattools.cli.standardstreams import settle_output
+from nattools.cli.display.debuglog import start_from_environment
+from nattools.cli.display.help import HelpfulCommand, HelpfulGroup, general
+from nattools.cli.display.plainevents import READER, last_event
+from nattools.cli.display.standardstreams import settle_output
 from nattools.defects import DEFECT, DEFECTS, each_of
 from nattools.errors import CannotRun, NattoolsError, UsageError
 from nattools.report.safetext import safe, wrap
@@ -153,7 +153,7 @@ def _application() -> typer.Typer:
 def _manual_page(wanted: bool) -> bool:
     """Print it, if it is wanted."""
     if wanted:
-        from nattools.cli.manpage import manual
+        from nattools.cli.display.manpage import manual
 
         sys.stdout.write(manual(typer.main.get_command(_application())))
         raise typer.Exit

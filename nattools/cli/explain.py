@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import completion, sharedoptions
-from nattools.cli.outputs import write_json
+from nattools.cli.display.outputs import write_json
+from nattools.cli.options import completion, sharedoptions
 from nattools.errors import UsageError
 from nattools.model.supportcode import read_support_code
 from nattools.report.document import Cell, Document, Prose, Section, Table

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec.structs import replace
 
-from nattools.cli import running, sharedoptions
+from nattools.cli import running
+from nattools.cli.options import sharedoptions
+from nattools.cli.options.sharedoptions import Request
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import Request
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.model.report import Report
 from nattools.net.base import Network

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nattools.cli import completion, sharedoptions
 from nattools.cli.app import new_app
+from nattools.cli.display.outputs import show, write_files, write_json, write_out
 from nattools.cli.labprograms import run_inside
-from nattools.cli.outputs import show, write_files, write_json, write_out
+from nattools.cli.options import completion, sharedoptions
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.backend import Backend
 from nattools.report.safetext import safe, wrap
@@ -89,7 +89,7 @@ lab_app = new_app(no_args_is_help=True, help="Test networks, simulated or in net
 @lab_app.command("list")
 def list_scenarios(words: Words = None, as_json: sharedoptions.Json = False) -> int:
     """The scenarios that come with nattools."""
-    from nattools.cli import lablist
+    from nattools.cli.display import lablist
 
     scenarios = lablist.found(words or ())
     if as_json:
@@ -103,7 +103,7 @@ def list_scenarios(words: Words = None, as_json: sharedoptions.Json = False) -> 
 @lab_app.command("show")
 def show_scenario(scenario: ScenarioName, as_json: sharedoptions.Json = False) -> int:
     """What a scenario draws."""
-    from nattools.cli import lablist
+    from nattools.cli.display import lablist
     from nattools.lab.scenariofiles import load
 
     drawn = load(scenario)
@@ -144,7 +144,7 @@ def run_scenario(
     if events:
         if host or output or pcap:
             raise UsageError("--events measures nothing: --host, -o and --pcap are for a measurement")
-        from nattools.cli.labevents import play_events
+        from nattools.cli.display.labevents import play_events
 
         play_events(drawn, chosen, seed, as_json=as_json)
         return 0
@@ -281,7 +281,7 @@ def _backend(given: list[str] | None) -> Backend:
 
 
 def _tried(case: Case, pcap: Path | None) -> Trial:
-    from nattools.cli.progress import ProgressLine
+    from nattools.cli.display.progress import ProgressLine
     from nattools.cli.running import captured
     from nattools.trials.scenarios import run_trial
 

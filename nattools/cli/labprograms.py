@@ -13,8 +13,8 @@ from functools import partial
 from types import FrameType, MappingProxyType
 from typing import Any, Final
 
-from nattools.cli import sharedoptions
-from nattools.cli.outputs import tell
+from nattools.cli.display.outputs import tell
+from nattools.cli.options import sharedoptions
 
 _PATIENCE_S: Final = 3.0
 _HOSTS: Final = "/etc/hosts"

@@ -9,9 +9,10 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from nattools.cli import running, sharedoptions
+from nattools.cli import running
+from nattools.cli.options import sharedoptions
+from nattools.cli.options.sharedoptions import OF_NAT, OptionGroup, Request, checked_seconds
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OF_NAT, OptionGroup, Request, checked_seconds
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import UsageError
 from nattools.model.endpoint import BROADCAST, parse_address

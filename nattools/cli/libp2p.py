@@ -8,11 +8,12 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from nattools.cli import running, sharedoptions
-from nattools.cli.help import measure
-from nattools.cli.outputs import tell
+from nattools.cli import running
+from nattools.cli.display.help import measure
+from nattools.cli.display.outputs import tell
+from nattools.cli.options import sharedoptions
+from nattools.cli.options.sharedoptions import OF_NAT, OptionGroup, Request, checked_seconds
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OF_NAT, OptionGroup, Request, checked_seconds
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import ProtocolError, UsageError
 from nattools.model.report import Report

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from nattools.cli import completion, running, sharedoptions
+from nattools.cli import running
 from nattools.cli.app import new_app
-from nattools.cli.help import measure, router
-from nattools.cli.outputs import tell
+from nattools.cli.display.help import measure, router
+from nattools.cli.display.outputs import tell
+from nattools.cli.options import completion, sharedoptions
+from nattools.cli.options.sharedoptions import OptionGroup, Request, check_choice
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OptionGroup, Request, check_choice
 from nattools.engine.measureoptions import MAPPING_LIFETIME_S, Emit, MapOptions, MeasureOptions
 from nattools.engine.portmap.journal import Journal
 from nattools.errors import UsageError
@@ -379,7 +380,7 @@ def environment_of(change: MappingChange) -> dict[str, str]:
 
 async def _run_hook(hook: str, change: MappingChange, *, waits: bool) -> None:
     """Run the user's command; a failure is reported and has no other effect."""
-    from nattools.net.shell import run_command
+    from nattools.net.system.shell import run_command
 
     code = await run_command(hook, environment_of(change), waits=waits)
     if code != 0:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from nattools.cli.outputs import check_writable, tell, write_document, write_text
+from nattools.cli.display.outputs import check_writable, tell, write_document, write_text
 from nattools.errors import UsageError
 from nattools.report.document import Document
 from nattools.report.fleet import Fleet, merged

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nattools.cli import punchoptions, running, sharedoptions
-from nattools.cli.eventlines import display_on
-from nattools.cli.outputs import show, tell, write_files, write_secret
-from nattools.cli.progress import ProgressLine
-from nattools.cli.prompts import TokenReader, ask_code
-from nattools.cli.punchdisplay import PunchDisplay
-from nattools.cli.punchoptions import PunchRequest
-from nattools.cli.punchrelays import RelayChoice, relay_choice
+from nattools.cli import running
+from nattools.cli.display.eventlines import display_on
+from nattools.cli.display.outputs import show, tell, write_files, write_secret
+from nattools.cli.display.progress import ProgressLine
+from nattools.cli.display.prompts import TokenReader, ask_code
+from nattools.cli.display.punchdisplay import PunchDisplay
+from nattools.cli.options import punchoptions, sharedoptions
+from nattools.cli.options.punchoptions import PunchRequest
+from nattools.cli.options.punchrelays import RelayChoice, relay_choice
+from nattools.cli.options.sharedoptions import LabChoice, OptionGroup, Request, Servers
 from nattools.cli.punchsession import CommandResult, PunchSession
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
-from nattools.cli.sharedoptions import LabChoice, OptionGroup, Request, Servers
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.options import WAIT_S, Use, Watcher
 from nattools.errors import UsageError

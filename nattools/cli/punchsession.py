@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nattools.cli.app import INTERRUPTED
-from nattools.cli.punchdisplay import PunchDisplay
-from nattools.cli.punchoptions import LASTING, PunchRequest
-from nattools.cli.punchstatus import TrafficLine
+from nattools.cli.display.punchdisplay import PunchDisplay
+from nattools.cli.display.punchstatus import TrafficLine
+from nattools.cli.options.punchoptions import LASTING, PunchRequest
 from nattools.engine.punch.options import Connected, Use, UseResult
 from nattools.errors import CannotRun
 from nattools.model.punch import Echoes, Throughput

@@ -6,18 +6,19 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from nattools.cli import punch, pwnatoptions, running, sharedoptions
+from nattools.cli import punch, running
 from nattools.cli.app import new_app
-from nattools.cli.eventlines import display_on
-from nattools.cli.outputs import tell
-from nattools.cli.progress import ProgressLine
-from nattools.cli.prompts import ask_secret
-from nattools.cli.punchdisplay import PunchDisplay
-from nattools.cli.punchoptions import USES, PunchRequest, check_together
+from nattools.cli.display.eventlines import display_on
+from nattools.cli.display.outputs import tell
+from nattools.cli.display.progress import ProgressLine
+from nattools.cli.display.prompts import ask_secret
+from nattools.cli.display.punchdisplay import PunchDisplay
+from nattools.cli.options import pwnatoptions, sharedoptions
+from nattools.cli.options.punchoptions import USES, PunchRequest, check_together
+from nattools.cli.options.pwnatoptions import LISTEN_WAIT_S, LISTENING, MEASURING, TEST_WITHOUT
+from nattools.cli.options.sharedoptions import LabChoice, Request, Servers
 from nattools.cli.punchsession import CommandResult, PunchSession
-from nattools.cli.pwnatoptions import LISTEN_WAIT_S, LISTENING, MEASURING, TEST_WITHOUT
 from nattools.cli.running import Invocation, captured, measure_options, progress_of
-from nattools.cli.sharedoptions import LabChoice, Request, Servers
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.engine.punch.options import Watcher
 from nattools.engine.pwnat.knockoptions import CALL_WAIT_S, PORT, PwnatOptions

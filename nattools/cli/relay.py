@@ -9,11 +9,12 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from nattools.cli import running, sharedoptions
-from nattools.cli.defaultrelays import check_maps, map_folder, say_that_map_is_fetched
+from nattools.cli import running
+from nattools.cli.options import sharedoptions
+from nattools.cli.options.defaultrelays import check_maps, map_folder, say_that_map_is_fetched
+from nattools.cli.options.sharedoptions import OF_NAT, OptionGroup, Request
+from nattools.cli.options.turnoptions import TurnSecret, TurnUser, credentials_of
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OF_NAT, OptionGroup, Request
-from nattools.cli.turnoptions import TurnSecret, TurnUser, credentials_of
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import UsageError
 from nattools.model.report import Report

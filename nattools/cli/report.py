@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli import completion, sharedoptions
 from nattools.cli.app import new_app
-from nattools.cli.outputs import (
+from nattools.cli.display.outputs import (
     check_writable,
     checked_outputs,
     renderer,
@@ -24,6 +23,7 @@ from nattools.cli.outputs import (
     write_out,
     write_text,
 )
+from nattools.cli.options import completion, sharedoptions
 from nattools.errors import UsageError
 from nattools.model.provider import Provider
 from nattools.model.report import Report
@@ -175,8 +175,8 @@ def predict(
     """How two machines would connect: by what, with what odds, packets and time."""
     sharedoptions.check_choice("--low-ports", low_ports, ("a", "b", "both"))
     from nattools.report.prediction import prediction_json, prediction_page
-    from nattools.traversal.punchplan import MeasuredEnd
-    from nattools.traversal.punchplan import predict as predict_plan
+    from nattools.traversal.plan.punchplan import MeasuredEnd
+    from nattools.traversal.plan.punchplan import predict as predict_plan
 
     reports = _both(a, b)
     granted = (low_ports in ("a", "both"), low_ports in ("b", "both"))

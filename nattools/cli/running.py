@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from nattools.cli import sharedoptions
-from nattools.cli.outputs import show, write_files
-from nattools.cli.progress import ProgressLine
-from nattools.cli.sharedoptions import LabChoice, Request, Servers, chosen_servers
+from nattools.cli.display.outputs import show, write_files
+from nattools.cli.display.progress import ProgressLine
+from nattools.cli.options import sharedoptions
+from nattools.cli.options.sharedoptions import LabChoice, Request, Servers, chosen_servers
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
@@ -82,13 +82,13 @@ def run(invocation: Invocation) -> Report:
 
 def _on_host(invocation: Invocation) -> Report:
     from nattools.net.eventloop import run_interruptibly
-    from nattools.net.hostnetwork import HostNetwork
+    from nattools.net.system.hostnetwork import HostNetwork
 
     network = HostNetwork()
     servers = chosen_servers(invocation.request.servers)
     chosen = measure_options(invocation.request, network, servers)
     if chosen.command == "diagnose":
-        from nattools.cli.defaultrelays import default_relays, say_that_map_is_fetched
+        from nattools.cli.options.defaultrelays import default_relays, say_that_map_is_fetched
 
         search = default_relays(servers, no_derp=invocation.request.no_derp)
         if search.public_map:
@@ -209,7 +209,7 @@ def progress_of(network: Network, *, quiet: bool = False, events: bool) -> Itera
     event loop."""
     progress = ProgressLine(sys.stderr, waiting=network.substrate != "sim" and not quiet)
     if events:
-        from nattools.cli.eventlines import EventLines
+        from nattools.cli.display.eventlines import EventLines
 
         progress = EventLines(sys.stderr)
     try:

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from nattools.cli.outputs import tell
-from nattools.cli.peeroptions import peer_config
-from nattools.cli.relayoptions import RelayOptions, relay_config
+from nattools.cli.display.outputs import tell
+from nattools.cli.options.peeroptions import peer_config
+from nattools.cli.options.relayoptions import RelayOptions, relay_config
 from nattools.errors import UsageError
 from nattools.net.eventloop import allow_many_files, on_signal, run_interruptibly
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.system.hostnetwork import HostNetwork
 from nattools.report.safetext import safe
 from nattools.server.endpoints import default_addresses
 from nattools.server.faultlog import FaultLog

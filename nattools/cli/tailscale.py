@@ -10,10 +10,11 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from nattools.cli import running, sharedoptions
-from nattools.cli.defaultrelays import check_maps, map_folder, say_that_map_is_fetched
+from nattools.cli import running
+from nattools.cli.options import sharedoptions
+from nattools.cli.options.defaultrelays import check_maps, map_folder, say_that_map_is_fetched
+from nattools.cli.options.sharedoptions import OptionGroup, Request
 from nattools.cli.running import Invocation
-from nattools.cli.sharedoptions import OptionGroup, Request
 from nattools.descriptors import standard_input_bytes
 from nattools.engine.measureoptions import Emit, MeasureOptions
 from nattools.errors import ProtocolError, UsageError
@@ -135,7 +136,7 @@ def command(wanted: TailnetRequest, request: Request) -> int:
 def searched(wanted: TailnetRequest, chosen: MeasureOptions) -> TailnetSearch:
     """Which tailnets are looked at where these are meant, in the lab or on this network."""
     from nattools.engine.tailnetsearch import TailnetSearch
-    from nattools.net.derpmaps import DEFAULT_MAP
+    from nattools.net.derp.derpmaps import DEFAULT_MAP
 
     of_lab = chosen.tailnets
     rows = list(zip_longest(wanted.controls, wanted.maps, wanted.statuses))
@@ -161,7 +162,7 @@ def _tailnet(
 ) -> TailnetAsk:
     """One, with Tailscale's own servers for those that are not named."""
     from nattools.engine.tailnetsearch import TailnetAsk
-    from nattools.net.derpmaps import DEFAULT_MAP
+    from nattools.net.derp.derpmaps import DEFAULT_MAP
 
     status = None if file is None else file.status
     of_tailscale = _of_tailscale(status)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from nattools.cli.outputs import tell, write_document, write_out, write_text
-from nattools.cli.standardstreams import is_read
+from nattools.cli.display.outputs import tell, write_document, write_out, write_text
+from nattools.cli.display.standardstreams import is_read
 from nattools.errors import CannotRun, UsageError
 from nattools.model.report import Report
 from nattools.net.base import Network
@@ -43,8 +43,8 @@ class WatchRequest(msgspec.Struct, frozen=True):
 def watch_request(every_s: float | None, for_s: float | None, metrics: str | None) -> WatchRequest | None:
     """`--watch`, `--for` and `--metrics`, checked; None without the first. UsageError says what makes no
     sense."""
-    from nattools.cli.outputs import check_writable
-    from nattools.cli.sharedoptions import checked_seconds
+    from nattools.cli.display.outputs import check_writable
+    from nattools.cli.options.sharedoptions import checked_seconds
 
     if every_s is None:
         for option, value in (("--for", for_s), ("--metrics", metrics)):

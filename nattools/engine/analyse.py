@@ -11,12 +11,12 @@ from nattools.engine.analysis.areas import AreaFindings
 from nattools.engine.analysis.diagnosisadvice import advice, measurement_notices
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.findings import Findings, PathFindings, path_findings
+from nattools.engine.analysis.nat.requirements import requirements
 from nattools.engine.analysis.obstacles import open_mappings
-from nattools.engine.analysis.portmap_verdicts import mapping_notices
-from nattools.engine.analysis.portmappings import router_evidence
-from nattools.engine.analysis.requirements import requirements
 from nattools.engine.analysis.servers import ServerBehaviour, describe, server_behaviours, server_notices
-from nattools.engine.analysis.techniques import techniques
+from nattools.engine.analysis.verdicts.portmappings import router_evidence
+from nattools.engine.analysis.verdicts.portmapverdicts import mapping_notices
+from nattools.engine.analysis.verdicts.techniques import techniques
 from nattools.model.endpoint import Family, Transport
 from nattools.model.host import Interface
 from nattools.model.nat import Nat, PeerKind
@@ -86,7 +86,7 @@ def _cross_checks(findings: Findings, behaviours: dict[str, ServerBehaviour]) ->
     seen = findings.measurement.observations
     if not findings.seen(SecondOpinion):
         return ()
-    from nattools.engine.analysis.cross_checks import cross_checks
+    from nattools.engine.analysis.secondopinions import cross_checks
 
     distrusted = any(each.distrusted for each in behaviours.values())
     return cross_checks(seen, findings.nat("udp", 4), findings.routers, distrusted)
@@ -118,7 +118,7 @@ def _all_paths(
 
 
 def _peers(findings: Findings) -> tuple[PeerKind, ...]:
-    from nattools.engine.analysis.peer_kinds import peer_kinds
+    from nattools.engine.analysis.verdicts.peerkinds import peer_kinds
 
     main = findings.main
     rows = peer_kinds(findings.nat("udp", main), findings.nat("tcp", main), open_mappings(findings))

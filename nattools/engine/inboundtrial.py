@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from nattools.engine.analysis.ipv6addresses import use_of
+from nattools.engine.analysis.ipv6.ipv6addresses import use_of
 from nattools.engine.measurement import MeasurementRun
 from nattools.model.endpoint import Family
 from nattools.model.host import ConfiguredAddress

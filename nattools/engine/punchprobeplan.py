@@ -11,10 +11,10 @@ from nattools.model.observation import AnyObservation, Hop, Opener
 from nattools.probes.birthday import BirthdayPlan
 from nattools.probes.target import Target
 from nattools.probes.udppunch import PunchPlan
-from nattools.traversal.odds import odds
-from nattools.traversal.side import Side, side_of
-from nattools.traversal.step_building import PROBES_PER_S
-from nattools.traversal.udp_strategies import PROBES
+from nattools.traversal.plan.odds import odds
+from nattools.traversal.plan.side import Side, side_of
+from nattools.traversal.plan.stepbuilding import PROBES_PER_S
+from nattools.traversal.plan.udpstrategies import PROBES
 
 MOST_SOCKETS = 256
 _SOCKETS = (32, 64, 128, MOST_SOCKETS)

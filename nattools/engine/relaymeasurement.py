@@ -19,7 +19,7 @@ from nattools.model.observation import Gap
 from nattools.model.report import Report
 from nattools.model.serveruri import ServerUri, parse_server
 from nattools.net.base import Network
-from nattools.net.derpmaps import DEFAULT_MAP, KEPT_S, LoadedMap, is_page, kept_age_s, load_map
+from nattools.net.derp.derpmaps import DEFAULT_MAP, KEPT_S, LoadedMap, is_page, kept_age_s, load_map
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import Pingers, how_far, note_distance, try_derp

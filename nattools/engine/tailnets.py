@@ -23,7 +23,7 @@ from nattools.model.tailnetseen import (
     TailnetStatus,
 )
 from nattools.net.base import Network
-from nattools.net.derpmaps import load_map
+from nattools.net.derp.derpmaps import load_map
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import try_derp

@@ -32,7 +32,7 @@ async def serve_relay(
     network: Network, spec: ServerSpec, own: TurnSpec, addresses: tuple[str, ...]
 ) -> RunningServer:
     """As `scenarioservers.start`."""
-    from nattools.server.relayservice import RelayConfig
+    from nattools.server.relay.relayservice import RelayConfig
 
     with tempfile.TemporaryDirectory(prefix="nattools-") as folder:
         files = None

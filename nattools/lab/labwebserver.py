@@ -12,7 +12,7 @@ from nattools.errors import ProtocolError
 from nattools.lab.labidentity import context_of, identity_at
 from nattools.model.endpoint import family_of
 from nattools.net.base import Network, TcpListener, TcpStream
-from nattools.net.tls import start_tls
+from nattools.net.web.tls import start_tls
 from nattools.protocols.headers import Headers, parse_head, split_head
 from nattools.server.connections import BackgroundTasks
 

@@ -25,7 +25,7 @@ from nattools.server.stun import BindingServer, Reply
 if TYPE_CHECKING:
     from nattools.lab.controlserver import LabControlServer
     from nattools.lab.derpserver import LabDerpServer
-    from nattools.server.peerservice import PeerServiceConfig
+    from nattools.server.peer.peerservice import PeerServiceConfig
 
 _IDLE_S = 30.0
 _WRONG_ADDRESS: dict[Family, str] = {4: "11.99.99.99", 6: "2a10:9999::9999"}
@@ -71,8 +71,8 @@ async def start(network: Network, spec: ServerSpec, addresses: tuple[str, ...]) 
 
 def _peer(spec: Libp2pSpec, addresses: tuple[str, ...]) -> PeerServiceConfig:
     from nattools.lab.labpeers import seed_at
-    from nattools.server.peerrelay import PeerRelayLimits
-    from nattools.server.peerservice import PeerServiceConfig
+    from nattools.server.peer.peerrelay import PeerRelayLimits
+    from nattools.server.peer.peerservice import PeerServiceConfig
 
     limits = PeerRelayLimits(reservations_per_source=spec.places) if spec.relay else None
     return PeerServiceConfig(seed=seed_at(addresses), relay=limits)

@@ -109,6 +109,6 @@ def _if_none_is_configured() -> str:
     """What to add where the system knows no name server: it asks this machine then, which is seldom one."""
     if sys.platform != "linux":
         return ""
-    from nattools.net import nameservers
+    from nattools.net.system import nameservers
 
     return "" if nameservers.name_servers() else f": {nameservers.RESOLV_CONF} names none"

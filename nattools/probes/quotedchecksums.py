@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.observation import Gap
 from nattools.model.quotedchecksumseen import QuotedAs, QuotedChecksum
-from nattools.net.expiring import CONTENTS, ExpiringDatagrams, ExpiryQuote
+from nattools.net.system.expiring import CONTENTS, ExpiringDatagrams, ExpiryQuote
 from nattools.probes.probe import LaneProbe, ProbeContext, ProbeOptions
 from nattools.probes.question import open_stun_client
 from nattools.probes.target import Target

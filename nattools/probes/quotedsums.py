@@ -10,7 +10,7 @@ from typing import Final
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network
-from nattools.net.expiring import CONTENTS, ExpiringDatagrams
+from nattools.net.system.expiring import CONTENTS, ExpiringDatagrams
 from nattools.protocols.outsidesum import MODULUS, sum_behind, sum_of
 from nattools.protocols.pwnat.outside import LARGEST_STEP, ListenerPorts
 

@@ -149,7 +149,7 @@ async def _secured(
     name = context.estimate.tls.get(question.asked)
     if name is None:
         return stream
-    from nattools.net.tls import client_context, start_tls
+    from nattools.net.web.tls import client_context, start_tls
 
     secured = await start_tls(stream, client_context(), timeout_s=patience_s + 1, server_name=name)
     if not isinstance(secured, str):

@@ -9,7 +9,7 @@ from nattools.model.report import Report
 from nattools.report.document import Document, Prose, Section
 from nattools.report.safetext import safe
 from nattools.report.sections.punch import BY, plan_section
-from nattools.traversal.steps import Plan, Step
+from nattools.traversal.plan.steps import Plan, Step
 from nattools.wording import sentence, terms
 
 

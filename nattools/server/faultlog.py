@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from nattools.net.oserrors import describe
+from nattools.net.system.oserrors import describe
 from nattools.server.limits import TokenBucket
 
 logger = logging.getLogger(__name__)

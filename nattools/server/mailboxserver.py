@@ -7,11 +7,11 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from nattools.net import websocket
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
-from nattools.net.tls import HANDSHAKE_BYTE, start_tls
-from nattools.net.websocket import WebSocket
+from nattools.net.web import websocket
+from nattools.net.web.tls import HANDSHAKE_BYTE, start_tls
+from nattools.net.web.websocket import WebSocket
 from nattools.protocols import mailbox as protocol
 from nattools.server.connections import Answer, converse, report_fault
 from nattools.server.limits import Slot, Slots

@@ -19,7 +19,7 @@ from nattools.server.socketerrors import SocketErrors
 from nattools.server.stun import PLAIN_REQUEST, BindingServer
 
 if TYPE_CHECKING:
-    from nattools.server.relayservice import RelayService
+    from nattools.server.relay.relayservice import RelayService
 
 _CHANNELS: Final = frozenset(bytes((each,)) for each in CHANNELS)
 _TLS_HANDSHAKE: Final = b"\x16"

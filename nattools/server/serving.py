@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from nattools.server.mailbox import MailboxLimits
     from nattools.server.mailboxserver import MailboxConnections
-    from nattools.server.peerservice import PeerService, PeerServiceConfig
-    from nattools.server.relayservice import RelayConfig, RelayService
+    from nattools.server.peer.peerservice import PeerService, PeerServiceConfig
+    from nattools.server.relay.relayservice import RelayConfig, RelayService
 _MULTISTREAM = 19
 """What a connection of libp2p begins with (`protocols.libp2p.multistream.FIRST_BYTE`)."""
 _CHOICES = 8
@@ -159,7 +159,7 @@ class Running:
         await self._tasks.close()
 
     def _make_relay(self, config: RelayConfig) -> RelayService:
-        from nattools.server.relayservice import RelayService
+        from nattools.server.relay.relayservice import RelayService
 
         hosts: dict[Family, str] = {}
         for address in self._config.addresses:
@@ -169,7 +169,7 @@ class Running:
         return relay
 
     def _make_peers(self, config: PeerServiceConfig, sites: dict[Family, ServerEndpoints]) -> PeerService:
-        from nattools.server.peerservice import PeerService
+        from nattools.server.peer.peerservice import PeerService
 
         peers = PeerService(
             self._network,
@@ -296,7 +296,7 @@ def _rate(config: ServeConfig, kind: Literal["answer", "arrival", "octet"]) -> R
 
 
 def _tls(files: tuple[str, str]) -> ssl.SSLContext:
-    from nattools.net.tls import server_context
+    from nattools.net.web.tls import server_context
 
     return server_context(*files)
 

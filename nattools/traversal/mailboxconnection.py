@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nattools.model.endpoint import Endpoint, url_host
-from nattools.net import websocket
 from nattools.net.base import Network, TcpFailure, TcpStream
-from nattools.net.websocket import WebSocket
+from nattools.net.web import websocket
+from nattools.net.web.websocket import WebSocket
 from nattools.protocols import mailbox
 
 if TYPE_CHECKING:
@@ -62,6 +62,6 @@ async def _open_at(
 async def _secure(stream: TcpStream, address: MailboxAddress, timeout_s: float) -> TcpStream | str:
     if address.tls is None:
         return stream
-    from nattools.net.tls import start_tls
+    from nattools.net.web.tls import start_tls
 
     return await start_tls(stream, address.tls(), timeout_s=timeout_s, server_name=address.host)

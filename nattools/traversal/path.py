@@ -19,7 +19,7 @@ from nattools.net.base import TcpStream
 from nattools.protocols import ice
 from nattools.protocols.demultiplex import SharedProtocol
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.link import DatagramPath, Link, Receive
+from nattools.traversal.links.link import DatagramPath, Link, Receive
 
 SECURE_S: Final = 10.0
 QUIC_SIZE: Final = 1200
@@ -174,7 +174,7 @@ class IcePath(SelectedPath):
 
     async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | Statement:
         """By QUIC."""
-        from nattools.traversal.quicopening import quic_link
+        from nattools.traversal.links.quicopening import quic_link
 
         link = await quic_link(self, secret, leads=leads, timeout_s=timeout_s)
         if isinstance(link, Statement) and link.code == "link-silent" and self.silent_s() < timeout_s * 0.8:
@@ -231,7 +231,7 @@ class StreamPath(SelectedPath):
 
     async def secure(self, secret: bytes, *, leads: bool, timeout_s: float = SECURE_S) -> Link | Statement:
         """By TLS 1.3."""
-        from nattools.traversal.tlslink import tls_link
+        from nattools.traversal.links.tlslink import tls_link
 
         return await tls_link(self._stream, secret, leads=leads, timeout_s=timeout_s)
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from nattools.errors import UsageError
 from nattools.model.endpoint import url_host
 from nattools.model.serveruri import ServerUri, parse_server
-from nattools.net.serverstream import Security
+from nattools.net.web.serverstream import Security
 from nattools.protocols import derp
 from nattools.protocols.mailbox import RelayOffer
 from nattools.protocols.turn.credentials import LongTermCredentials, time_limited
 
 if TYPE_CHECKING:
-    from nattools.net.turnsocket import RelayedSocket
+    from nattools.net.turn.turnsocket import RelayedSocket
 
 
 class TurnAccess(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from nattools.model.statement import Statement, statement
 from nattools.net.base import Network
-from nattools.net.websocket import WebSocket
+from nattools.net.web.websocket import WebSocket
 from nattools.protocols import mailbox
 from nattools.protocols.mailbox import MailboxClient, MailboxFailure
 from nattools.traversal.codes import Code

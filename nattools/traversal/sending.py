@@ -19,7 +19,7 @@ from nattools.model.statement import Statement, statement
 from nattools.net.base import Network, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver, open_path_socket
-from nattools.traversal.steps import SendSchedule, Step
+from nattools.traversal.plan.steps import SendSchedule, Step
 
 LATE_S: Final = 0.5
 """How long packets of the peer may be under way when both sides are done."""

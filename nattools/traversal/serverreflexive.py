@@ -86,7 +86,7 @@ async def server_reflexive_over_tcp(
         return None
     stream: TcpStream | str = connected
     if tls is not None:
-        from nattools.net.tls import client_context, start_tls
+        from nattools.net.web.tls import client_context, start_tls
 
         stream = await start_tls(connected, client_context(), timeout_s=TCP_PATIENCE_S, server_name=tls)
     if isinstance(stream, str):

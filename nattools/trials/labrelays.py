@@ -10,7 +10,7 @@ from nattools.trials.labsearches import relays_of_lab
 
 if TYPE_CHECKING:
     from nattools.engine.relaysearch import RelaySearch
-    from nattools.net.serverstream import Security
+    from nattools.net.web.serverstream import Security
     from nattools.traversal.relayaccess import AnyAccess
 
 
@@ -45,6 +45,6 @@ def _known(access: AnyAccess, found: RelaySearch) -> AnyAccess:
 
 
 def _security(host: str, pinned: dict[str, str]) -> Security | None:
-    from nattools.net.serverstream import Security
+    from nattools.net.web.serverstream import Security
 
     return Security(host, pinned[host]) if host in pinned else None

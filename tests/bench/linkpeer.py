@@ -15,9 +15,9 @@ from linked import SocketPath
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpStream
-from nattools.net.hostnetwork import HostNetwork
-from nattools.traversal.quicopening import quic_link
-from nattools.traversal.tlslink import tls_link
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.traversal.links.quicopening import quic_link
+from nattools.traversal.links.tlslink import tls_link
 
 HOST = "127.0.0.1"
 SECRET = bytes(32)

@@ -1,4 +1,4 @@
-"""What a QUIC link carries in the simulator over a round trip of 40 ms: the table of docs/design/0010.
+"""What a QUIC link carries in the simulator over a round trip of 40 ms: the table of docs/design/0011.
 
 python tests/bench/losses.py
 """
@@ -17,9 +17,9 @@ from linked import SECRET, SocketPath, both, read_exactly
 from simulated import open_internet, run
 
 from nattools.lab.sim.simlab import SimLab
-from nattools.traversal.link import Link, Receive
-from nattools.traversal.quiclink import QuicLink
-from nattools.traversal.quicopening import quic_link
+from nattools.traversal.links.link import Link, Receive
+from nattools.traversal.links.quiclink import QuicLink
+from nattools.traversal.links.quicopening import quic_link
 
 TRIP_S = 0.02
 

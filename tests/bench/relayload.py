@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from bench.load import cpu_seconds
 
 from nattools.model.endpoint import Endpoint
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.authentication import LongTermAuthentication

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 
 LOOPBACK: Final = "127.0.0.1"
 USER: Final = "user"
@@ -23,10 +23,10 @@ TURNSERVER: Final = shutil.which("turnserver")
 _SERVE: Final = """
 import asyncio, sys
 from nattools.net.eventloop import allow_many_files
-from nattools.net.hostnetwork import HostNetwork
-from nattools.server.relayservice import RelayConfig
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.server.relay.relayservice import RelayConfig
 from nattools.server.serving import ServeConfig, serve
-from nattools.server.turnlimits import TurnLimits
+from nattools.server.relay.turnlimits import TurnLimits
 
 async def main():
     most = 1 << 30

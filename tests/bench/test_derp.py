@@ -17,8 +17,8 @@ from bench.claims import claim
 from bench.relayprocess import LOOPBACK
 
 from nattools.lab.netns.processes import await_listener
-from nattools.net.derpsocket import DerpSocket, open_derp
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.derp.derpsocket import DerpSocket, open_derp
+from nattools.net.system.hostnetwork import HostNetwork
 from nattools.protocols.derp import DerpNode, node_at
 
 pytestmark = pytest.mark.interop("derper")

@@ -24,10 +24,10 @@ from linked import SocketPath
 
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.hostnetwork import HostNetwork
-from nattools.traversal.link import Link
-from nattools.traversal.quicopening import quic_link
-from nattools.traversal.tlslink import tls_link
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.traversal.links.link import Link
+from nattools.traversal.links.quicopening import quic_link
+from nattools.traversal.links.tlslink import tls_link
 
 REQUIRED_MBIT_PER_S = {"quic": 400, "tls": 100}
 ROUNDS = 3

@@ -20,10 +20,10 @@ from simulated import behind_nat, run
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
-from nattools.net import websocket
 from nattools.net.base import TcpFailure
-from nattools.net.hostnetwork import HostNetwork
-from nattools.net.websocket import WebSocket
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.net.web import websocket
+from nattools.net.web.websocket import WebSocket
 from nattools.protocols.mailbox import MAX_TEXT, PATH, VERSION
 from nattools.protocols.mailbox import messages as m
 from nattools.server.serving import ServeConfig, serve

@@ -22,9 +22,9 @@ from nattools.lab.netns.processes import await_listener
 from nattools.lab.scenario import DerpSpec, HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
-from nattools.net.derplatency import captive_portal, https_latency
-from nattools.net.derpsocket import DerpSocket, open_derp
-from nattools.net.serversteps import StepFailure
+from nattools.net.derp.derplatency import captive_portal, https_latency
+from nattools.net.derp.derpsocket import DerpSocket, open_derp
+from nattools.net.web.serversteps import StepFailure
 from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.pinger import open_pinger
 from nattools.protocols import derp, stun

@@ -14,7 +14,7 @@ import pytest
 from conftest import tool
 from tailscaled import KINDS, PING_S, Client, clients, drawn, host_of, servers
 
-from nattools.engine.analysis.tailscalepaths import connects_directly
+from nattools.engine.analysis.overlays.tailscalepaths import connects_directly
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.portmap.journal import MemoryJournal
 from nattools.engine.tailnets import measure_tailnets
@@ -24,8 +24,8 @@ from nattools.model.controlurl import parse_control
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.protocols.overlays import parse_status
-from nattools.traversal.side import KINDS as MODELS
-from nattools.traversal.side import Side
+from nattools.traversal.plan.side import KINDS as MODELS
+from nattools.traversal.plan.side import Side
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop("derper", "tailcontrol")]
 with_client = pytest.mark.skipif(tool("tailscaled") is None, reason="no tailscaled: make peers builds it")

@@ -21,11 +21,11 @@ from streamends import both_ways
 from nattools.model.endpoint import Endpoint
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network, TcpFailure, TcpStream
-from nattools.net.hostnetwork import HostNetwork
-from nattools.net.serversteps import StepFailure
-from nattools.net.turnopening import open_relayed, open_relayed_streams
-from nattools.net.turnsocket import RelayedSocket
-from nattools.net.turnstreams import RelayedStreams
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.net.turn.turnopening import open_relayed, open_relayed_streams
+from nattools.net.turn.turnsocket import RelayedSocket
+from nattools.net.turn.turnstreams import RelayedStreams
+from nattools.net.web.serversteps import StepFailure
 from nattools.protocols import stun
 from nattools.protocols.turn.credentials import LongTermCredentials, time_limited
 from nattools.protocols.turn.refusal import TurnRefusal

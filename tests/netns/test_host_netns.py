@@ -20,7 +20,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.host import Gateway
 from nattools.net.base import EchoReply, IcmpError, TcpFailure, TcpStream
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.system.hostnetwork import HostNetwork
 
 pytestmark = [
     pytest.mark.netns,
@@ -381,8 +381,8 @@ def test_echo_requests(
 WITHOUT_PRIVILEGE = """
 import asyncio, os, socket, sys
 from nattools.errors import CannotRun
-from nattools.net.hostnetwork import HostNetwork
-from nattools.net.namespace import enter
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.net.system.namespace import enter
 enter(sys.argv[1])
 os.setgroups([])
 os.setgid(65534)

@@ -15,7 +15,7 @@ from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.netns.wiring import NOWHERE
 from nattools.lab.scenario import INTERNET, HostSpec, NatSpec, Scenario
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 
 pytestmark = pytest.mark.netns
 IN_SERVICE = ("UP", "UNKNOWN")  # RFC 2863 3.1.14; the latter is a loopback's and a tunnel's

@@ -16,7 +16,7 @@ from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.system.hostnetwork import HostNetwork
 from nattools.server.serving import ServeConfig, serve
 
 pytestmark = pytest.mark.netns

@@ -24,9 +24,9 @@ from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.netns.wiring import NOWHERE
 from nattools.lab.scenario import INTERNET, FirewallSpec, HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.model.endpoint import Endpoint
-from nattools.net import linux
 from nattools.net.base import IcmpError, UdpSocket
-from nattools.net.namespace import entered
+from nattools.net.system import linux
+from nattools.net.system.namespace import entered
 from nattools.protocols import stun
 
 pytestmark = pytest.mark.netns
@@ -459,7 +459,7 @@ import ctypes, os, sys
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab import scenarioservers
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
-import asyncio, nattools.net.hostnetwork, pyroute2.iproute.linux
+import asyncio, nattools.net.system.hostnetwork, pyroute2.iproute.linux
 from nattools.model.endpoint import Endpoint
 
 if os.geteuid() == 0:

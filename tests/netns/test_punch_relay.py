@@ -19,7 +19,7 @@ from punchpair import TOKEN, Pair, Side, homes, pair
 
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import DerpSpec, NatSpec, Scenario, ServerSpec
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 
 pytestmark = pytest.mark.netns
 

@@ -24,7 +24,7 @@ from punchpair import Pair, Side, homes
 
 from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import NatSpec
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 
 pytestmark = pytest.mark.netns
 

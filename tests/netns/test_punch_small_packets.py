@@ -13,7 +13,7 @@ from conftest import tool
 from punchpair import Pair, Side, homes, pair
 
 from nattools.lab.scenario import NatSpec
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 
 pytestmark = pytest.mark.netns
 

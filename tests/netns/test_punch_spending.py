@@ -24,8 +24,8 @@ from nattools.model.endpoint import Endpoint
 from nattools.model.statement import statement
 from nattools.protocols import ice
 from nattools.traversal.budget import Budget
-from nattools.traversal.simultaneous_open import StreamMeeting, simultaneous_open
-from nattools.traversal.steps import SendSchedule, Step
+from nattools.traversal.plan.steps import SendSchedule, Step
+from nattools.traversal.simultaneousopen import StreamMeeting, simultaneous_open
 from nattools.traversal.tokens import TokenCandidate, decode_token, encode_token
 
 pytestmark = pytest.mark.netns

@@ -25,7 +25,7 @@ from attackplace import SECOND, SERVER, SERVER6, Place, attack_place, descriptor
 from certificates import certificate
 
 from nattools.model.endpoint import Endpoint
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.system.hostnetwork import HostNetwork
 from nattools.protocols import stun
 from nattools.traversal.codes import Code, new_code
 from nattools.traversal.mailboxconnection import MailboxAddress

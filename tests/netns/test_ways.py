@@ -17,7 +17,7 @@ from nattools.lab.netns.netnslab import NetnsLab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.model.host import Gateway, Way
 from nattools.model.serveruri import parse_server
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.system.hostnetwork import HostNetwork
 
 pytestmark = [
     pytest.mark.netns,

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from synthetic_nats import CORNERS, PLAIN, World, hop, idle, measurement, opener
 
 from nattools.engine.analyse import analyse
-from nattools.engine.analysis.allocation import (
+from nattools.engine.analysis.nat.allocation import (
     dense_step,
     mostly_ordered_step,
     ordered_step,
     step_but_for_one,
 )
-from nattools.engine.analysis.portorder import Taken, chance_of_even_gaps, chance_of_inversions, unwrapped
+from nattools.engine.analysis.nat.portorder import Taken, chance_of_even_gaps, chance_of_inversions, unwrapped
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapEntry, MapOffer
 from nattools.model.observation import (
@@ -42,7 +42,7 @@ from nattools.model.observation import (
 )
 from nattools.model.report import Report
 from nattools.net.addresses import is_public
-from nattools.traversal.odds import odds
+from nattools.traversal.plan.odds import odds
 
 ENDPOINTS = st.one_of(
     st.sampled_from([str(corner) for corner in (*CORNERS, PLAIN)]),

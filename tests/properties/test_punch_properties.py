@@ -12,15 +12,15 @@ from peernetworks import NETWORKS
 
 from nattools.engine.punch import signals as m
 from nattools.engine.punch.planning import planned
-from nattools.engine.punch.token_signaling import external_endpoint, introduction_from_token
+from nattools.engine.punch.tokensignaling import external_endpoint, introduction_from_token
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Stage
 from nattools.model.statement import Statement, Value
 from nattools.protocols import ice
 from nattools.traversal import tokens
-from nattools.traversal.step_building import PROBES_PER_S
-from nattools.traversal.steps import Plan
+from nattools.traversal.plan.stepbuilding import PROBES_PER_S
+from nattools.traversal.plan.steps import Plan
 from nattools.wording.punch import SENTENCES
 from nattools.wording.texts import stage_with_text
 

@@ -24,7 +24,7 @@ from nattools.protocols import dialback, stun
 from nattools.server import serving
 from nattools.server.dialbackserver import Order
 from nattools.server.dialling import Dialled, Dialler
-from nattools.traversal.step_building import PROBES_PER_S
+from nattools.traversal.plan.stepbuilding import PROBES_PER_S
 
 NAT = '[nat.n]\n{}\n[host.a]\nbehind = "n"\n'
 VARIES = 'mapping = "address-and-port-dependent"\n'

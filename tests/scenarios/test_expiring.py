@@ -10,7 +10,7 @@ from nattools.lab.backend import Backend, open_lab
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario
 from nattools.model.endpoint import Endpoint
 from nattools.net.eventloop import TimedEvent
-from nattools.net.expiring import CONTENTS, ExpiringDatagrams
+from nattools.net.system.expiring import CONTENTS, ExpiringDatagrams
 from nattools.protocols.outsidesum import port_behind, sum_behind, sum_of
 
 APD = "address-and-port-dependent"

@@ -7,7 +7,7 @@ from punching import APDM, MATRIX_KINDS, look, measured, meet_as_measured_there,
 
 from nattools.lab.scenario import NatSpec, RouterSpec
 from nattools.lab.sim.simlab import SimLab
-from nattools.traversal.punchplan import MeasuredEnd, plan
+from nattools.traversal.plan.punchplan import MeasuredEnd, plan
 
 BLOCK = (40000, 40511)
 CARRIER = NatSpec(mapping=APDM, allocation="random", range=BLOCK)

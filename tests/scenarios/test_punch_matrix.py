@@ -11,8 +11,8 @@ from punching import APDM, Result, measured, meet, meet_as_measured_there
 
 from nattools.lab.natkinds import MATRIX_KINDS
 from nattools.lab.scenario import FirewallSpec, NatSpec, RouterSpec
-from nattools.traversal.punchplan import MeasuredEnd, plan
-from nattools.traversal.steps import Plan
+from nattools.traversal.plan.punchplan import MeasuredEnd, plan
+from nattools.traversal.plan.steps import Plan
 from nattools.wording import sentence
 
 SEEDS = range(int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "2")))

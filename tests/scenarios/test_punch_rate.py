@@ -21,7 +21,7 @@ from nattools.net.trace import Trace, TracedNetwork, TraceEvent
 from nattools.protocols import stun
 from nattools.protocols.ice import Agent
 from nattools.protocols.stun.constants import MESSAGE_INTEGRITY
-from nattools.traversal.step_building import PROBES_PER_S
+from nattools.traversal.plan.stepbuilding import PROBES_PER_S
 
 PAIRS = [("port-restricted", "symmetric-random"), ("firewall", "symmetric-block")]
 BACKENDS = ["sim", pytest.param("netns", marks=pytest.mark.netns)]

@@ -12,8 +12,8 @@ import pytest
 
 from nattools.lab.natkinds import MATRIX_KINDS, Pair, pairs_of, scenario_of_kinds
 from nattools.lab.sim.simlab import SimLab
-from nattools.traversal.punchplan import MeasuredEnd, plan
-from nattools.traversal.steps import Plan
+from nattools.traversal.plan.punchplan import MeasuredEnd, plan
+from nattools.traversal.plan.steps import Plan
 from nattools.trials.pairs import PairOptions, Reports, connect_pair, punches
 
 SEEDS = int(os.environ.get("NATTOOLS_PUNCH_SEEDS", "1"))

@@ -20,8 +20,8 @@ SOURCES = Path(nattools.__file__).parent
 OWN_CHANCE = {
     "chance.py",
     "engine/portmap/journal.py",
-    "net/hosticmp.py",  # real sockets
-    "traversal/tlslink.py",  # the password of a file that lives for a moment
+    "net/system/hosticmp.py",  # real sockets
+    "traversal/links/tlslink.py",  # the password of a file that lives for a moment
     "traversal/tunnel/measure.py",  # what cannot be made smaller
 }
 """Modules that ask the system although they may run in a simulation: nothing of it can be seen there."""

@@ -10,7 +10,7 @@ import pytest
 from guard import Guard, Refused
 
 from nattools.model.endpoint import Endpoint
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.system.hostnetwork import HostNetwork
 
 OUTSIDE = ("192.0.2.1", 9)
 HERE = ("127.0.0.1", 0)

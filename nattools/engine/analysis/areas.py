@@ -21,7 +21,7 @@ class AreaFindings(Findings, frozen=True, dict=True):
         """None: the report is of a version that did not look."""
         if self.measurement.host.ipv6 is None:
             return None
-        from nattools.engine.analysis.ipv6 import ipv6
+        from nattools.engine.analysis.ipv6.ipv6 import ipv6
 
         return ipv6(self)
 
@@ -30,7 +30,7 @@ class AreaFindings(Findings, frozen=True, dict=True):
         """None: nobody looked at the local network."""
         if not self.seen(LanLink):
             return None
-        from nattools.engine.analysis.lanfindings import lan
+        from nattools.engine.analysis.lan.lanfindings import lan
 
         return lan(self)
 
@@ -39,7 +39,7 @@ class AreaFindings(Findings, frozen=True, dict=True):
         """None: the command was about something else."""
         if self.measurement.command not in ("diagnose", "libp2p"):
             return None
-        from nattools.engine.analysis.libp2p import libp2p
+        from nattools.engine.analysis.libp2p.libp2p import libp2p
 
         return libp2p(self)
 
@@ -48,7 +48,7 @@ class AreaFindings(Findings, frozen=True, dict=True):
         """What `nattools pwnat test` has found; None: another command measured."""
         if self.measurement.command != "pwnat":
             return None
-        from nattools.engine.analysis.pwnat_verdicts import tested
+        from nattools.engine.analysis.verdicts.pwnatverdicts import tested
 
         return tested(self)
 
@@ -57,6 +57,6 @@ class AreaFindings(Findings, frozen=True, dict=True):
         """None: the command asked nothing that would tell."""
         if self.measurement.command not in ("diagnose", "tailscale"):
             return None
-        from nattools.engine.analysis.tailnetfindings import tailscale
+        from nattools.engine.analysis.overlays.tailnetfindings import tailscale
 
         return tailscale(self)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from nattools.engine.analysis import endings, translation
+from nattools.engine.analysis import endings
 from nattools.engine.analysis.findings import Findings
+from nattools.engine.analysis.nat import translation
 from nattools.engine.analysis.obstacles import (
     obstacle,
     open_mappings,
@@ -19,7 +20,7 @@ from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import TIME_OVER, Advice, Measurement, Reachable, Technique
 from nattools.model.statement import Reason, Statement, statement, unique
 from nattools.net.addresses import NOBODY
-from nattools.traversal.side import moving
+from nattools.traversal.plan.side import moving
 
 SECOND_SERVER = "stun.cloudflare.com"
 _PUBLIC = {3478: SECOND_SERVER, 443: "stun.nextcloud.com:443"}

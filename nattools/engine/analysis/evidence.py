@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from nattools.engine.analysis import translation
+from nattools.engine.analysis.nat import translation
 from nattools.engine.analysis.pathloss import CopiesLost, Loss, overloaded, total
 from nattools.model.endpoint import Endpoint, Family, Transport, host_of, read_endpoint
 from nattools.model.host import Gateway, Interface

@@ -8,16 +8,16 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import msgspec
 
-from nattools.engine.analysis.allocation import AllocationFinding, allocation
-from nattools.engine.analysis.connectivity import LayersFinding, forbidden_here, layers, ports, reachable
 from nattools.engine.analysis.evidence import Finding, IsPublic, PathEvidence
-from nattools.engine.analysis.externals import ExternalAddresses, PoolingFinding, external, pooling
-from nattools.engine.analysis.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
 from nattools.engine.analysis.inbounddrops import dropped_at
-from nattools.engine.analysis.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
-from nattools.engine.analysis.portmappings import RouterEvidence
-from nattools.engine.analysis.quotefindings import quoted_checksum
+from nattools.engine.analysis.nat.allocation import AllocationFinding, allocation
+from nattools.engine.analysis.nat.connectivity import LayersFinding, forbidden_here, layers, ports, reachable
+from nattools.engine.analysis.nat.externals import ExternalAddresses, PoolingFinding, external, pooling
+from nattools.engine.analysis.nat.filtering import FilteringFinding, HairpinFinding, filtering, hairpinning
+from nattools.engine.analysis.nat.mapping import LifetimeFinding, MappingFinding, lifetime, mapping, present
+from nattools.engine.analysis.nat.quotefindings import quoted_checksum
 from nattools.engine.analysis.servers import ServerBehaviour
+from nattools.engine.analysis.verdicts.portmappings import RouterEvidence
 from nattools.model.droppedat import DroppedAt
 from nattools.model.endpoint import Family, Transport, read_endpoint
 from nattools.model.host import Way
@@ -267,7 +267,7 @@ class Findings(msgspec.Struct, frozen=True, dict=True):
         """The relays that were tried, the best first."""
         if not self.seen(RelayTrial):
             return ()
-        from nattools.engine.analysis.relays import relays
+        from nattools.engine.analysis.verdicts.relays import relays
 
         return relays(self.measurement.observations)
 

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from typing import Literal
 
 from nattools.engine.analysis.findings import Findings, worked_out_once
-from nattools.engine.analysis.portmappings import ADDRESS_MISMATCH
+from nattools.engine.analysis.verdicts.portmappings import ADDRESS_MISMATCH
 from nattools.model.endpoint import Transport
 from nattools.model.portmapping import PortMapping
 from nattools.model.report import NOT_REACHED

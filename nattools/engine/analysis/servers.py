@@ -7,7 +7,7 @@ from collections import defaultdict
 import msgspec
 
 from nattools.engine.analysis.evidence import JudgedAnswer, PathEvidence, doubt
-from nattools.engine.analysis.externals import ExternalAddresses
+from nattools.engine.analysis.nat.externals import ExternalAddresses
 from nattools.model.endpoint import Endpoint, read_endpoint
 from nattools.model.observation import Binding
 from nattools.model.report import Server

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from nattools.chance import chance
 from nattools.engine.punch.candidates import AttemptContext, Base, EarlyDatagrams, begin_checks, gather
-from nattools.engine.punch.local_side import LocalSide, RouterMapping, behaviour
+from nattools.engine.punch.localside import LocalSide, RouterMapping, behaviour
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.planning import as_told, planned
 from nattools.engine.punch.relaying import AFTER_S, BY_TOKENS_S, AttemptRelay
@@ -31,8 +31,8 @@ from nattools.protocols import derp, ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, SelectedPath, strategy_of
+from nattools.traversal.plan.steps import Plan
 from nattools.traversal.relayaccess import AnyAccess, derp_keys
-from nattools.traversal.steps import Plan
 
 logger = logging.getLogger(__name__)
 

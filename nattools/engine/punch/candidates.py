@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nattools.engine.measurement import MeasurementRun
-from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.localside import LocalSide
 from nattools.engine.punch.planning import keeps_ports
 from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.signals import MAX_CANDIDATES, Introduction
@@ -25,10 +25,10 @@ from nattools.net.base import Network, TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver, open_path_socket
+from nattools.traversal.plan.side import moving, side_of
+from nattools.traversal.plan.stepbuilding import hold_s, opening_ttl
+from nattools.traversal.plan.steps import Plan
 from nattools.traversal.serverreflexive import server_reflexive_of_each, server_reflexive_over_tcp
-from nattools.traversal.side import moving, side_of
-from nattools.traversal.step_building import hold_s, opening_ttl
-from nattools.traversal.steps import Plan
 
 MOST_ASKED: Final = 3
 MAX_ADDRESSES = 4

@@ -20,7 +20,7 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Transport
 from nattools.model.statement import Statement, statement
 from nattools.net.eventloop import TimeLimit
-from nattools.traversal.link import Link
+from nattools.traversal.links.link import Link
 from nattools.traversal.path import SECURE_S, SelectedPath
 from nattools.traversal.relayaccess import TurnAccess
 from nattools.traversal.tunnel import Tunnel

@@ -8,7 +8,7 @@ from typing import Final
 
 from nattools.engine.punch.attempt import Attempt, prepare
 from nattools.engine.punch.candidates import Base
-from nattools.engine.punch.local_side import LocalSide, RouterMapping, measure_again
+from nattools.engine.punch.localside import LocalSide, RouterMapping, measure_again
 from nattools.engine.punch.options import AnnouncedPlan
 from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.signaling import Signaling, Superseded

@@ -48,7 +48,7 @@ def _mailbox_at(server: ServerUri, place: Endpoint) -> MailboxAddress:
     """Where STUN is within TLS the mailbox is, too, with a certificate for the name that the user gave."""
     if not server.secure:
         return MailboxAddress(place.host, place.port)
-    from nattools.net.tls import client_context
+    from nattools.net.web.tls import client_context
 
     return MailboxAddress(server.host, place.port, client_context)
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import Final
 
 from nattools.engine.punch.attempt import Attempt
-from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.localside import LocalSide
 from nattools.engine.punch.signaling import PeerConversation
 from nattools.engine.punch.signals import A_PATH, AttemptAim
 from nattools.engine.punch.timeline import NoPath, Timeline

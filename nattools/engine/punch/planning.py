@@ -13,8 +13,8 @@ from nattools.model.punch import PlannedStep
 from nattools.model.statement import Statement, statement
 from nattools.net.addresses import is_public
 from nattools.protocols import ice
-from nattools.traversal.punchplan import RELAY, MeasuredEnd, plan
-from nattools.traversal.steps import Plan, Step
+from nattools.traversal.plan.punchplan import RELAY, MeasuredEnd, plan
+from nattools.traversal.plan.steps import Plan, Step
 from nattools.wording import sentence
 
 COSTLY: Final = 100

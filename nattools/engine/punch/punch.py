@@ -24,7 +24,7 @@ from nattools.engine.punch.attempt import close_all, prepare
 from nattools.engine.punch.bothsides import both_sides
 from nattools.engine.punch.candidates import Base, seen_over_tcp, server_of
 from nattools.engine.punch.connector import Connector
-from nattools.engine.punch.local_side import RouterMapping, local_side
+from nattools.engine.punch.localside import RouterMapping, local_side
 from nattools.engine.punch.meeting import choose_mailbox, join_mailbox
 from nattools.engine.punch.options import PunchOptions, Use, Watcher, echoing
 from nattools.engine.punch.relayopening import hold_relay
@@ -32,7 +32,7 @@ from nattools.engine.punch.signaling import MailboxSignaling
 from nattools.engine.punch.signals import Introduction
 from nattools.engine.punch.state import PunchState, connect_and_use
 from nattools.engine.punch.timeline import NoPath, Timeline
-from nattools.engine.punch.token_signaling import (
+from nattools.engine.punch.tokensignaling import (
     StepSockets,
     TokenSignaling,
     as_read_by_peer,

@@ -14,7 +14,7 @@ from nattools.engine.punch.timeline import Timeline
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
 from nattools.model.statement import Statement, statement
-from nattools.net.derpsocket import DerpSocket
+from nattools.net.derp.derpsocket import DerpSocket
 from nattools.net.eventloop import TimeLimit
 from nattools.protocols import derp, ice
 from nattools.traversal.icedriver import IceDriver

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.punch.timeline import Timeline
 from nattools.model.statement import Statement, statement
-from nattools.net.derpsocket import DerpSocket, open_derp
-from nattools.net.serversteps import StepFailure, Steps
-from nattools.net.turnopening import open_relayed
-from nattools.net.turnsocket import RelayedSocket
+from nattools.net.derp.derpsocket import DerpSocket, open_derp
+from nattools.net.turn.turnopening import open_relayed
+from nattools.net.turn.turnsocket import RelayedSocket
+from nattools.net.web.serversteps import StepFailure, Steps
 from nattools.protocols import derp
 from nattools.traversal.relayaccess import AnyAccess, DerpAccess, HeldAccess, TurnAccess
 

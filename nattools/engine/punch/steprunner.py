@@ -15,7 +15,7 @@ from nattools.engine.punch.candidates import (
 )
 from nattools.engine.punch.planning import AT_ONCE, is_costly
 from nattools.engine.punch.signaling import SignalingEnded, StepPosition
-from nattools.engine.punch.token_signaling import TokenSignaling, how_far_counted, out_of_reach
+from nattools.engine.punch.tokensignaling import TokenSignaling, how_far_counted, out_of_reach
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.punch import Strategy
@@ -24,10 +24,10 @@ from nattools.net.base import TcpStream, UdpSocket
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver, open_path_socket
 from nattools.traversal.path import SelectedPath, StreamPath
+from nattools.traversal.plan.steps import Step
 from nattools.traversal.sending import ProbeCounts, send_step
 from nattools.traversal.serverreflexive import server_reflexive
-from nattools.traversal.simultaneous_open import StreamMeeting, simultaneous_open
-from nattools.traversal.steps import Step
+from nattools.traversal.simultaneousopen import StreamMeeting, simultaneous_open
 
 CHECKS_S: Final = 2.0
 """How long plain checks have before the next step, beside what their step says."""

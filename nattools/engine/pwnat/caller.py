@@ -22,8 +22,8 @@ from nattools.protocols.pwnat.knock import SESSION_SIZE, CallerNat, Knock, encod
 from nattools.protocols.pwnat.outside import ListenerPorts
 from nattools.traversal.icedriver import open_path_socket
 from nattools.traversal.path import SelectedPath
-from nattools.traversal.side import side_of
-from nattools.traversal.steps import Step
+from nattools.traversal.plan.side import side_of
+from nattools.traversal.plan.steps import Step
 
 PAUSE_S: Final = 0.5
 LONG_PAUSE_S: Final = 2.0

@@ -15,7 +15,7 @@ from nattools.engine.measurement import MeasurementRun, learn_translation, prima
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.bothsides import both_sides
 from nattools.engine.punch.connection import patience_s
-from nattools.engine.punch.local_side import LocalSide, behaviour, may_bind_low_ports
+from nattools.engine.punch.localside import LocalSide, behaviour, may_bind_low_ports
 from nattools.engine.punch.options import Use, UseResult, Watcher, echoing
 from nattools.engine.punch.state import connect_and_use
 from nattools.engine.punch.timeline import Timeline
@@ -34,7 +34,7 @@ from nattools.model.statement import statement
 from nattools.net.base import Network
 from nattools.protocols.pwnat import TARGETS, original
 from nattools.protocols.pwnat.outside import Outside, parse_outside
-from nattools.traversal.side import moving
+from nattools.traversal.plan.side import moving
 
 CALLER_ADVICE = (
     "The caller sends one kind of packet that needs CAP_NET_RAW. Run it with sudo; or give that alone to a "

@@ -16,9 +16,9 @@ from nattools.protocols import ice
 from nattools.traversal.budget import Budget
 from nattools.traversal.icedriver import IceDriver
 from nattools.traversal.path import IcePath, strategy_of
+from nattools.traversal.plan.steps import Step
 from nattools.traversal.sending import ProbeCounts, send_step
 from nattools.traversal.serverreflexive import server_reflexive
-from nattools.traversal.steps import Step
 
 
 async def reached_at(run: MeasurementRun, socket: UdpSocket) -> Endpoint | None:

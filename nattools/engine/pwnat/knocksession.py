@@ -16,9 +16,9 @@ from nattools.protocols.ice import Credentials
 from nattools.protocols.pwnat.knock import CallerNat
 from nattools.protocols.pwnat.outside import ListenerPorts
 from nattools.protocols.pwnat.secret import SharedKeys
-from nattools.traversal.side import Side, side_of
-from nattools.traversal.steps import Step
-from nattools.traversal.udp_strategies import udp_steps
+from nattools.traversal.plan.side import Side, side_of
+from nattools.traversal.plan.steps import Step
+from nattools.traversal.plan.udpstrategies import udp_steps
 
 ORIGINAL_SESSION: Final = b"the original"
 """The only one that there is where nothing can be said in an error."""

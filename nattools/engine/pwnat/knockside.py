@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.localside import LocalSide
 from nattools.engine.punch.pathfinder import PathFinder
 from nattools.engine.punch.timeline import Timeline
 from nattools.engine.pwnat.knockchecks import KnockChecks

@@ -34,7 +34,7 @@ from nattools.lab.netns.userspace import (
 )
 from nattools.lab.netns.wiring import WIRES, Wiring
 from nattools.lab.scenario import NatSpec, RouterSpec, Scenario, routers
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 
 _ANSWER_LIMIT_S = 60.0
 _ORDERS = "orders"

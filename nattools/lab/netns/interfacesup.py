@@ -19,7 +19,7 @@ from nattools.lab.layout import Layout, Port
 from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.wiring import NetworkDevice, Wiring
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 
 LIMIT_S: Final = 60.0
 _EVERY_S: Final = 0.001

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from nattools.errors import CannotRun
-from nattools.net.namespace import (
+from nattools.net.system.namespace import (
     entered,
     libc_call,
     set_namespace,

@@ -14,7 +14,7 @@ from typing import Any
 
 from nattools.errors import CannotRun, how_to_install
 from nattools.lab.netns.namespaces import Namespace
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 
 _ACKNOWLEDGEMENT = 2  # NLMSG_ERROR, with error 0 when all is well
 _HEADER = struct.Struct("=IHHII")

@@ -17,7 +17,7 @@ from nattools.lab.netns.nodesetup import UnpluggedCables
 from nattools.lab.netns.serverprograms import ServerPrograms
 from nattools.lab.routers.daemons import RouterDaemons
 from nattools.lab.scenario import NatSpec, RouterSpec, Scenario, host_behind, routers
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 
 _NETLINK_NETFILTER = 12
 _FLUSH_CONNTRACK = (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE (nfnetlink_conntrack.h)

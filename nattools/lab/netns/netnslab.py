@@ -48,8 +48,8 @@ from nattools.lab.scenario import (
 )
 from nattools.net.base import Network
 from nattools.net.eventloop import run_interruptibly
-from nattools.net.hostnetwork import HostNetwork
-from nattools.net.namespace import entered
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.net.system.namespace import entered
 from nattools.protocols.nat64 import Nat64Prefix, parse_prefix
 from nattools.workers import die_with_parent
 

@@ -14,7 +14,7 @@ from nattools.lab.netns.namespaces import Namespace
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
 from nattools.lab.netns.wiring import NOWHERE, Neighbour, NetworkDevice, Wiring
 from nattools.lab.scenario import INTERNET, LanSpec
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 
 _IFA_F_NODAD = 2
 _IFF_NOARP = 0x80

@@ -25,7 +25,7 @@ from nattools.errors import CannotRun
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, ServerSpec
 from nattools.net.base import Network
-from nattools.net.namespace import enter
+from nattools.net.system.namespace import enter
 from nattools.protocols import routeradvert
 from nattools.protocols.nat64 import Nat64Prefix
 from nattools.workers import die_with_parent

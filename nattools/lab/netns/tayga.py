@@ -13,7 +13,7 @@ from nattools.errors import CannotRun
 from nattools.lab.netns import processes
 from nattools.lab.netns.nft import TRANSLATED
 from nattools.lab.scenario import Nat64Spec
-from nattools.net.namespace import entered
+from nattools.net.system.namespace import entered
 from nattools.protocols.nat64 import parse_prefix
 
 POOL: Final = "192.168.255.0/24"

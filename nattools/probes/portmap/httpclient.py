@@ -11,9 +11,9 @@ import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
-from nattools.net import webrequest
 from nattools.net.base import TcpFailure
 from nattools.net.eventloop import TimeLimit
+from nattools.net.web import webrequest
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.protocols import http
 from nattools.protocols.routerurls import LanUrl, resolve_url

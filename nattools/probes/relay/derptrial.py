@@ -8,10 +8,10 @@ from typing import Final
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Family
-from nattools.net.derplatency import captive_portal, https_latency
-from nattools.net.derpsocket import DerpSocket, derp_endpoints, open_derp
+from nattools.net.derp.derplatency import captive_portal, https_latency
+from nattools.net.derp.derpsocket import DerpSocket, derp_endpoints, open_derp
 from nattools.net.hedging import hedged
-from nattools.net.serversteps import StepFailure, Steps
+from nattools.net.web.serversteps import StepFailure, Steps
 from nattools.probes.relay.crossing import LARGE_SIZES, Passage
 from nattools.probes.relay.inflight import HANDSHAKE
 from nattools.probes.relay.pinger import Pinger

@@ -13,7 +13,7 @@ from nattools.model.relay import RelayKind, RelayStep, RelayStepName, RelayTrans
 from nattools.model.relaytrial import RelayCause, RelayFailure, RelayTrial
 from nattools.model.serveruri import ServerUri
 from nattools.net.base import Network
-from nattools.net.serversteps import ServerStep, StepFailure
+from nattools.net.web.serversteps import ServerStep, StepFailure
 from nattools.probes.probe import Recorder
 from nattools.probes.relay.crossing import SIZES, Passage, largest, series, throughput
 from nattools.probes.relay.inflight import InFlightLimit

@@ -15,10 +15,10 @@ from typing import Final
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.relaytrial import RelayCause
-from nattools.net.serversteps import StepFailure
-from nattools.net.serverstream import Security
-from nattools.net.turnopening import open_relayed
-from nattools.net.turnsocket import RelayedSocket
+from nattools.net.turn.turnopening import open_relayed
+from nattools.net.turn.turnsocket import RelayedSocket
+from nattools.net.web.serversteps import StepFailure
+from nattools.net.web.serverstream import Security
 from nattools.probes.relay.crossing import Crossing, Passage
 from nattools.probes.relay.inflight import HANDSHAKE
 from nattools.probes.relay.pinger import FIRST_WAIT_S, Pinger, open_pinger

@@ -14,11 +14,11 @@ from nattools.model.tailnetseen import ControlCause, ControlStep, ControlTrial
 from nattools.net.base import TcpStream
 from nattools.net.eventloop import TimeLimit
 from nattools.net.hedging import hedged
-from nattools.net.issuers import issuer_of
-from nattools.net.serversteps import Cause, ServerStep, StepFailure, Steps
-from nattools.net.serverstream import Security, addresses_of, open_server_stream
-from nattools.net.tls import TlsStream
-from nattools.net.webrequest import ask
+from nattools.net.web.issuers import issuer_of
+from nattools.net.web.serversteps import Cause, ServerStep, StepFailure, Steps
+from nattools.net.web.serverstream import Security, addresses_of, open_server_stream
+from nattools.net.web.tls import TlsStream
+from nattools.net.web.webrequest import ask
 from nattools.probes.tailnet.tailnetcontext import TailnetContext
 from nattools.protocols import http, tailscalecontrol
 from nattools.protocols.http import HttpResponse

@@ -12,10 +12,10 @@ from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.tailnetseen import ChallengeTrial, RegionTrial
 from nattools.net.base import EchoReply
-from nattools.net.derplatency import captive_portal, https_latency
-from nattools.net.derpsocket import derp_endpoints
+from nattools.net.derp.derplatency import captive_portal, https_latency
+from nattools.net.derp.derpsocket import derp_endpoints
 from nattools.net.eventloop import TimedEvent
-from nattools.net.serversteps import StepFailure, Steps
+from nattools.net.web.serversteps import StepFailure, Steps
 from nattools.probes.relay.inflight import HANDSHAKE
 from nattools.probes.relay.pinger import FIRST_WAIT_S, Pinger, open_pinger
 from nattools.probes.tailnet.tailnetcontext import TailnetContext

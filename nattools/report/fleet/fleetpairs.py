@@ -6,8 +6,8 @@ from collections import defaultdict
 
 from nattools.report.fleet.fleetrow import nats_of
 from nattools.report.fleet.fleetsummary import Pairs, WayShare, share
-from nattools.traversal.punchplan import MeasuredEnd, plan
-from nattools.traversal.steps import Plan
+from nattools.traversal.plan.punchplan import MeasuredEnd, plan
+from nattools.traversal.plan.steps import Plan
 
 MOST_NETWORKS = 60
 

@@ -8,7 +8,7 @@ import tempfile
 
 from nattools.model.endpoint import Endpoint, parse_endpoint
 from nattools.model.punch import Punch
-from nattools.net.shell import run_command
+from nattools.net.system.shell import run_command
 
 
 def environment_of(punch: Punch, report_file: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from nattools.protocols.tunnel import Purpose, TunnelSession
-from nattools.traversal.link import Changes, joined
+from nattools.traversal.links.link import Changes, joined
 
 SMALL: Final = 1024
 """Pieces that are smaller together are kept as one."""

@@ -10,7 +10,7 @@ from nattools.errors import CannotRun, ProtocolError
 from nattools.net.eventloop import TimeLimit
 from nattools.protocols import tunnel as p
 from nattools.protocols.tunnel.streams import PIECE
-from nattools.traversal.link import Changes, Link
+from nattools.traversal.links.link import Changes, Link
 from nattools.traversal.tunnel.stream import TunnelStream
 
 T = TypeVar("T")

@@ -18,11 +18,15 @@ RUN = (
 NAT = {
     "nattools.engine": """analyse serverlookup measurement measureoptions networkwatch plan portals registry
         run spreadroutes""",
-    "nattools.engine.analysis": """diagnosisadvice allocation areas connectivity direct_ipv6 directupgrade
-        endings evidence externals filtering findings mapping obstacles overlayremedies pathloss
-        peer_kinds portmap_verdicts portmappings program_verdicts punching pwnat_verdicts quotefindings
-        relay_verdicts requirements servers tailscaleadvice tailscalepaths techniques translation
-        inbounddrops portorder""",
+    "nattools.engine.analysis": """diagnosisadvice areas endings evidence findings inbounddrops obstacles
+        pathloss servers""",
+    "nattools.engine.analysis.libp2p": "directupgrade",
+    "nattools.engine.analysis.nat": """allocation connectivity externals filtering mapping portorder
+        quotefindings requirements translation""",
+    "nattools.engine.analysis.overlays": "overlayremedies tailscaleadvice tailscalepaths",
+    "nattools.engine.analysis.ipv6": "directipv6",
+    "nattools.engine.analysis.verdicts": """peerkinds portmappings portmapverdicts programverdicts punching
+        pwnatverdicts relayverdicts techniques""",
     "nattools.net": """addresses base eventloop exchange mappedaddress resolve translated wrappednetwork""",
     "nattools.probes": """dialbacks estimate filtering hairpin layers mapping nat64prefix ownaddress probe
         question reach roundtrip target tcpquestion""",
@@ -34,7 +38,7 @@ NAT = {
     "nattools.report.sections": """contents facts nat summary techniquetables""",
     "nattools.server": """connections dialbackserver dialling endpoints errortrialserver limits listening
         service serving socketerrors stun""",
-    "nattools.traversal": """odds pool_filling side step_building steps tcp_strategies udp_strategies""",
+    "nattools.traversal.plan": """odds poolfilling side stepbuilding steps tcpstrategies udpstrategies""",
     "nattools.trials": "labsearches",
 }
 """All that `nattools nat` needs of the packages in which other commands have modules, too: its own probes and
@@ -66,7 +70,7 @@ LIGHT = {"asyncio", "msgspec", "nattools.engine", "nattools.lab", "nattools.mode
 
 def test_help_imports_no_more_than_the_command_line() -> None:
     found = imported("--help")
-    assert "nattools.cli.help" in found
+    assert "nattools.cli.display.help" in found
     assert found & (LIGHT | LIBRARIES) == set()
 
 

@@ -13,12 +13,12 @@ from terminals import Terminal
 
 from nattools.cli import punch
 from nattools.cli.app import run
-from nattools.cli.punchoptions import PunchRequest, checked_allowed
-from nattools.cli.sharedoptions import Request
+from nattools.cli.options.punchoptions import PunchRequest, checked_allowed
+from nattools.cli.options.sharedoptions import Request
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch.punch import punch_by_tokens
 from nattools.model.serveruri import parse_server
-from nattools.net.tls import client_context
+from nattools.net.web.tls import client_context
 from nattools.report.savedreport import load, load_file
 from nattools.traversal.codes import new_code
 from nattools.traversal.forwardspec import parse_forward

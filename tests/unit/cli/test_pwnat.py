@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nattools.cli.app import run
-from nattools.cli.pwnatoptions import at_outside, checked_outside
+from nattools.cli.options.pwnatoptions import at_outside, checked_outside
 from nattools.errors import UsageError
 from nattools.model.endpoint import Endpoint
 

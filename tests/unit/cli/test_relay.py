@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nattools.cli.app import run
-from nattools.cli.defaultrelays import default_relays
+from nattools.cli.options.defaultrelays import default_relays
+from nattools.cli.options.sharedoptions import Servers
 from nattools.cli.relay import relay_request, searched
-from nattools.cli.sharedoptions import Servers
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.relaymeasurement import turn_asks
 from nattools.engine.relaysearch import RelaySearch

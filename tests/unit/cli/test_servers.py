@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nattools.cli import sharedoptions
-from nattools.cli.sharedoptions import chosen_servers
+from nattools.cli.options import sharedoptions
+from nattools.cli.options.sharedoptions import chosen_servers
 from nattools.errors import UsageError
 from nattools.model.serveruri import parse_server
 

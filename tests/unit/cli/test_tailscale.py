@@ -15,7 +15,7 @@ from nattools.cli.tailscale import searched, tailnet_request
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.errors import UsageError
 from nattools.model.controlurl import parse_control
-from nattools.net.derpmaps import DEFAULT_MAP
+from nattools.net.derp.derpmaps import DEFAULT_MAP
 
 SAMPLES = Path(__file__).parents[2] / "vectors" / "overlays"
 STATUS = str(SAMPLES / "tailscale-status.json")

@@ -16,7 +16,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
-from nattools.net import tls
+from nattools.net.web import tls
 from nattools.server.serving import ServeConfig, serve
 from nattools.traversal.serverreflexive import server_reflexive_over_tcp
 

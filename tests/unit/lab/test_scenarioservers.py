@@ -13,7 +13,7 @@ from nattools.lab import scenarioservers
 from nattools.lab.scenario import ServerSpec
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.system.hostnetwork import HostNetwork
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from nattools.model.endpoint import Endpoint
-from nattools.net.hostnetwork import HostNetwork
-from nattools.net.hostudp import HostUdpSocket, _runs
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.net.system.hostudp import HostUdpSocket, _runs
 
 
 def test_runs_are_of_one_size_but_the_last() -> None:

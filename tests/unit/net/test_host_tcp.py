@@ -14,9 +14,9 @@ import pytest
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpListener, TcpStream
-from nattools.net.hostnetwork import HostNetwork
-from nattools.net.hosttcp import HostStream
-from nattools.net.oserrors import tcp_failure
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.net.system.hosttcp import HostStream
+from nattools.net.system.oserrors import tcp_failure
 
 Pair = tuple[TcpStream, TcpStream, TcpListener]
 LIMIT_S = 30.0

@@ -12,10 +12,10 @@ from guard import Guard
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
-from nattools.net import hostudp, linux, watchedsocket
 from nattools.net.base import IcmpError
-from nattools.net.hostnetwork import HostNetwork
-from nattools.net.sockets import Zones
+from nattools.net.system import hostudp, linux, watchedsocket
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.net.system.sockets import Zones
 
 LOOPBACK = [(4, "127.0.0.1"), (6, "::1")]
 LIMIT_S = 30.0
@@ -279,7 +279,7 @@ def test_a_wildcard_socket_tells_the_default_route_s_address(monkeypatch: pytest
     def only_loopback(zones: Zones, destination: Endpoint, interface: str | None = None) -> str:
         return "127.0.0.9"
 
-    monkeypatch.setattr("nattools.net.sockets.source_address", only_loopback)
+    monkeypatch.setattr("nattools.net.system.sockets.source_address", only_loopback)
 
     async def main() -> None:
         network = HostNetwork()

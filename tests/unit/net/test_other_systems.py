@@ -16,7 +16,9 @@ import pytest
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.host import Gateway, Interface
-from nattools.net import (
+from nattools.net.base import LowTtlSyn, TcpFailure
+from nattools.net.eventloop import run_interruptibly
+from nattools.net.system import (
     hosticmp,
     hosttcp,
     hostudp,
@@ -28,11 +30,9 @@ from nattools.net import (
     sockets,
     watchedsocket,
 )
-from nattools.net.base import LowTtlSyn, TcpFailure
-from nattools.net.eventloop import run_interruptibly
-from nattools.net.hostnetwork import HostNetwork
-from nattools.net.namespace import libc_call
-from nattools.net.sockets import Zones
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.net.system.namespace import libc_call
+from nattools.net.system.sockets import Zones
 
 
 @pytest.fixture

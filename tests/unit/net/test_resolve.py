@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from nattools.net import nameservers, resolve
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net import resolve
+from nattools.net.system import nameservers
+from nattools.net.system.hostnetwork import HostNetwork
 
 
 def ask(network: HostNetwork, name: str, family: Any = None) -> tuple[str, ...] | str:

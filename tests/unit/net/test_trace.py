@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from nattools.model.endpoint import Endpoint
-from nattools.net import linux
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.system import linux
+from nattools.net.system.hostnetwork import HostNetwork
 from nattools.net.trace import Trace, TracedNetwork, TraceEvent
 
 LIMIT_S = 30.0

@@ -15,7 +15,7 @@ from simulated import ends_within, pass_time
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.serversteps import StepFailure
+from nattools.net.web.serversteps import StepFailure
 from nattools.protocols import mailbox as protocol
 from nattools.protocols import stun, turn
 from nattools.protocols.mailbox import messages as m
@@ -24,9 +24,9 @@ from nattools.protocols.stun.authentication import LongTermAuthentication
 from nattools.protocols.turn.credentials import LongTermCredentials, time_limited_password
 from nattools.server.connections import BackgroundTasks
 from nattools.server.mailbox import Mailbox
-from nattools.server.relayservice import Outbox, RelayConfig
+from nattools.server.relay.relayservice import Outbox, RelayConfig
+from nattools.server.relay.turnlimits import TurnLimits
 from nattools.server.serving import ServeConfig, serve
-from nattools.server.turnlimits import TurnLimits
 
 OFFER = protocol.RelayOffer("1:name", "password", 60)
 

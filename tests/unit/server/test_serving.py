@@ -12,7 +12,7 @@ import pytest
 from nattools.errors import CannotRun, UsageError
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpListener, TcpStream, UdpSocket
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.system.hostnetwork import HostNetwork
 from nattools.protocols import dialback, stun
 from nattools.protocols.dialback import Ask, DialBackRequest
 from nattools.protocols.stun import constants as c

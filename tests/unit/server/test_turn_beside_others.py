@@ -10,7 +10,7 @@ from relaysite import NOW_S, PEER, SECRET, RelayClient, RelaySite
 from nattools.model.endpoint import Endpoint
 from nattools.protocols.stun import constants as c
 from nattools.protocols.turn.credentials import time_limited
-from nattools.server.turnlimits import TurnLimits
+from nattools.server.relay.turnlimits import TurnLimits
 
 LIMITS = TurnLimits(challenge_rate=1e6, challenge_burst=1e6)
 HONEST = Endpoint("11.9.0.1", 4000)

@@ -10,8 +10,8 @@ from relaysite import ALICE, BOB, PEER, PEER6, TCP, UDP, Port, RelayClient, Rela
 from nattools.model.endpoint import Endpoint
 from nattools.protocols import stun
 from nattools.protocols.stun import constants as c
-from nattools.server.turnconnections import ConnectOrder, JoinOrder
-from nattools.server.turnlimits import TurnLimits
+from nattools.server.relay.turnconnections import ConnectOrder, JoinOrder
+from nattools.server.relay.turnlimits import TurnLimits
 
 LIMITS = TurnLimits(connections=3, connections_per_allocation=2, challenge_burst=1000)
 

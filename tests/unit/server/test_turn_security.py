@@ -27,10 +27,10 @@ from nattools.protocols import stun, turn
 from nattools.protocols.stun import constants as c
 from nattools.protocols.stun.authentication import LongTermAuthentication, long_term_key
 from nattools.protocols.turn.credentials import time_limited, time_limited_password
-from nattools.server.relayallocation import ForwardedData
-from nattools.server.turnconnections import ConnectOrder
-from nattools.server.turnlimits import TurnLimits
-from nattools.server.turnpeers import ipv4_within
+from nattools.server.relay.relayallocation import ForwardedData
+from nattools.server.relay.turnconnections import ConnectOrder
+from nattools.server.relay.turnlimits import TurnLimits
+from nattools.server.relay.turnpeers import ipv4_within
 
 OWN: Final = "11.201.0.3"
 """Another address of the relay's machine."""

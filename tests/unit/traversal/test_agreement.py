@@ -15,8 +15,8 @@ from nattools.model.statement import statement
 from nattools.protocols import ice
 from nattools.protocols.packet import Packet
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.simultaneous_open import StreamMeeting, simultaneous_open
-from nattools.traversal.steps import SendSchedule, Step
+from nattools.traversal.plan.steps import SendSchedule, Step
+from nattools.traversal.simultaneousopen import StreamMeeting, simultaneous_open
 
 RTT_S = 0.08
 PORTS = Endpoint("11.101.0.2", 4000), Endpoint("11.102.0.2", 4000)

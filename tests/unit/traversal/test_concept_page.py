@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nattools.traversal.odds import odds, pool_size
-from nattools.traversal.side import KINDS
-from nattools.traversal.step_building import PROBES_PER_S, SPREAD_PORTS, SPREAD_SOCKETS
-from nattools.traversal.udp_strategies import PROBES, SOCKETS, udp_steps
+from nattools.traversal.plan.odds import odds, pool_size
+from nattools.traversal.plan.side import KINDS
+from nattools.traversal.plan.stepbuilding import PROBES_PER_S, SPREAD_PORTS, SPREAD_SOCKETS
+from nattools.traversal.plan.udpstrategies import PROBES, SOCKETS, udp_steps
 from nattools.wording.terms import chance
 
 PAGE = (Path(__file__).parents[3] / "docs" / "concepts" / "hole-punching.md").read_text(encoding="utf-8")

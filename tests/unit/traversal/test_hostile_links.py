@@ -10,8 +10,8 @@ from linked import paths, quic_links, read_exactly
 from simulated import open_internet, pass_time, run
 
 from nattools.lab.sim.simlab import SimLab
-from nattools.traversal.quiclink import MOST_OF_PEER, QuicLink
-from nattools.traversal.quicreceive import ACK, DATA, HEAD, WINDOW
+from nattools.traversal.links.quiclink import MOST_OF_PEER, QuicLink
+from nattools.traversal.links.quicreceive import ACK, DATA, HEAD, WINDOW
 
 Linked = Callable[[QuicLink, QuicLink], Awaitable[None]]
 

@@ -11,7 +11,7 @@ from linked import both, paths, quic_links, read_all, read_exactly, streams, tls
 from simulated import open_internet, pass_time, run
 
 from nattools.lab.sim.simlab import SimLab
-from nattools.traversal.link import Link
+from nattools.traversal.links.link import Link
 
 DATA = Random(4).randbytes(300_000)
 TRIP_S = 0.04

@@ -17,9 +17,9 @@ from nattools.model.endpoint import Endpoint
 from nattools.net.base import Network
 from nattools.protocols import ice
 from nattools.traversal.icedriver import IceDriver
-from nattools.traversal.link import DatagramPath, Link, Receive
+from nattools.traversal.links.link import DatagramPath, Link, Receive
+from nattools.traversal.links.quicopening import quic_link
 from nattools.traversal.path import SECURE_S, IcePath, SelectedPath
-from nattools.traversal.quicopening import quic_link
 from nattools.traversal.tunnel.measure import echoes
 
 DATA = Random(2).randbytes(100_000)

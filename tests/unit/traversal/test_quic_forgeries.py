@@ -12,8 +12,8 @@ from simulated import open_internet, run
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.statement import Statement
-from nattools.traversal.quiclink import QuicLink
-from nattools.traversal.quicopening import TRIES, quic_link
+from nattools.traversal.links.quiclink import QuicLink
+from nattools.traversal.links.quicopening import TRIES, quic_link
 
 Forged = tuple[bytes, bytes]
 """What the client and the server get."""

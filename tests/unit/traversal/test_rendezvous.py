@@ -15,10 +15,10 @@ from simulated import behind_nat, pass_time, run
 
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
-from nattools.net import tls, websocket
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.hostnetwork import HostNetwork
-from nattools.net.websocket import WebSocket
+from nattools.net.system.hostnetwork import HostNetwork
+from nattools.net.web import tls, websocket
+from nattools.net.web.websocket import WebSocket
 from nattools.protocols import stun
 from nattools.protocols.mailbox import MAX_PAYLOAD, PATH, MailboxFailure
 from nattools.protocols.mailbox import messages as m

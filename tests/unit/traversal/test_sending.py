@@ -19,8 +19,8 @@ from nattools.net.base import DatagramHandler, IcmpHandler, SendFailure, UdpSock
 from nattools.protocols import ice, stun
 from nattools.protocols.ice.checkmessages import Check, Credentials, build_check
 from nattools.traversal.icedriver import IceDriver
+from nattools.traversal.plan.steps import SendSchedule
 from nattools.traversal.sending import ProbeOutcome, send_schedule
-from nattools.traversal.steps import SendSchedule
 from nattools.wording import sentence
 
 OPEN = pair(None, None)

@@ -8,7 +8,7 @@ import pytest
 
 from nattools.engine.analysis.evidence import PathEvidence, gather
 from nattools.engine.analysis.inbounddrops import Stopped, dropped_at, who_stops
-from nattools.engine.analysis.portmappings import router_evidence
+from nattools.engine.analysis.verdicts.portmappings import router_evidence
 from nattools.model.mappingseen import MapAttempt, MapCheck, MapOffer
 from nattools.model.observation import AnyObservation, Binding, DialBack, Opener
 from nattools.net.addresses import is_public

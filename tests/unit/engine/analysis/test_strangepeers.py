@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 from tailnets import findings_of
 
-from nattools.engine.analysis import tailscalepaths
-from nattools.engine.analysis.overlaypeers import explained
-from nattools.engine.analysis.overlaystates import own_state
-from nattools.engine.analysis.tailscalepaths import ways_with_kinds
+from nattools.engine.analysis.overlays import tailscalepaths
+from nattools.engine.analysis.overlays.overlaypeers import explained
+from nattools.engine.analysis.overlays.overlaystates import own_state
+from nattools.engine.analysis.overlays.tailscalepaths import ways_with_kinds
 from nattools.model.host import Host, Interface, Way
 from nattools.model.nat import NAT_KINDS
 from nattools.model.overlay import OverlayPeer, OverlayProgram, OverlayStatus

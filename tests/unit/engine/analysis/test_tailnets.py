@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from statements import check_statements
 from tailnets import findings_of, report_of
 
-from nattools.engine.analysis.announcementchecks import announces
-from nattools.engine.analysis.overlaypeers import explained
-from nattools.engine.analysis.overlaystates import own_state
-from nattools.engine.analysis.tailnetclashes import JoinedTailnet, conflicts, overlaps
-from nattools.engine.analysis.tailscalepaths import ways_with_kinds
+from nattools.engine.analysis.libp2p.announcementchecks import announces
+from nattools.engine.analysis.overlays.overlaypeers import explained
+from nattools.engine.analysis.overlays.overlaystates import own_state
+from nattools.engine.analysis.overlays.tailnetclashes import JoinedTailnet, conflicts, overlaps
+from nattools.engine.analysis.overlays.tailscalepaths import ways_with_kinds
 from nattools.model.host import Host, Interface, Way
 from nattools.model.nat import NAT_KINDS, Nat
 from nattools.model.overlay import OverlayPath, OverlayPeer, OverlayProgram, OverlayStatus

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nattools.engine.analysis.peer_kinds import peer_kinds
-from nattools.engine.analysis.tailscalepaths import connects_directly, ways_with_kinds
+from nattools.engine.analysis.overlays.tailscalepaths import connects_directly, ways_with_kinds
+from nattools.engine.analysis.verdicts.peerkinds import peer_kinds
 from nattools.model.nat import NAT_KINDS, Nat
-from nattools.traversal.side import Side, only_services
+from nattools.traversal.plan.side import Side, only_services
 
 EASY = Side()
 SIDES = {

@@ -9,13 +9,13 @@ import pytest
 from synthetic_nats import A1P1, A1P2, PUBLIC_HOST, World, dial_back, measurement
 
 from nattools.engine.analyse import analyse
-from nattools.engine.analysis.peer_kinds import peer_kinds
+from nattools.engine.analysis.verdicts.peerkinds import peer_kinds
 from nattools.model.host import Host, Interface
 from nattools.model.nat import Nat
 from nattools.model.report import TECHNIQUE_IDS, Report, Server, Technique
 from nattools.net.addresses import is_public
-from nattools.traversal.odds import odds
-from nattools.traversal.side import KINDS
+from nattools.traversal.plan.odds import odds
+from nattools.traversal.plan.side import KINDS
 from nattools.wording import text_of
 
 EIM, ADM, APDM = "endpoint-independent", "address-dependent", "address-and-port-dependent"

@@ -18,7 +18,7 @@ from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Punch, Stage
 from nattools.model.report import Report
 from nattools.model.statement import Statement, statement
-from nattools.traversal.link import Link
+from nattools.traversal.links.link import Link
 from nattools.traversal.path import IcePath
 from nattools.wording import text_of
 

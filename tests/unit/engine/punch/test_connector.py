@@ -11,7 +11,7 @@ from punching import MATRIX_KINDS, pair
 
 from nattools.engine.punch.candidates import Base
 from nattools.engine.punch.connector import Connector
-from nattools.engine.punch.local_side import LocalSide
+from nattools.engine.punch.localside import LocalSide
 from nattools.engine.punch.options import PunchOptions
 from nattools.engine.punch.signaling import Signaling
 from nattools.engine.punch.signals import A_PATH, AttemptAim

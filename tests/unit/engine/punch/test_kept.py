@@ -19,7 +19,7 @@ import pytest
 from punching import MATRIX_KINDS, pair
 from simulated import restart_server
 
-from nattools.cli.punchoptions import PunchRequest
+from nattools.cli.options.punchoptions import PunchRequest
 from nattools.cli.punchsession import PunchSession
 from nattools.engine.measureoptions import MeasureOptions
 from nattools.engine.punch import connection

@@ -25,10 +25,10 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.model.statement import statement
 from nattools.net.base import Network
-from nattools.server import relayservice
-from nattools.server.relayservice import RelayConfig
+from nattools.server.relay import relayservice
+from nattools.server.relay.relayservice import RelayConfig
+from nattools.server.relay.turncredentials import Challenges
 from nattools.server.serving import ServeConfig
-from nattools.server.turncredentials import Challenges
 from nattools.traversal import relayaccess
 from nattools.traversal.relayaccess import TurnAccess
 from nattools.traversal.tokens import Relaying

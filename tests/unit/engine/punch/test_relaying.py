@@ -27,12 +27,12 @@ from nattools.model.report import Report
 from nattools.model.serveruri import parse_server
 from nattools.net.base import Network
 from nattools.net.trace import Trace, TracedNetwork
-from nattools.net.turnopening import open_relayed
-from nattools.net.turnsocket import RelayedSocket
+from nattools.net.turn.turnopening import open_relayed
+from nattools.net.turn.turnsocket import RelayedSocket
 from nattools.protocols import ice
 from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.server import serving
-from nattools.server.relayservice import RelayConfig, RelayService
+from nattools.server.relay.relayservice import RelayConfig, RelayService
 from nattools.server.serving import ServeConfig
 from nattools.traversal.relayaccess import TurnAccess
 

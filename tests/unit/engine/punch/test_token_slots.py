@@ -8,7 +8,7 @@ import pytest
 from simulated import open_internet, run
 
 from nattools.engine.punch.signaling import StepPosition
-from nattools.engine.punch.token_signaling import SLOT_S, StepSockets, TokenSignaling
+from nattools.engine.punch.tokensignaling import SLOT_S, StepSockets, TokenSignaling
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint
 from nattools.traversal.tokens import Token, TokenCandidate

@@ -21,7 +21,7 @@ from nattools.model.serveruri import parse_server
 from nattools.net.trace import Trace, TracedNetwork
 from nattools.protocols.turn.credentials import LongTermCredentials
 from nattools.server import serving
-from nattools.server.relayservice import RelayConfig, RelayService
+from nattools.server.relay.relayservice import RelayConfig, RelayService
 from nattools.traversal.relayaccess import AnyAccess, TurnAccess
 from nattools.traversal.tokens import Token, encode_token
 

@@ -27,8 +27,8 @@ from nattools.protocols import ip, pwnat
 from nattools.protocols.packet import Packet
 from nattools.protocols.pwnat.knock import Knock, encode_knock
 from nattools.protocols.pwnat.secret import keys_of
+from nattools.traversal.plan.steps import Step
 from nattools.traversal.sending import ProbeOutcome, send_step
-from nattools.traversal.steps import Step
 from nattools.trials.knocks import knock_pair
 
 SECRET = "the same on both sides"

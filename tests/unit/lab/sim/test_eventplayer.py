@@ -11,7 +11,7 @@ from eventtables import event
 from simulated import STUN, Notes
 
 from nattools.cli.app import run as run_command
-from nattools.cli.labevents import MOST
+from nattools.cli.display.labevents import MOST
 from nattools.errors import CannotRun, UsageError
 from nattools.lab.scenarioevents import EventSpec, moments
 from nattools.lab.scenariofiles import parse

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from derped import between_walls, derp_node, run
 
-from nattools.engine.analysis.relays import relays
+from nattools.engine.analysis.verdicts.relays import relays
 from nattools.lab.scenario import NatSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.relay import Relay

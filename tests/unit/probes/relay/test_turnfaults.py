@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nattools.engine.analysis.relays import relays
+from nattools.engine.analysis.verdicts.relays import relays
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec, TurnSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Transport

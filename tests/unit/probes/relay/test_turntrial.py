@@ -8,7 +8,7 @@ from typing import Any
 from relayed import ALICE, HOST, beside_a_relay
 from relayed import relay as hold
 
-from nattools.engine.analysis.relays import relays
+from nattools.engine.analysis.verdicts.relays import relays
 from nattools.lab.scenario import HostSpec, NatSpec, Scenario, ServerSpec
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.relay import Relay
@@ -18,9 +18,9 @@ from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.relaycontext import RelayContext, TurnAsk
 from nattools.probes.relay.turntrial import try_turn
 from nattools.protocols.turn.credentials import LongTermCredentials
-from nattools.server.relayservice import RelayConfig
+from nattools.server.relay.relayservice import RelayConfig
+from nattools.server.relay.turnlimits import TurnLimits
 from nattools.server.serving import ServeConfig, serve
-from nattools.server.turnlimits import TurnLimits
 
 OTHER = "11.202.0.2"
 

@@ -12,7 +12,7 @@ from links import Pair
 from simulated import open_internet, pass_time, run, udp
 from streamends import read_all
 
-from nattools.cli.punchstatus import TrafficLine
+from nattools.cli.display.punchstatus import TrafficLine
 from nattools.errors import CannotRun
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.endpoint import Endpoint, Family

@@ -11,7 +11,7 @@ from links import Pair
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.net.base import TcpFailure, TcpStream
-from nattools.net.hostnetwork import HostNetwork
+from nattools.net.system.hostnetwork import HostNetwork
 from nattools.traversal.forwardspec import Allowed, parse_forward
 from nattools.traversal.tunnel.forward import Forwarding
 

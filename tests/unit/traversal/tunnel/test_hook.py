@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nattools.model.punch import Punch
-from nattools.net.shell import run_command
+from nattools.net.system.shell import run_command
 from nattools.traversal.tunnel.hook import environment_of, run_hook
 
 PUNCH = Punch(
@@ -99,7 +99,7 @@ def test_what_a_command_started_is_ended_with_it(tmp_path: Path) -> None:
 
 
 def test_a_command_may_clean_up_before_it_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nattools.net.shell.MERCY_S", 45.0)  # a busy machine takes its time
+    monkeypatch.setattr("nattools.net.system.shell.MERCY_S", 45.0)  # a busy machine takes its time
     fifo, cleaned = tmp_path / "fifo", tmp_path / "cleaned"
     os.mkfifo(fifo)
     patient = python(

@@ -15,7 +15,7 @@ from streamends import echo, write_all
 from nattools.lab.sim.simlab import SimLab
 from nattools.model.punch import Echoes
 from nattools.protocols.tunnel import Pipe
-from nattools.traversal.link import Link
+from nattools.traversal.links.link import Link
 from nattools.traversal.tunnel import TunnelStream
 from nattools.traversal.tunnel.measure import echoes
 

@@ -1,0 +1,1 @@
+"""IPv6: addresses, faults, and whether others get in."""

@@ -1,0 +1,1 @@
+"""The local network: what it lets through, and who announces what."""

@@ -1,0 +1,1 @@
+"""libp2p: what its peers saw, and whom a node here meets directly."""

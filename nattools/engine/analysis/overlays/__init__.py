@@ -1,0 +1,1 @@
+"""Overlay networks: Tailscale, headscale and others, and their peers."""

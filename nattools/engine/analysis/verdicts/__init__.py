@@ -1,0 +1,1 @@
+"""Verdicts: which techniques work here, and with whom."""

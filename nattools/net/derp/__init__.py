@@ -1,0 +1,1 @@
+"""DERP servers: their map, how far away they are, and a path through one."""

@@ -1,0 +1,1 @@
+"""TURN's client side, driven over sockets and streams."""

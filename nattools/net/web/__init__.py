@@ -1,0 +1,1 @@
+"""Streams to servers that are named: TLS, HTTP and WebSocket."""

@@ -1,0 +1,1 @@
+"""The server as a libp2p peer."""

@@ -1,0 +1,1 @@
+"""Links: what carries a conversation over a path, by QUIC or TLS."""
