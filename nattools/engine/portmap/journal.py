@@ -15,6 +15,7 @@ lost ends with its lifetime.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -197,8 +198,9 @@ class Journal:
         self._append(_Line(id=entry.id, asked=port))
 
     def gone(self, entry: JournalEntry) -> None:
-        """There is no such mapping any more, or there never was one."""
-        self._append(_Line(id=entry.id))
+        """There is no such mapping any more, or there never was one. On a full disk it stays noted."""
+        with contextlib.suppress(OSError):
+            self._append(_Line(id=entry.id))
 
     def _locked(self) -> contextlib.AbstractContextManager[None]:
         """Nobody else reads or writes the file meanwhile."""
@@ -211,7 +213,8 @@ class Journal:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 data = data if file.read(1) == b"\n" else b"\n" + data
-            file.write(data)
+            if file.write(data) != len(data):  # a part of it had room
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file))
 
     def _opened(self, flags: int, mode: Literal["rb", "ab+"]) -> FileIO:
         return os.fdopen(open_own(self._file, flags), mode, 0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 
+from nattools.engine.portmap.heldmapping import HeldMapping
 from nattools.engine.portmap.journal import JournalEntry, is_of, superseding
 from nattools.engine.portmap.recording import record_attempt, record_entry
-from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
+from nattools.engine.portmap.routersession import PortmapSession
 from nattools.model.mappingseen import MapEntry, MapTable
 from nattools.probes.portmap import (
     Mapper,

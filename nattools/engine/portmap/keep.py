@@ -21,8 +21,9 @@ from nattools.engine.portmap.commands import (
     run_map_command,
     verified,
 )
+from nattools.engine.portmap.heldmapping import HeldMapping
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
+from nattools.engine.portmap.routersession import PortmapSession
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Report
@@ -52,7 +53,7 @@ SETTLED_S = 300.0
 
 Cause = Literal["restarted", "silent", "address gone", "refused", "runs on", "removed"]
 """The router seems to have restarted, or has been silent for a while; this machine had lost its address; the
-router did not renew the mapping, as `routersession.Remade` says; or its table had it no more."""
+router did not renew the mapping, as `heldmapping.Remade` says; or its table had it no more."""
 Happening = Literal["made", "changed", "lost", "restored"]
 
 

@@ -9,15 +9,16 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
 
 import msgspec
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.measureoptions import Event
 from nattools.engine.portmap.gatewaychoice import chosen_gateways, without_guesses
+from nattools.engine.portmap.heldmapping import HeldMapping, note_again, note_grant, note_question
 from nattools.engine.portmap.journal import Journal, JournalEntry, is_of, is_same, shares_inside
-from nattools.engine.portmap.readback import runs_on
+from nattools.engine.portmap.readback import is_closed_pinhole, runs_on
 from nattools.engine.portmap.recording import (
     Action,
     record_attempt,
@@ -44,23 +45,6 @@ from nattools.probes.portmap.discover import Discovery, discover
 from nattools.probes.portmap.mapper import as_granted, suggesting
 
 logger = logging.getLogger(__name__)
-
-Remade = Literal["refused", "runs on"]
-"""The router refused to renew it, or said yes and let the old lifetime run on."""
-
-
-@dataclass(slots=True)
-class HeldMapping:
-    """A mapping that this session has made and not removed, or may have made. `at`: when it was last granted,
-    on the loop's clock. `remade`: why it was deleted and made anew instead of being renewed, the last
-    time."""
-
-    entry: JournalEntry
-    mapper: Mapper
-    wanted: MappingRequest
-    granted: Granted | None = None
-    at: float = 0.0
-    remade: Remade | None = None
 
 
 @dataclass(slots=True)
@@ -162,6 +146,7 @@ class PortmapSession:
             wanted = held.wanted  # it does not make what it is asked for: the same again leads to the same
         before, passed_s = held.granted, asyncio.get_running_loop().time() - held.at
         held.remade = None
+        note_again(self.journal, held)
         result = await self._ask(held, wanted, "renew")
         if isinstance(result, Refused):
             held.remade = "refused" if policy.may_make_anew(result) else None
@@ -179,7 +164,7 @@ class PortmapSession:
         if held.granted is None or not held.granted.listed:
             return False
         found = await RouterTable(held.mapper, self.run.recorder).look(wanted, held.granted)
-        lost = isinstance(found, Refused) and found.denied
+        lost = isinstance(found, Refused) and (found.denied or is_closed_pinhole(held.granted, found))
         if lost:
             record_attempt(self.run.recorder, "read back", "upnp-igd", wanted, found, began)
         return lost
@@ -215,8 +200,8 @@ class PortmapSession:
         result = await table.settle(self._knowing(held.entry, wanted), result, ask)
         if wanted.exact and result.external_port != wanted.external_port:
             return await self._give_back(held, result)
+        note_grant(self.journal, held, result)
         held.granted, held.at = result, asyncio.get_running_loop().time()
-        self.journal.granted(held.entry, result)
         self._succeed(held.entry, result)
         if self._may_have_second(held, result, renewed=action == "renew"):
             await self._remove_second(held, result, renewed=action == "renew")
@@ -229,7 +214,8 @@ class PortmapSession:
         began = asyncio.get_running_loop().time()
         with self._told(f"asking the router for a {wanted.transport} mapping", wanted, held.mapper):
             known = self._lasting(held.entry, self._knowing(held.entry, wanted))
-            result = await held.mapper.make(known, lambda port: self.journal.asking(held.entry, port))
+            asking = partial(note_question, self.journal, held, known.own_ports)
+            result = await held.mapper.make(known, asking)
         if action is not None:
             record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
         return result
