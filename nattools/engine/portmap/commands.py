@@ -12,7 +12,8 @@ from nattools.engine.measureoptions import Emit, Event, MapOptions, MeasureOptio
 from nattools.engine.networkwatch import NetworkWatch
 from nattools.engine.portmap import journaled
 from nattools.engine.portmap.heldmapping import HeldMapping
-from nattools.engine.portmap.journal import Journal, JournalEntry, shares_inside
+from nattools.engine.portmap.journal import Journal
+from nattools.engine.portmap.journalentry import JournalEntry, shares_inside
 from nattools.engine.portmap.releasing import release
 from nattools.engine.portmap.routersession import PortmapSession
 from nattools.engine.portmap.routertable import RouterTable

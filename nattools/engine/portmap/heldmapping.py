@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from nattools.engine.portmap.journal import Journal, JournalEntry
+from nattools.engine.portmap.journal import Journal
+from nattools.engine.portmap.journalentry import JournalEntry
 from nattools.probes.portmap import Granted, Mapper, MappingRequest
 
 Remade = Literal["refused", "runs on"]
@@ -49,6 +50,11 @@ def note_again(journal: Journal, held: HeldMapping) -> None:
     old = held.entry
     if not any(each.id == old.id for each in journal.entries()):
         held.entry = journal.add(
-            old.wanted, old.protocol, interface=old.interface, gateway=old.gateway, stays=old.stays
+            old.wanted,
+            old.protocol,
+            interface=old.interface,
+            gateway=old.gateway,
+            router=old.router,
+            stays=old.stays,
         )
         held.granted = None

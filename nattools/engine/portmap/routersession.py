@@ -15,9 +15,10 @@ import msgspec
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.measureoptions import Event
-from nattools.engine.portmap.gatewaychoice import chosen_gateways, without_guesses
+from nattools.engine.portmap.gatewaychoice import chosen_gateways, hardware_of, without_guesses
 from nattools.engine.portmap.heldmapping import HeldMapping, note_again, note_grant, note_question
-from nattools.engine.portmap.journal import Journal, JournalEntry, is_of, is_same, shares_inside
+from nattools.engine.portmap.journal import Journal
+from nattools.engine.portmap.journalentry import JournalEntry, is_of, is_same, shares_inside
 from nattools.engine.portmap.readback import is_closed_pinhole, runs_on
 from nattools.engine.portmap.recording import (
     Action,
@@ -357,11 +358,13 @@ class PortmapSession:
     def _hold(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool) -> HeldMapping:
         offer = mapper.offer
         gateway = self.gateway(wanted.family)
+        address = (offer.host if offer.other else gateway.address if gateway is not None else None) or ""
         entry = self.journal.add(
             wanted,
             offer.protocol,
             interface=offer.interface or "",
-            gateway=(offer.host if offer.other else gateway.address if gateway is not None else None) or "",
+            gateway=address,
+            router=hardware_of(self.run.network, mapper.gateway.interface, address),
             stays=stays,
         )
         held = HeldMapping(entry, mapper, wanted)
