@@ -237,11 +237,9 @@ class PortmapSession:
             return True
         shown_s, asked_s = granted.lifetime_s, held.wanted.lifetime_s
         unchanged = renewed and granted.protocol == "upnp-igd" and (shown_s is None or shown_s < asked_s)
-        return unchanged and self._may_have_moved(held)
-
-    def _may_have_moved(self, held: HeldMapping) -> bool:
-        """Does the journal have it that a further one may have been made?"""
-        return any(each.may_have_moved for each in self.journal.entries() if each.id == held.entry.id)
+        return unchanged and any(
+            each.may_have_moved for each in self.journal.entries() if each.id == held.entry.id
+        )
 
     async def _remove_second(self, held: HeldMapping, granted: Granted, *, renewed: bool) -> None:
         """Remove a second mapping if the router's table shows one. What a renewal has made beside the one
@@ -300,7 +298,9 @@ class PortmapSession:
         router = held.mapper.gateway.address
         known_here = [each for each in self.discovery.mappers if each.gateway.address == router]
         others = [] if shared else [each for each in known_here if each is not held.mapper]
-        may_have_moved = held.entry.may_have_moved or (not shared and self._may_have_moved(held))
+        # a renewal that is under way may have made another one
+        cut_off = not shared and any(e.asked_since for e in self.journal.entries() if e.id == held.entry.id)
+        may_have_moved = held.entry.may_have_moved or cut_off
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
             wanted = self._knowing(held.entry, held.wanted)
             known = held.granted
