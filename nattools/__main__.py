@@ -12,6 +12,7 @@ try:
 except KeyboardInterrupt:  # within the first moments, before `main` can see to it
     sys.exit(130)
 
+INTERRUPTED = 130
 GARBAGE_AFTER = 100_000
 """Imports and measurements make many objects and little garbage, for which Python looks after 700 of them.
 What runs for weeks has a threshold of its own."""
@@ -24,11 +25,11 @@ def main() -> int:
         prepare()
         code = _version() if sys.argv[1:] == ["--version"] else _run(sys.argv[1:])
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
     except Exception as error:
         code = DEFECTS.note(error, "at the start")
     gc.freeze()  # or the interpreter would look through all objects for garbage as it ends
-    if code == 130:
+    if code == INTERRUPTED:
         import signal
 
         # one more Ctrl-C while the interpreter ends must not change the exit code
@@ -42,9 +43,23 @@ def main() -> int:
 def _run(arguments: list[str]) -> int:
     gc.set_threshold(GARBAGE_AFTER)
     watch_tasks()
-    from nattools.cli.app import run
-
+    try:
+        from nattools.cli.app import run
+    except KeyboardInterrupt:
+        _tell_interruption(arguments)
+        return INTERRUPTED
     return run(arguments)
+
+
+def _tell_interruption(arguments: list[str]) -> None:
+    """A program that reads events waits for one that is the last; a person knows what he did."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from nattools.cli.display.plainevents import last_event, wants_events
+
+    if wants_events(arguments):
+        last_event(INTERRUPTED, "interrupted")
 
 
 def _version() -> int:

@@ -169,7 +169,11 @@ def end_with_parent() -> None:
             die_with_parent()
     if sys.platform != "win32":
         with suppress(ImportError, OSError):
-            _end_when_closed()
+            from multiprocessing import parent_process
+
+            parent = parent_process()
+            if parent is not None:
+                end_when_closed(parent.sentinel)
 
 
 def die_with_parent() -> None:
@@ -180,20 +184,16 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _end_when_closed() -> None:
-    """The parent holds the writing end of a pipe for as long as it lives. SIGIO comes when that is closed,
-    and ends a process that does not listen to it. It may have been closed before: then it is over at once.
+def end_when_closed(pipe: int) -> None:
+    """End this process when the other end of a pipe is closed, which the one that forked it holds for as long
+    as that lives. SIGIO comes then, and ends a process that does not listen to it. It may have been closed
+    before: then it is over at once. OSError: the kernel has nothing of the kind.
 
-    A process that was forked later has inherited that end: it is ended first, as nobody has inherited its
-    own. A thread that waits would keep this process from entering namespaces."""
+    A process that was forked later may have inherited that end: it is ended first, as nobody has inherited
+    its own. A thread that waits would keep this process from entering namespaces."""
     import fcntl
     import select
-    from multiprocessing import parent_process
 
-    parent = parent_process()
-    if parent is None:
-        return
-    pipe = parent.sentinel
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGIO,))
     fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())

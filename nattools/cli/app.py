@@ -15,7 +15,7 @@ import typer
 
 from nattools.cli.display.debuglog import start_from_environment
 from nattools.cli.display.help import HelpfulCommand, HelpfulGroup, general
-from nattools.cli.display.plainevents import READER, last_event
+from nattools.cli.display.plainevents import READER, last_event, wants_events
 from nattools.cli.display.standardstreams import settle_output
 from nattools.defects import DEFECT, DEFECTS, each_of
 from nattools.errors import CannotRun, NattoolsError, UsageError
@@ -204,7 +204,7 @@ _WITHOUT_MEMORY = Failure(CannotRun.exit_code, "this machine refuses: out of mem
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; nothing leaves as a traceback."""
-    READER.choose(program=_wants_events(arguments))
+    READER.choose(program=wants_events(arguments))
     defects = DEFECTS.count
     try:
         ended = _called(list(arguments))
@@ -220,11 +220,6 @@ def run(arguments: Sequence[str]) -> int:
         return _as_event(ended) if READER.is_program else _in_words(ended)
     finally:
         settle_output()
-
-
-def _wants_events(arguments: Sequence[str]) -> bool:
-    """Is what is written to standard error read by a program? Of `lab` the option is about something else."""
-    return "--events" in arguments and arguments[0] != "lab"
 
 
 def _called(arguments: list[str]) -> int | Failure:

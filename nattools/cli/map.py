@@ -299,7 +299,7 @@ def keep(wanted: MapOptions, hook: Exec = None, *, request: Request) -> int:
 
 def _code(report: Report) -> int:
     """0 if a mapping was made and is not known to be closed."""
-    return 0 if any(each.created and each.verified_inbound is not False for each in report.mappings) else 1
+    return 0 if any(each.verified_inbound is not False for each in report.new_mappings) else 1
 
 
 def _answered(report: Report) -> bool:

@@ -15,6 +15,7 @@ from nattools.model.host import Host
 from nattools.model.ipv6 import Ipv6
 from nattools.model.lan import Lan
 from nattools.model.libp2p import Libp2p
+from nattools.model.mappingseen import MapAttempt
 from nattools.model.nat import NatByTransport, PeerKind, Requirement
 from nattools.model.observation import AnyObservation
 from nattools.model.portmapping import PortMapping
@@ -199,6 +200,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def connection(self) -> Punch | None:
         """What became of connecting two machines, if that was tried."""
         return self.punch or self.pwnat
+
+    @property
+    def new_mappings(self) -> list[PortMapping]:
+        """What was made in this run; others were found, or left behind by an earlier one and removed."""
+        granted = {
+            each.id
+            for each in self.observations
+            if isinstance(each, MapAttempt) and each.action in ("make", "renew") and each.outcome == "granted"
+        }
+        return [each for each in self.mappings if each.created and not granted.isdisjoint(each.evidence)]
 
     @property
     def timed_out(self) -> bool:

@@ -203,12 +203,12 @@ SENTENCES = {
     ),
     "mappings-not-reached": "Mappings on this router alone do not reach you from the internet.",
     "mapping-left": (
-        "The {protocol:protocol} mapping of {transport} {internal} could not be removed. nattools map delete "
-        "--mine tries again."
+        "The router has not confirmed that the {protocol:protocol} mapping of {transport} {internal} is "
+        "gone. nattools map delete --mine tries again."
     ),
     "mapping-left-until": (
-        "The {protocol:protocol} mapping of {transport} {internal} could not be removed; it expires within "
-        "{lifetime_s:seconds}. nattools map delete --mine tries again."
+        "The router has not confirmed that the {protocol:protocol} mapping of {transport} {internal} is "
+        "gone; it expires within {lifetime_s:seconds}. nattools map delete --mine tries again."
     ),
     "mapping-left-not-asked": (
         "The {protocol:protocol} mapping of {transport} {internal} was left on the router: {detail:or it "

@@ -20,6 +20,11 @@ _NO_ANSWER = {
         "The router sent an invalid answer.",
         "Look for newer firmware of the router, or try another protocol.",
     ),
+    "not removed": (
+        "not removed",
+        "It could not be removed.",
+        "Remove it in the router's own list of mappings, or restart the router.",
+    ),
     "not asked": ("not asked", "It was not asked.", ""),
     "not listed": (
         "not in its table",

@@ -45,6 +45,14 @@ kind = "rfc5780"
 program = "coturn"
 """
 PROGRAM = "sleep 1000 </dev/null >/dev/null 2>&1 & echo 'waiting: for ever' >&2; exec sleep 1000"
+ALONE = """
+import errno, runpy, sys
+from crippled import refuse
+refuse("prctl", errno.EPERM, 0, 1)
+runpy.run_module("nattools", run_name="__main__", alter_sys=True)
+"""
+"""nattools where the kernel is not told to end children with their parent (PR_SET_PDEATHSIG): as beside
+gVisor, or under a filter."""
 COMMANDS = {
     "lab run": ("lab", "run", "SCENARIO", "--backend", "netns", "--json"),
     "lab matrix": ("lab", "matrix", "SCENARIO", "SCENARIO", "--backend", "netns", "--jobs", "2", "--json"),
@@ -81,19 +89,19 @@ class Started(NamedTuple):
 
 
 @contextmanager
-def started(command: str, folder: Path) -> Iterator[Started]:
+def started(command: str, folder: Path, nattools: tuple[str, ...] = NATTOOLS) -> Iterator[Started]:
     """Start a command with its temporary, home and working directories in `folder`."""
     scenario = folder / "sleeps.toml"
     scenario.write_text(SCENARIO)
     places = folder / "places"
     mark = f"{command} of {os.getpid()} at {time.monotonic_ns()}"
-    variables = {MARK: mark, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = {MARK: mark, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PYTHONDONTWRITEBYTECODE": "1"}
     for name in ("HOME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "PWD"):
         variables[name] = str(places / name)
         (places / name).mkdir(parents=True)
     arguments = [str(scenario) if word == "SCENARIO" else word for word in COMMANDS[command]]
     process = subprocess.Popen(
-        [*NATTOOLS, *arguments],
+        [*nattools, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -207,6 +215,20 @@ def test_killed(command: str, moment: str, number: signal.Signals, tmp_path: Pat
         run.process.wait(LIMIT_S)
         next_lab = [*NATTOOLS, "lab", "exec", "open", "alice", "--", "true"]
         subprocess.run(next_lab, check=True, timeout=LIMIT_S, cwd=ROOT)
+        assert_nothing_is_left(run, before)
+
+
+@pytest.mark.parametrize("nattools", [NATTOOLS, (sys.executable, "-c", ALONE)], ids=["told", "refused"])
+@pytest.mark.parametrize(("command", "moment"), [*MAIN_CASES, ("lab matrix", "running")])
+def test_what_is_killed_leaves_nothing_to_the_next_lab(
+    command: str, moment: str, nattools: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Neither its own processes, which the kernel may not be told to end with it, nor programs' children."""
+    before = machines_own()
+    with started(command, tmp_path, nattools) as run:
+        MOMENTS[moment](run)
+        run.process.kill()
+        run.process.wait(LIMIT_S)
         assert_nothing_is_left(run, before)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 from nattools.defects import DEFECTS, ErrorInWords, say_in_words
@@ -29,6 +30,11 @@ class Reader:
 
 
 READER = Reader()
+
+
+def wants_events(arguments: Sequence[str]) -> bool:
+    """Is what is written to standard error read by a program? Of `lab` the option is about something else."""
+    return "--events" in arguments and arguments[0] != "lab"
 
 
 def notice(text: str) -> None:

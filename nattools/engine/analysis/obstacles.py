@@ -170,9 +170,11 @@ def nat_beyond(findings: Findings) -> Statement | None:
     said = findings.routers.refusals
     if ADDRESS_MISMATCH in said:
         return statement("nat-before-pcp-router")
+    if open_mappings(findings):
+        return None
     if not findings.routers.claimed_addresses and _lacks_address(findings):
         return statement("router-without-public-address")
-    if nat is not None and nat.double_nat and findings.routers.attempts and not open_mappings(findings):
+    if nat is not None and nat.double_nat and findings.routers.attempts:
         return statement("second-nat-on-path")
     return None
 

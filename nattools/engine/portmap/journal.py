@@ -28,9 +28,9 @@ from uuid import uuid4
 import msgspec
 
 from nattools.engine.portmap.journalentry import JournalEntry, Timestamp, is_same, shares_inside
-from nattools.engine.portmap.privatefiles import acquire_lock, locked, make_folder, open_own
 from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
+from nattools.net.system.privatefiles import acquire_lock, locked, make_folder, open_own
 from nattools.probes.portmap import Granted, MappingRequest
 
 _COMPACT_BEYOND = 32768

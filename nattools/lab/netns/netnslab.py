@@ -24,6 +24,7 @@ from nattools.lab.eventplayer import EventPlayer, specs_in_time
 from nattools.lab.layout import plan
 from nattools.lab.names import names_at, texts_at
 from nattools.lab.netns import namespaces, nft, processes, tayga, wiring
+from nattools.lab.netns.children import Children
 from nattools.lab.netns.frameprocess import FrameProcess
 from nattools.lab.netns.interfacesup import await_service, in_service, own6
 from nattools.lab.netns.netlinkbatch import NetlinkBatch
@@ -75,7 +76,7 @@ class NetnsLab:
         self._start_servers = start_servers
         self.seed = seed
         self._wiring = wire_up(self.layout)
-        self._children = processes.Children()
+        self._children = Children()
         self._namespaces: dict[str, namespaces.Namespace] = {}
         self._programs: list[subprocess.Popen[Any]] = []
         self._tunnels: list[TunDevice] = []
@@ -187,6 +188,7 @@ class NetnsLab:
 
     def _marked(self) -> str:
         self._mark = self._mark or processes.mark()
+        self._children.guard_programs(self._mark)
         return self._mark
 
     def _namespace(self, node: str) -> namespaces.Namespace:
@@ -329,6 +331,7 @@ class NetnsLab:
         for program in self._programs:
             processes.reap(program)
         self._programs.clear()
+        self._children.end_guard()
         for namespace in self._namespaces.values():
             namespace.close()
         self._namespaces = {}

@@ -1,9 +1,10 @@
 """The processes of a lab made of network namespaces, and their end (Linux).
 
-A forked child is killed by the kernel when its lab's process dies, however that dies. A program that was run
-in the lab may have children of its own, which that does not reach: all of them carry the lab's mark in their
-environment, by which the lab's end, or the next lab's beginning after a kill -9, finds them. Namespaces need
-no such care: they are held by open file descriptors alone and vanish with the last process inside.
+A program that was run in a lab may have children of its own, which the end of its parent does not reach: all
+of them carry the lab's mark in their environment. By that the lab's end finds them, after a kill -9 the guard
+of its programs (see `lab.netns.children`), and if that was killed as well the next lab's beginning.
+Namespaces need no such care: they are held by open file descriptors alone and vanish with the last process
+inside.
 """
 
 from __future__ import annotations
@@ -14,13 +15,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from nattools.defects import DEFECTS
 from nattools.errors import CannotRun
 from nattools.lab.layout import Layout
 from nattools.lab.scenario import HostSpec, MapperSpec, NatSpec, ServerSpec
@@ -28,83 +27,11 @@ from nattools.net.base import Network
 from nattools.net.system.namespace import enter
 from nattools.protocols import routeradvert
 from nattools.protocols.nat64 import Nat64Prefix
-from nattools.workers import die_with_parent
 
 MARK = "NATTOOLS_LAB"
 _KILL_LIMIT_S = 30.0
 START_LIMIT_S = 60.0
 """For how long a program of the lab may take to begin to serve."""
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Children:
-    """The forked children of one lab."""
-
-    def __init__(self) -> None:
-        self._pids: dict[int, str] = {}
-
-    def fork(self, name: str, main: Callable[[], None]) -> int:
-        """Run `main` in a child process whose standard input is empty and whose output goes to standard
-        error. It ends when `main` does, or when this process dies. Returns its process id."""
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        parent = os.getpid()
-        # a signal in between would find a child that nobody knows, or that takes it for its own
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-        try:
-            pid = os.fork()
-            if pid == 0:
-                _be_child(parent, name, main)
-            self._pids[pid] = name
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return pid
-
-    def dead(self) -> list[str]:
-        """The names of children that have ended."""
-        ended = [pid for pid in self._pids if os.waitpid(pid, os.WNOHANG)[0] == pid]
-        return [self._pids.pop(pid) for pid in ended]
-
-    def end(self, pid: int) -> None:
-        """End one child now; nothing happens if it has ended."""
-        if self._pids.pop(pid, None) is not None:
-            with suppress(ProcessLookupError, ChildProcessError):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-
-    def kill(self) -> None:
-        """End all children now. Idempotent."""
-        for pid in self._pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in self._pids:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-        self._pids.clear()
-
-
-def _be_child(parent: int, name: str, main: Callable[[], None]) -> None:
-    """Never returns: nothing of the parent's may run twice, neither its buffers nor its exit handlers."""
-    status = 1
-    try:
-        die_with_parent()
-        # a Ctrl-C at the terminal, or its end, reaches every process of the group: the parent decides when
-        # children end
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-        if os.getppid() != parent:
-            os._exit(0)
-        empty = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(empty, 0)
-        os.dup2(2, 1)
-        main()
-        status = 0
-    except Exception as error:
-        status = DEFECTS.note(error, f"in the process for {name}")
-    finally:
-        os._exit(status)
 
 
 def mark() -> str:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from nattools.errors import CannotRun
 from nattools.lab.netns import processes
+from nattools.lab.netns.children import Children
 from nattools.lab.scenario import Scenario, neighbours
 from nattools.net.base import Network
 
@@ -33,7 +34,7 @@ class ServerLab(Protocol):
 class ServerPrograms:
     """All of them, by node. They end with the lab, whose children they are."""
 
-    def __init__(self, lab: ServerLab, children: processes.Children) -> None:
+    def __init__(self, lab: ServerLab, children: Children) -> None:
         self._lab = lab
         self._children = children
         self._forked: dict[str, int] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import Final, Literal
@@ -12,6 +13,7 @@ import msgspec
 
 from nattools.errors import ProtocolError, UsageError
 from nattools.net.base import Network
+from nattools.net.system.privatefiles import make_folder, open_own
 from nattools.net.web.webrequest import fetch
 from nattools.protocols import derp
 from nattools.protocols.derp import derpmap
@@ -88,16 +90,22 @@ def _read_file(path: Path) -> derp.DerpMap:
 
 
 def _kept(path: Path) -> derp.DerpMap | None:
-    """None: what was kept is damaged, or gone."""
-    with contextlib.suppress(UsageError):
-        return _read_file(path)
+    """None: what was kept is damaged, or gone, or somebody has put something else in its place."""
+    with contextlib.suppress(OSError, ProtocolError), os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+        return derp.parse_map(file.read(derpmap.MAX_SIZE + 1))
     return None
 
 
 def _keep(path: Path, data: bytes) -> None:
-    """Whole or not at all; where nothing can be kept, it is fetched again."""
+    """Whole or not at all; where nothing can be kept, it is fetched again. Nobody who may write the folder
+    chooses what is overwritten (with `sudo -E` it is a user's, and this is root), nor does another nattools
+    that keeps the same meanwhile write into this one's."""
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        new.write_bytes(data)
-        new.replace(path)
+        make_folder(path.parent)
+        new = path.with_suffix(f".{os.urandom(8).hex()}.new")
+        try:
+            with os.fdopen(open_own(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+                file.write(data)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)

@@ -42,7 +42,7 @@ def answer(report: Report, view: View) -> list[Section]:
 
 def headline(report: Report) -> str:
     """What came of `nattools map`, as a sentence."""
-    made = [each for each in report.mappings if each.created]
+    made = report.new_mappings
     match report.action:
         case "list":
             return _listed(report)
@@ -170,7 +170,7 @@ def to_do(report: Report) -> Iterator[str]:
     """What the user can do where something did not work, each once."""
     if report.action in ("list", "delete"):
         return
-    if any(each.created and each.verified_inbound is not False for each in report.mappings):
+    if any(each.verified_inbound is not False for each in report.new_mappings):
         return
     if not _spoken(report):
         if _nobody(report) == _NEEDLESS:
@@ -215,7 +215,8 @@ def _row(mapping: PortMapping, own: set[str]) -> tuple[Cell, ...]:
         proof = "closed by this machine"
     if mapping.error is not None:
         code = "" if mapping.error.code is None else f"{mapping.error.code} "
-        proof, mood, life = f"no: {safe(code + mapping.error.name, 60)}", "bad", ""
+        failed = safe(code + mapping.error.name, 60)
+        proof, mood, life = failed if failed.startswith("not ") else f"no: {failed}", "bad", ""
     elif mapping.external is None:
         proof, mood, life = "", "plain", ""
     if mapping.removed and not mapping.created and mapping.error is None:

@@ -57,8 +57,15 @@ def test_an_interruption_has_its_exit_code_wherever_it_comes(tmp_path: Path) -> 
     """While a text is executed CPython takes Ctrl-C for one that nobody heard."""
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_IMPORT)
     environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
-    command = [sys.executable, "-m", "nattools", "lab", "list"]
-    assert subprocess.run(command, timeout=60, check=False, env=environment).returncode == 130
+    for arguments in (("lab", "list"), ("nat", "--lab", "home-router", "--events")):
+        command = [sys.executable, "-m", "nattools", *arguments]
+        done = subprocess.run(
+            command, timeout=60, check=False, env=environment, stderr=subprocess.PIPE, text=True
+        )
+        assert done.returncode == 130
+        events = [json.loads(line) for line in done.stderr.splitlines()]
+        failed = {"event": "failed", "at_s": None, "text": "interrupted", "advice": "", "exit_code": 130}
+        assert events == ([failed] if "--events" in arguments else [])
 
 
 def test_the_version_among_other_options(capsys: Capture) -> None:

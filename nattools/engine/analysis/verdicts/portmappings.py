@@ -327,6 +327,7 @@ def _error(attempt: MapAttempt) -> PortMappingError:
     """Why an attempt failed, in plain words."""
     refusal = attempt.refusal
     if refusal is None:
-        return no_answer(attempt.outcome, attempt.detail)
+        kept = attempt.action == "delete" and attempt.outcome in ("refused", "malformed")
+        return no_answer("not removed" if kept else attempt.outcome, attempt.detail)
     code = None if refusal.http else refusal.code
     return PortMappingError(code=code, name=refusal.name, meaning=refusal.meaning, advice=refusal.advice)

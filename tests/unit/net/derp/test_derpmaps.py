@@ -98,3 +98,36 @@ def test_a_file_is_read_or_named(tmp_path: Path) -> None:
     found = run(open_internet(), main)
     assert isinstance(found, LoadedMap)
     assert found.origin == "file"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has neither such links nor FIFOs")
+@pytest.mark.parametrize("suffix", [".json", ".new"])
+def test_who_may_write_the_folder_does_not_choose_what_is_overwritten(tmp_path: Path, suffix: str) -> None:
+    """With `sudo -E` root keeps maps in a user's folder."""
+    victim, folder = tmp_path / "victim", tmp_path / "cache"
+    victim.write_bytes(MAP)
+    loaded(folder)
+    (place,) = folder.iterdir()
+    planted = place.with_suffix(suffix)
+    planted.unlink(missing_ok=True)
+    planted.symlink_to(victim)
+    age(folder, KEPT_S + 1)
+    found, asked = loaded(folder, response(MAP.replace(b"900", b"901")))
+    assert isinstance(found, LoadedMap)
+    assert (found.origin, found.map.regions[0].id, asked) == ("fetched", 901, 1)
+    assert victim.read_bytes() == MAP
+    assert place.is_file()
+    assert not place.is_symlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no FIFOs")
+def test_what_is_no_file_where_a_map_was_kept_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody writes into it."""
+    loaded(tmp_path)
+    (place,) = tmp_path.iterdir()
+    place.unlink()
+    os.mkfifo(place)
+    found, asked = loaded(tmp_path)
+    assert isinstance(found, LoadedMap)
+    assert (found.origin, asked) == ("fetched", 1)
+    assert isinstance(loaded(tmp_path)[0], LoadedMap)

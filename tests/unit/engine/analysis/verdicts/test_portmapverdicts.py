@@ -14,6 +14,7 @@ from nattools.model.observation import AnyObservation, Binding, SecondOpinion
 from nattools.model.portmapping import MappingProtocol, Refusal
 from nattools.model.report import MapAction, Measurement, Report, Technique
 from nattools.net.addresses import is_public
+from nattools.report.sections.map import headline
 
 OWN, OUTSIDE = "10.0.1.2:5000", "11.1.0.2:5000"
 HOST = Host(
@@ -204,7 +205,32 @@ def test_the_last_word_of_a_mapping_counts() -> None:
 def test_what_could_not_be_removed_is_a_warning() -> None:
     found = report(offer(), attempt(), deleted(outcome="timeout"))
     assert not found.mappings[0].removed
-    assert any("could not be removed; it expires within 120 s" in line for line in found.warnings)
+    assert any("has not confirmed" in line and "it expires within 120 s" in line for line in found.warnings)
+
+
+def test_what_the_table_still_has_was_not_removed() -> None:
+    kept = deleted(outcome="malformed", external=OUTSIDE, detail="its table still has it")
+    (mapping,) = report(offer(), kept, action="add").mappings
+    assert mapping.error is not None
+    assert (mapping.error.name, mapping.removed) == ("not removed", False)
+
+
+@pytest.mark.parametrize("outcome", ["deleted", "malformed"])
+def test_what_an_earlier_run_left_is_not_made_by_this_one(outcome: str) -> None:
+    left = deleted(outcome=outcome, external="11.1.0.2:6000", internal="10.0.1.2:6000")
+    found = report(offer(), left, attempt(), check(), action="add")
+    assert [each.internal for each in found.new_mappings] == [OWN]
+    assert headline(found) == "1 mapping made, verified from outside."
+    assert headline(report(offer(), left, action="add")).startswith("No mapping was made.")
+
+
+def test_a_router_that_does_not_tell_its_address_but_opens_a_port_has_one() -> None:
+    """GetExternalIPAddress fails (501), but somebody outside came in."""
+    failed = offer(external=None, refusal=refusal(501, "ActionFailed"))
+    told = report(failed, attempt(external=":5000"), check(), stun())
+    assert "router-without-public-address" not in {each.code for each in told.notices}
+    shut = report(failed, attempt(external=":5000"), check("silent"), stun())
+    assert "router-without-public-address" in {each.code for each in shut.notices}
 
 
 def test_a_port_without_an_address_is_completed() -> None:

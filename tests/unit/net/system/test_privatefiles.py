@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nattools.engine.portmap import privatefiles
-from nattools.engine.portmap.privatefiles import acquire_lock, locked, make_folder, open_own
+from nattools.net.system import privatefiles
+from nattools.net.system.privatefiles import acquire_lock, locked, make_folder, open_own
 
 
 def test_a_lock_is_one_holders(tmp_path: Path) -> None:
