@@ -19,6 +19,9 @@ SENTENCES = {
         "it."
     ),
     "address-disputed": "The servers disagree about this machine's address: a third server would settle it.",
+    "mapping-few-ports": (
+        "Most servers saw the same port, but this NAT has so few that they may be the same by chance."
+    ),
     "mapping-inconsistent": (
         "Some ports were mapped alike for all destinations, others were not. Another run would settle it."
     ),

@@ -41,13 +41,15 @@ STRANGE_ONCE_WRONG = (
     5000605, 5003267, 5005302, 5006895, 5105711, 5106810,
     5007523, 5109228, 5109359, 5008102, 5302493, 5105745, 5104764, 5101310,
     6101867, 6102384, 6102762, 6104147, 6100294,
+    6202458, 6209303, 6106373, 6100838,
 )  # fmt: skip
 """A carrier with squatted addresses that lets everybody in; counters that keep parity, seen under loss and by
 several tests at once; public addresses routed behind a NAT; blocks that are aligned to nothing; a
 silent NAT that lets everybody in; two addresses of which one server alone saw both; one counter for several
 addresses; ports at random of a short range that fall by chance, and a counter's that wrap around; bursts of
 losses that nothing else met, or that come twice; outages that end as connections get through; a NAT with
-several addresses that ends mappings at ICMP errors."""
+several addresses that ends mappings at ICMP errors, and such ends between two answers; two of three ports
+that are the same by chance, and a few of a port set that fall by it."""
 STRANGE_UNKNOWN = MOST_UNKNOWN | {
     "mapping": 0.1,
     "filtering": 0.25,

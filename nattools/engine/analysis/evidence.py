@@ -81,8 +81,6 @@ class Finding(msgspec.Struct, Generic[T], frozen=True):
 IsPublic = Callable[[str], bool]
 FAMILIES: tuple[Family, ...] = (4, 6)
 TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
-KEPT_S = 10.0
-"""NATs keep a mapping for at least so long without traffic, as far as any has been seen."""
 _PACED = ("mapping", "control", "allocation")
 """Purposes whose copies are paced by the measured round trip, so that each was lost that is neither answered
 nor pending. Of other questions, earlier copies may still have been under way when one was answered: they
@@ -106,11 +104,6 @@ class BindingAnswer(msgspec.Struct, frozen=True):
     prompt: bool
     asked_s: float
     until_s: float
-
-    def same_mapping(self, other: BindingAnswer) -> bool:
-        """Did the NAT have one mapping for both, if one serves both destinations? Both came from the same own
-        port. What lay between them was no silence in which NATs forget."""
-        return abs(self.asked_s - other.asked_s) <= KEPT_S
 
 
 JudgedAnswer = tuple[BindingAnswer | None, str | None]

@@ -64,7 +64,7 @@ class StepRunner:
         """Until a step has connected over TCP; None if none has, or ICE has selected a pair."""
         steps = self._context.plan.direct_steps
         if not self._context.partner.live:
-            return await self._in_rounds([step for step in steps if not _is_checked(step)])
+            return await self._in_rounds([step for step in steps if not _is_of_checks(step)])
         for index, step in enumerate(steps):
             self.tried.append(f"{step.strategy} over {step.transport.upper()}")
             self._note(step, step.reason)
@@ -283,6 +283,12 @@ class StepRunner:
         return StreamPath(stream, step.strategy, elapsed)
 
 
-def _is_checked(step: Step) -> bool:
-    """Do ICE's own checks do it?"""
+def _is_of_checks(step: Step) -> bool:
+    """Is it what ICE's own checks do, all the time?"""
     return step.transport == "udp" and step.strategy in AT_ONCE
+
+
+def _is_checked(step: Step) -> bool:
+    """Have those done it by the time at which it begins? Not where it is for ports that they have made the
+    router forget: then it needs new ones."""
+    return _is_of_checks(step) and step.reason.code != "step-without-ttl"

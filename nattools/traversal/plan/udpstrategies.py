@@ -75,15 +75,16 @@ def _reaches(side: Side) -> tuple[int, ...]:
 def _plain(first: Side, second: Side, whose: Whose) -> list[Step]:
     for side, name in sorted(((second, whose[1]), (first, whose[0])), key=lambda each: each[0].translated):
         if side.open:
-            return [udp_step(_name_of(side), SendSchedule(), SendSchedule(), 1.0, _anybody(side, name))]
+            step = udp_step(_name_of(side), SendSchedule(), SendSchedule(), 1.0, _anybody(side, name))
+            return [step, _without_ttl(step)] if side.translated else [step]
     hold = hold_s(first, second)
     opening = [SendSchedule(ttl=opening_ttl(side), hold_s=hold) for side in (first, second)]
     waiting = SendSchedule(ttl=opening_ttl(first), hold_s=hold + 1.0)
     calling = SendSchedule(hold_s=hold + 0.5)
-    return [
-        udp_step("reflexive", opening[0], opening[1], 1.0, statement("step-both-keep")),
-        udp_step("low-ttl", waiting, calling, None, statement("step-other-roles")),
-    ]
+    both, *again = _and_without_ttl(
+        [udp_step("reflexive", opening[0], opening[1], 1.0, statement("step-both-keep"))]
+    )
+    return [both, udp_step("low-ttl", waiting, calling, None, statement("step-other-roles")), *again]
 
 
 def _name_of(side: Side) -> Strategy:
@@ -128,8 +129,13 @@ def _and_without_ttl(steps: list[Step]) -> list[Step]:
     first = steps[0]
     if first.schedules is None or all(each.ttl is None for each in first.schedules):
         return steps
-    own, peer = (msgspec.structs.replace(each, ttl=None) for each in first.schedules)
-    return [*steps, udp_step(first.strategy, own, peer, None, statement("step-without-ttl"))]
+    return [*steps, _without_ttl(first)]
+
+
+def _without_ttl(step: Step) -> Step:
+    assert step.schedules is not None
+    own, peer = (msgspec.structs.replace(each, ttl=None) for each in step.schedules)
+    return udp_step(step.strategy, own, peer, None, statement("step-without-ttl"))
 
 
 def _predicted(still: Side, moves: Side, whose: Whose, wider: int) -> Step:

@@ -53,7 +53,7 @@ TOPICS = (
         (
             "gap", "settle-*", "name-server", "name-second-server", "udp-mapping-unknown", "*-settle",
             "servers-refused", "answers-doubted", "reachable-maybe-loss", "mapping-inconsistent",
-            "mapping-differs-by-address", "mapping-one-*", "allocation-*", "layers-*",
+            "mapping-few-ports", "mapping-differs-by-address", "mapping-one-*", "allocation-*", "layers-*",
             "measure-at-peer", "measure-nat-at-peer", "ts-map-missing",
         ),
         "Unknown is an answer: nattools does not guess. The sentence says what is missing.",

@@ -21,8 +21,8 @@ NAT = {
     "nattools.engine.analysis": """diagnosisadvice areas endings evidence findings inbounddrops obstacles
         pathloss servers""",
     "nattools.engine.analysis.libp2p": "directupgrade",
-    "nattools.engine.analysis.nat": """allocation connectivity externals filtering mapping portorder
-        quotefindings requirements translation""",
+    "nattools.engine.analysis.nat": """allocation connectivity externals filtering mapping mappingends
+        portorder quotefindings requirements translation""",
     "nattools.engine.analysis.overlays": "overlayremedies tailscaleadvice tailscalepaths",
     "nattools.engine.analysis.ipv6": "directipv6",
     "nattools.engine.analysis.verdicts": """peerkinds portmappings portmapverdicts programverdicts punching

@@ -125,16 +125,18 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
     own_test = [s for s in samples if s.purpose == "allocation"]
     own_test.sort(key=lambda one: one.id)
     parity = all(s.local is None or not (s.local.port ^ s.mapped.port) & 1 for s in samples)
+    of_set = 1.0 if _in_a_set([s.mapped.port for s in samples]) else PORT_SET_SHARE
     for chosen in (samples, own_test):
         for ports in (chosen, [s for s in chosen if s.prompt]):
-            step = ordered_step([s.mapped.port for s in ports], keeps_parity=parity)
+            share = of_set if len(ports) < len(samples) else PORT_SET_SHARE
+            step = ordered_step([s.mapped.port for s in ports], keeps_parity=parity, set_share=share)
             if step is not None:
                 step = _step_of_all(step, ports, samples)
                 return AllocationFinding("sequential", ids, step=step)
     step = dense_step(unwrapped([s.mapped.port for s in samples]), keeps_parity=parity)
     if step is None:
         steps = (
-            step_but_for_one([s.mapped.port for s in own_or_all], keeps_parity=parity)
+            step_but_for_one([s.mapped.port for s in own_or_all], keeps_parity=parity, set_share=of_set)
             for own_or_all in (samples, own_test)
         )
         step = next((each for each in steps if each is not None), None)
@@ -143,6 +145,12 @@ def _sequential(samples: list[BindingAnswer], ids: tuple[int, ...]) -> Allocatio
         orders = (mostly_ordered_step(_taken(each), keeps_parity=parity) for each in timed)
         step = next((each for each in orders if each is not None), None)
     return None if step is None else AllocationFinding("sequential", ids, step=step)
+
+
+def _in_a_set(ports: list[int]) -> bool:
+    """Have all ports their lowest bits in common, though they are far apart: is it a port set's?"""
+    rising = sorted(set(unwrapped(ports)))
+    return len(rising) >= FEWEST and reduce(gcd, _gaps(rising)) > 2 and not _dense(rising, 12)
 
 
 def _taken(samples: list[BindingAnswer]) -> Taken:
@@ -168,10 +176,13 @@ def _step_of_all(step: int, chosen: list[BindingAnswer], samples: list[BindingAn
     return common if step > 0 else -common
 
 
-def ordered_step(ports: list[int], *, keeps_parity: bool = True, choices: int = 1) -> int | None:
+def ordered_step(
+    ports: list[int], *, keeps_parity: bool = True, choices: int = 1, set_share: float = PORT_SET_SHARE
+) -> int | None:
     """The step of ports that go up (or down: negative) in small steps with at most one wrap-around; None if
     random ports of an aligned block, of any size, could as well look so. `choices`: from so many series that
-    could have been looked at these ports were chosen."""
+    could have been looked at these ports were chosen. `set_share`: how likely it is that all of this
+    customer's ports have their lowest bits in common."""
     if len(ports) < 3:
         return None
     steps = [after - before for before, after in pairwise(ports)]
@@ -187,18 +198,23 @@ def ordered_step(ports: list[int], *, keeps_parity: bool = True, choices: int = 
         _chance_of_evenness(each, len(onward) + 1, keeps_parity=keeps_parity)
         for each in (common, _odd_part(common))
     )
-    even = max(even, in_a_set * PORT_SET_SHARE)
+    even = max(even, in_a_set * set_share)
     chance = _chance_of_order(len(onward) + 1, sum(onward), room) * even
     return sign * common if chance * choices < CERTAIN_ERROR else None
 
 
-def step_but_for_one(ports: list[int], *, keeps_parity: bool) -> int | None:
+def step_but_for_one(
+    ports: list[int], *, keeps_parity: bool, set_share: float = PORT_SET_SHARE
+) -> int | None:
     """The same with one port left out. A local port that was in use a short while ago still has the mapping
     of then, whose port is out of order."""
     if len(ports) <= FEWEST:
         return None
     less = (ports[:place] + ports[place + 1 :] for place in range(len(ports)))
-    steps = [ordered_step(each, keeps_parity=keeps_parity, choices=len(ports)) for each in less]
+    steps = [
+        ordered_step(each, keeps_parity=keeps_parity, choices=len(ports), set_share=set_share)
+        for each in less
+    ]
     return max((step for step in steps if step is not None), key=abs, default=None)
 
 

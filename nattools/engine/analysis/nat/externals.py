@@ -16,6 +16,7 @@ from math import comb
 import msgspec
 
 from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence
+from nattools.engine.analysis.nat.mappingends import mapping_ends
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import Pooling
@@ -142,12 +143,13 @@ def _fickle(path: PathEvidence) -> set[str]:
         seen_by[answer.local, answer.mapped].add(path.groups.of(answer.asked.host))
         if answer.local is not None:
             said[answer.local, answer.asked].append(answer)
+    ends = mapping_ends(path)
     alone = {mapped for mapped, servers in seen_by.items() if len(servers) == 1}
     return {
         path.groups.of(asked.host)
         for (_, asked), answers in said.items()
         for one, other in combinations(answers, 2)
-        if one.mapped.host != other.mapped.host and one.same_mapping(other)
+        if one.mapped.host != other.mapped.host and ends.same_mapping(one, other)
         if not _renewed(one, other, answers, alone)
     }
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from nattools.engine.analysis.evidence import KEPT_S, Finding, PathEvidence
+from nattools.engine.analysis.evidence import Finding, PathEvidence
+from nattools.engine.analysis.nat.mappingends import KEPT_S
 from nattools.engine.analysis.servers import ServerBehaviour
 from nattools.model.confidence import CERTAIN_ERROR
 from nattools.model.endpoint import Endpoint, host_of, read_endpoint

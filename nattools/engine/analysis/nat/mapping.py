@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from itertools import combinations
+from math import comb, prod
 
 import msgspec
 
 from nattools.engine.analysis.evidence import BindingAnswer, Finding, PathEvidence, gap_reason
+from nattools.engine.analysis.nat.allocation import allocation
 from nattools.engine.analysis.nat.externals import ExternalAddresses
+from nattools.engine.analysis.nat.mappingends import MappingEnds, mapping_ends
 from nattools.model.endpoint import Endpoint
 from nattools.model.nat import MappingBehaviour
 from nattools.model.observation import Idle
 from nattools.model.statement import Reason, statement
 
 _SETTLE = statement("mapping-settle")
+SAME_PORT_ERROR = 0.001
+"""Where most answers agree and not all, NATs that err so seldom are likelier than the same port by chance."""
 _AGAIN = statement("addresses-in-turn-settle")
 
 
@@ -48,7 +53,8 @@ def present(path: PathEvidence, outside: ExternalAddresses) -> Finding[bool | No
 
 
 class _Tally(msgspec.Struct):
-    """What groups of answers to one local port show, over all such groups."""
+    """What groups of answers to one local port show, over all such groups. `agreed`: of the stable ones, how
+    many answers agreed, and of how many."""
 
     stable: list[int] = msgspec.field(default_factory=list)
     varying: int = 0
@@ -56,6 +62,7 @@ class _Tally(msgspec.Struct):
     by_address: list[int] = msgspec.field(default_factory=list)
     same_for_ports: list[int] = msgspec.field(default_factory=list)
     stable_groups: int = 0
+    agreed: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
 
 class MappingFinding(Finding[MappingBehaviour], frozen=True):
@@ -80,9 +87,12 @@ def mapping(path: PathEvidence, outside: ExternalAddresses, nat: bool | None) ->
         return MappingFinding("none", ids, varies=False)
     tally = _Tally()
     moved: list[BindingAnswer] = []
+    ends = mapping_ends(path)
     for group in _by_local(path, outside).values():
         for part in _parts(group, outside):
-            moved += _judge(part, outside, tally)
+            moved += _judge(part, outside, ends, tally)
+    if tally.agreed and _by_chance(tally.agreed, path, outside):
+        return MappingFinding("unknown", _unique(tally.stable), (statement("mapping-few-ports"), _SETTLE))
     return _conclude(path, tally, tuple(moved), outside)
 
 
@@ -117,7 +127,9 @@ def _usual(answers: list[BindingAnswer]) -> BindingAnswer:
     return next(answer for answer in answers if answer.mapped == most)
 
 
-def _judge(group: list[BindingAnswer], outside: ExternalAddresses, tally: _Tally) -> list[BindingAnswer]:
+def _judge(
+    group: list[BindingAnswer], outside: ExternalAddresses, ends: MappingEnds, tally: _Tally
+) -> list[BindingAnswer]:
     """Add one local port's answers to the tally; returns those that the majority outvotes."""
     most, count = Counter(answer.mapped for answer in group).most_common(1)[0]
     agreeing = [answer for answer in group if answer.mapped == most]
@@ -127,14 +139,16 @@ def _judge(group: list[BindingAnswer], outside: ExternalAddresses, tally: _Tally
     if not elsewhere and 2 * count > len(group) and len({answer.asked.host for answer in agreeing}) > 1:
         tally.stable += [answer.id for answer in agreeing]
         tally.stable_groups += 1
+        tally.agreed.append((count, len(group)))
         return [
             answer
             for answer in group
-            if answer.mapped != most and any(answer.same_mapping(usual) for usual in agreeing)
+            if answer.mapped != most and any(ends.same_mapping(answer, usual) for usual in agreeing)
         ]
     before = len(tally.by_port) + len(tally.by_address)
     for one, other in combinations(group, 2):
-        _compare(one, other, outside, tally)
+        if one.mapped == other.mapped or ends.same_mapping(one, other):
+            _compare(one, other, outside, tally)
     tally.varying += len(tally.by_port) + len(tally.by_address) > before
     return []
 
@@ -145,14 +159,25 @@ def _compare(one: BindingAnswer, other: BindingAnswer, outside: ExternalAddresse
         if one.asked.host == other.asked.host:
             tally.same_for_ports += ids
         return
-    if not one.same_mapping(other):
-        return  # the NAT may have forgotten in between
     if one.mapped.host != other.mapped.host and not {one.mapped.host, other.mapped.host} <= outside.agreed:
         return  # a server that is wrong looks the same
     if one.asked.host == other.asked.host:
         tally.by_port += ids
     else:
         tally.by_address += ids
+
+
+def _by_chance(agreed: list[tuple[int, int]], path: PathEvidence, outside: ExternalAddresses) -> bool:
+    """May a NAT with a port for each destination have given most of them the same one, having few to draw
+    from? Where all agree it is none."""
+    if any(count == of for count, of in agreed):
+        return False
+    found = allocation(path, outside, nat=True, varies=False)
+    if found.port_range is None or found.value in ("sequential", "preserving"):
+        return False
+    low, high = found.port_range
+    ports = float(high - low + 1)
+    return prod(comb(of, count) / ports ** (count - 1) for count, of in agreed) > SAME_PORT_ERROR
 
 
 def _conclude(
