@@ -197,7 +197,7 @@ class HostNetwork:
     def watch_arrivals(self, family: Family) -> ArrivalWatch:
         with entered(self._netns):
             sock = arrivals.open_socket(family)
-        return arrivals.HostArrivals(sock)
+        return arrivals.HostArrivals(sock, aside=self._netns is None)
 
     def ipv6_setup(self) -> Ipv6Setup:
         with entered(self._netns):

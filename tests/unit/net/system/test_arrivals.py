@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from ipaddress import IPv6Address
 from typing import cast
+
+import pytest
 
 from nattools.net.system.arrivals import HostArrivals
 
@@ -52,3 +55,50 @@ def test_what_waits_behind_many_others_counts() -> None:
         return seen[0], seen[1], watch.saw("2a10::1", "udp", 1000)
 
     assert asyncio.run(look()) == (True, False, True)
+
+
+class Lingering(Waiting):
+    """One whose closing goes on until it may end, as the kernel's does."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd, [])
+        self.may_end, self.closed = threading.Event(), threading.Event()
+
+    def close(self) -> None:
+        if self.may_end.wait(30):
+            super().close()
+            self.closed.set()
+
+
+def test_nothing_waits_until_one_is_closed_aside() -> None:
+    async def look() -> bool:
+        reading, writing = os.pipe()
+        sock = Lingering(reading)
+        watch = HostArrivals(cast(socket.socket, sock), aside=True)
+        watch.close()
+        watch.close()
+        sock.may_end.set()
+        os.close(writing)
+        return sock.closed.wait(30)
+
+    assert asyncio.run(look())
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_one_is_closed_at_once_where_there_is_no_thread_for_it(
+    monkeypatch: pytest.MonkeyPatch, *, aside: bool
+) -> None:
+    def refused(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def look() -> bool:
+        reading, writing = os.pipe()
+        sock = Lingering(reading)
+        watch = HostArrivals(cast(socket.socket, sock), aside=aside)
+        monkeypatch.setattr(threading.Thread, "start", refused)
+        sock.may_end.set()
+        watch.close()
+        os.close(writing)
+        return sock.closed.is_set()
+
+    assert asyncio.run(look())
