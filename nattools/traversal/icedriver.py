@@ -17,6 +17,8 @@ from nattools.traversal.budget import Budget
 
 DataHandler = Callable[[bytes, SharedProtocol, Endpoint, Endpoint], None]
 """(data, what its first byte says it is, local, source)."""
+LATE_PACKETS_S = 2.0
+"""Packets of the peer are under way no longer than that, once a path works."""
 
 
 async def open_path_socket(network: Network, **options: Unpack[UdpOptions]) -> UdpSocket:
@@ -60,6 +62,8 @@ class IceDriver:
         self._settled = asyncio.Event()
         self._pumping = False
         self._closed = False
+        self._deaf: list[UdpSocket] = []
+        self._closing: asyncio.TimerHandle | None = None
 
     @property
     def checks_sent(self) -> int:
@@ -114,7 +118,10 @@ class IceDriver:
         socket.on_datagram, socket.on_icmp, socket.on_batch = arrived, failed, many
 
     def release(self, socket: UdpSocket, *, close: bool = True) -> None:
-        """Use a socket no more, unless a pair on it works: then it stays, as the path or a spare."""
+        """Use a socket no more, unless a pair on it works: then it stays, as the path or a spare. Where there
+        is a path, it is closed a little later: the peer's packets to it that are still under way would meet
+        with ICMP errors, at which some routers forget the port that the path needs (against RFC 4787
+        REQ-12)."""
         if self._sockets.get(socket.local) is not socket:
             return
         if any(pair.valid and pair.path[1] == socket.local for pair in self.agent.pairs):
@@ -122,9 +129,19 @@ class IceDriver:
         del self._sockets[socket.local]
         socket.on_datagram = socket.on_icmp = None
         self.agent.forget_local(socket.local, self._loop.time())
-        if close:
+        if close and self.agent.selected is not None and not self._closed:
+            self._deaf.append(socket)
+            if self._closing is None:
+                self._closing = self._loop.call_later(LATE_PACKETS_S, self._close_deaf)
+        elif close:
             socket.close()
         self.pump()
+
+    def _close_deaf(self) -> None:
+        self._closing = None
+        for socket in self._deaf:
+            socket.close()
+        self._deaf.clear()
 
     def part_with(self, socket: UdpSocket) -> None:
         """Leave a socket open, for somebody else to use, whatever stands on it here."""
@@ -212,6 +229,9 @@ class IceDriver:
             socket.on_datagram = socket.on_icmp = None
             socket.close()
         self._sockets.clear()
+        if self._closing is not None:
+            self._closing.cancel()
+        self._close_deaf()
         self._settled.set()
 
     # --- the driving

@@ -181,10 +181,30 @@ def test_sockets_without_candidates_hear_the_peers_probes() -> None:
             for socket in sockets:
                 other.release(socket)
             assert [pair.path[1] for pair in other.agent.pairs] == [sockets[7].local]
+            for number in (0, 7):  # a little later, so that no late packet meets with an ICMP error
+                with pytest.raises(CannotRun):
+                    await lab.network("bob").open_udp(family=4, port=sockets[number].local.port)
+            await pass_time(2.5)
             assert await lab.network("bob").open_udp(family=4, port=sockets[0].local.port)
             with pytest.raises(CannotRun):
                 await lab.network("bob").open_udp(family=4, port=sockets[7].local.port)
             peers.close()
+
+        lab.run(main)
+
+
+def test_what_was_released_a_moment_ago_is_closed_with_the_driver() -> None:
+    with SimLab(between(None, None)) as lab:
+        peers = Peers(lab)
+
+        async def main() -> None:
+            await peers.gather()
+            await peers.connect()
+            socket = await lab.network("bob").open_udp(family=4)
+            peers.drivers[1].listen(socket)
+            peers.drivers[1].release(socket)
+            peers.close()
+            assert await lab.network("bob").open_udp(family=4, port=socket.local.port)
 
         lab.run(main)
 
