@@ -102,8 +102,9 @@ def _deleted(report: Report) -> str:
     gone = sum(each.removed for each in known)
     if not known:
         return _BLINDLY if all(each.removed for each in mappings) else "No mapping could be removed."
+    left = sum(not each.removed for each in mappings if not each.created)
     if gone == len(known):
-        return f"{_count(gone, 'mapping')} removed."
+        return f"{_count(gone, 'mapping')} removed{f', {left} more may still exist' if left else ''}."
     return f"{gone} of {_count(len(known), 'mapping')} removed."
 
 

@@ -224,6 +224,13 @@ def test_what_an_earlier_run_left_is_not_made_by_this_one(outcome: str) -> None:
     assert headline(report(offer(), left, action="add")).startswith("No mapping was made.")
 
 
+def test_what_may_still_exist_is_told_beside_what_was_removed() -> None:
+    unknown = deleted("pcp", outcome="timeout", internal="10.0.1.2:6000")
+    found = report(offer(), deleted(external=OUTSIDE), unknown, action="delete")
+    assert headline(found) == "1 mapping removed, 1 more may still exist."
+    assert headline(report(offer(), deleted(external=OUTSIDE), action="delete")) == "1 mapping removed."
+
+
 def test_a_router_that_does_not_tell_its_address_but_opens_a_port_has_one() -> None:
     """GetExternalIPAddress fails (501), but somebody outside came in."""
     failed = offer(external=None, refusal=refusal(501, "ActionFailed"))
