@@ -15,7 +15,8 @@ from simulated import pass_time
 
 from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
-from nattools.engine.portmap.journal import Journal, JournalEntry, Timestamp
+from nattools.engine.portmap.journal import Journal
+from nattools.engine.portmap.journalentry import JournalEntry, Timestamp
 from nattools.engine.portmap.keep import MappingChange, keep
 from nattools.lab.routers.fakerouter import FakeRouter, start_router
 from nattools.lab.routers.igddevice import PORT as WEB_PORT

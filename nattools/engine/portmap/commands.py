@@ -11,9 +11,11 @@ from nattools.engine.measurement import MeasurementRun, reach_servers, resolve_s
 from nattools.engine.measureoptions import Emit, Event, MapOptions, MeasureOptions
 from nattools.engine.networkwatch import NetworkWatch
 from nattools.engine.portmap import journaled
-from nattools.engine.portmap.journal import Journal, JournalEntry, shares_inside
+from nattools.engine.portmap.heldmapping import HeldMapping
+from nattools.engine.portmap.journal import Journal
+from nattools.engine.portmap.journalentry import JournalEntry, shares_inside
 from nattools.engine.portmap.releasing import release
-from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
+from nattools.engine.portmap.routersession import PortmapSession
 from nattools.engine.portmap.routertable import RouterTable
 from nattools.engine.portmap.trial import check_one, try_all
 from nattools.engine.run import CompletedRun, new_run, within_time_limit

@@ -39,3 +39,11 @@ def without_guesses(gateways: tuple[GatewayContext, ...], discovery: Discovery) 
     discovery.offers = [o for o in discovery.offers if (o.interface, o.local) not in gone]
     discovery.mappers = [m for m in discovery.mappers if m.gateway not in dropped]
     return tuple(each for each in gateways if each not in dropped)
+
+
+def hardware_of(network: Network, interface: str, address: str) -> str:
+    """The hardware address of who has an address on an interface's link, as far as the system tells; "": it
+    does not, or there is no link."""
+    here = [each for each in network.link_neighbours() if each.interface == interface]
+    known = (each.hardware for each in here if each.address == address)
+    return next((each for each in known if each.strip(":0")), "")

@@ -15,9 +15,10 @@ lost ends with its lifetime.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -26,83 +27,15 @@ from uuid import uuid4
 
 import msgspec
 
+from nattools.engine.portmap.journalentry import JournalEntry, Timestamp, is_same, shares_inside
 from nattools.errors import CannotRun
 from nattools.model.portmapping import MappingProtocol
 from nattools.net.system.privatefiles import acquire_lock, locked, make_folder, open_own
-from nattools.probes.portmap import Granted, MappingRequest, TableEntry
+from nattools.probes.portmap import Granted, MappingRequest
 
 _COMPACT_BEYOND = 32768
 _MOST_OVER = 256
 """Of mappings that seem to have ended, as on routers that are never met again, so many are remembered."""
-_ENDS_BY_ITSELF = ("pcp", "nat-pmp")
-
-
-class Timestamp(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A moment. `unix_s` is the wall clock's, which can be set; `up_s` counts from the machine's
-    start `boot` and only goes on ("": the system has no such count)."""
-
-    unix_s: float
-    up_s: float = 0.0
-    boot: str = ""
-
-    def since(self, earlier: Timestamp) -> float:
-        """The seconds that have passed: by the machine's own count as long as it has not been restarted."""
-        if self.boot and self.boot == earlier.boot:
-            return self.up_s - earlier.up_s
-        return self.unix_s - earlier.unix_s
-
-
-class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping that was asked for. `gateway` and `interface` say of whom, `made` when. `stays`: it is meant
-    to outlive its maker. `granted` None: the answer was not seen. `asked`: external ports that were asked for
-    by UPnP, each when nothing of anybody else's was there; `asked_since`: one was after the last answer."""
-
-    id: str
-    owner: str
-    stays: bool
-    made: Timestamp
-    interface: str
-    gateway: str
-    protocol: MappingProtocol
-    wanted: MappingRequest
-    granted: Granted | None = None
-    granted_at: Timestamp | None = None
-    asked: tuple[int, ...] = ()
-    asked_since: bool = False
-
-    @property
-    def own_ports(self) -> tuple[int, ...]:
-        """External ports from which what leads to the inside is this mapping."""
-        return self.asked if self.granted is None else (*self.asked, self.granted.external_port)
-
-    @property
-    def may_have_moved(self) -> bool:
-        """May the router have made a further one: was it asked again after its last answer, or has it given
-        another port than it was asked for?"""
-        elsewhere = self.granted is not None and self.asked[:1] not in ((), (self.granted.external_port,))
-        return self.asked_since or elsewhere
-
-    def seems_over(self, now: Timestamp) -> bool:
-        """Has its lifetime ended, as far as is known? Of an unanswered UPnP question nobody knows: the
-        router may have made a permanent mapping."""
-        if self.granted is None:
-            lifetime_s = self.wanted.lifetime_s if self.protocol in _ENDS_BY_ITSELF else None
-        else:
-            lifetime_s = self.granted.lifetime_s
-        return lifetime_s is not None and now.since(self.last_asked) >= lifetime_s
-
-    @property
-    def last_asked(self) -> Timestamp:
-        """When it was last answered, or else first asked for."""
-        return self.granted_at or self.made
-
-    def outlived(self, now: Timestamp, epoch_s: int | None, age_s: float) -> bool:
-        """Has the router, which has given this epoch in the last `age_s`, kept its table since (RFC 6886
-        3.6)?"""
-        if epoch_s is None or self.granted is None or self.granted.epoch_s is None:
-            return True
-        passed_s = max(0.0, now.since(self.last_asked) - age_s)
-        return epoch_s + 2 >= self.granted.epoch_s + passed_s * 7 / 8
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -172,7 +105,14 @@ class Journal:
     # --- writing
 
     def add(
-        self, wanted: MappingRequest, protocol: MappingProtocol, *, interface: str, gateway: str, stays: bool
+        self,
+        wanted: MappingRequest,
+        protocol: MappingProtocol,
+        *,
+        interface: str,
+        gateway: str,
+        stays: bool,
+        router: str = "",
     ) -> JournalEntry:
         """Write down what is about to be asked for."""
         entry = JournalEntry(
@@ -182,6 +122,7 @@ class Journal:
             made=self._clock(),
             interface=interface,
             gateway=gateway,
+            router=router,
             protocol=protocol,
             wanted=wanted,
         )
@@ -197,8 +138,9 @@ class Journal:
         self._append(_Line(id=entry.id, asked=port))
 
     def gone(self, entry: JournalEntry) -> None:
-        """There is no such mapping any more, or there never was one."""
-        self._append(_Line(id=entry.id))
+        """There is no such mapping any more, or there never was one. On a full disk it stays noted."""
+        with contextlib.suppress(OSError):
+            self._append(_Line(id=entry.id))
 
     def _locked(self) -> contextlib.AbstractContextManager[None]:
         """Nobody else reads or writes the file meanwhile."""
@@ -211,7 +153,8 @@ class Journal:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 data = data if file.read(1) == b"\n" else b"\n" + data
-            file.write(data)
+            if file.write(data) != len(data):  # a part of it had room
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file))
 
     def _opened(self, flags: int, mode: Literal["rb", "ab+"]) -> FileIO:
         return os.fdopen(open_own(self._file, flags), mode, 0)
@@ -349,47 +292,8 @@ class MemoryJournal(Journal):
         return contextlib.nullcontext()
 
 
-def is_same(entry: JournalEntry, granted: Granted | None, other: JournalEntry) -> bool:
-    """Is another entry about the same mapping of the same router, by whatever protocol? NAT-PMP has one for
-    each inside (RFC 6886 3.3), whatever port that had when it was asked for before."""
-    if entry.id == other.id or granted is None or other.granted is None:
-        return False
-    if entry.protocol == other.protocol == "nat-pmp":
-        return shares_inside(entry, other)
-    one, two = granted, other.granted
-    return (entry.gateway, one.transport, one.internal, one.external_port) == (
-        other.gateway,
-        two.transport,
-        two.internal,
-        two.external_port,
-    )
-
-
-def superseding(entry: JournalEntry, entries: Iterable[JournalEntry]) -> JournalEntry | None:
-    """The last one of those by which NAT-PMP was asked for the same inside again: the router has only what
-    came of that (RFC 6886 3.3)."""
-
-    def asked_again(other: JournalEntry) -> bool:
-        same = entry.protocol == other.protocol == "nat-pmp" and shares_inside(entry, other)
-        return same and other.last_asked.since(entry.last_asked) > 0
-
-    return next(filter(asked_again, reversed([*entries])), None)
-
-
 def state_folder() -> Path:
     """Where the journal of this user is."""
     from platformdirs import user_state_path
 
     return user_state_path("nattools", appauthor=False)
-
-
-def shares_inside(entry: JournalEntry, other: JournalEntry) -> bool:
-    """Are two entries of the same inside on the same router?"""
-    one, two = entry.wanted, other.wanted
-    same = (one.transport, one.internal, entry.gateway) == (two.transport, two.internal, other.gateway)
-    return same and entry.id != other.id
-
-
-def is_of(entry: JournalEntry, row: TableEntry) -> bool:
-    """Is a row of the router's table the mapping that an entry is about?"""
-    return entry.wanted.transport == row.transport and entry.wanted.internal == row.internal

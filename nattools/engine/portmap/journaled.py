@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import asyncio
 
-from nattools.engine.portmap.journal import JournalEntry, is_of, superseding
+from nattools.engine.portmap.gatewaychoice import hardware_of
+from nattools.engine.portmap.heldmapping import HeldMapping
+from nattools.engine.portmap.journalentry import JournalEntry, is_of, same_router, superseding
 from nattools.engine.portmap.recording import record_attempt, record_entry
-from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
+from nattools.engine.portmap.routersession import PortmapSession
 from nattools.model.mappingseen import MapEntry, MapTable
 from nattools.probes.portmap import (
+    GatewayContext,
     Mapper,
     Refused,
     TableEntry,
@@ -83,7 +86,7 @@ def _is_missed(session: PortmapSession, entry: JournalEntry) -> bool:
     alike = [
         (each.wanted.transport, str(each.wanted.internal))
         for each in session.journal.entries()
-        if (each.protocol, each.gateway) == (entry.protocol, entry.gateway)
+        if each.protocol == entry.protocol and same_router(each, entry)
     ]
     return any((row.transport, row.internal) in alike for row in rows)
 
@@ -114,7 +117,9 @@ async def remove(session: PortmapSession, entry: JournalEntry) -> Refused | None
     """Remove a mapping by the journal alone; "not asked" if its router is not here."""
     mapper = await _mapper_for(session, entry)
     gateway = session.gateway(entry.wanted.family)
-    if mapper is None and gateway is not None and gateway.address == entry.gateway:
+    named = gateway is not None and gateway.address == entry.gateway
+    namesake = gateway is not None and named and _is_namesake(entry, gateway)
+    if mapper is None and gateway is not None and named and not namesake:
         mapper = mapper_unheard(gateway, entry.protocol)
         if mapper is None or entry.wanted.internal.host != gateway.local:
             return _unspoken(session, entry)
@@ -124,7 +129,8 @@ async def remove(session: PortmapSession, entry: JournalEntry) -> Refused | None
     if mapper is None:
         session.record_gap(
             f"Is {_called(entry)} gone?",
-            f"its router, {entry.gateway} on {entry.interface}, cannot be reached from here",
+            f"its router, {entry.gateway} on {entry.interface}, "
+            + ("is another one than the one here" if namesake else "cannot be reached from here"),
             "nattools map delete --mine in that network, or the end of its lifetime",
         )
         return Refused(protocol=entry.protocol, failure="not asked", detail="its router is not here")
@@ -159,11 +165,19 @@ async def _mapper_for(session: PortmapSession, entry: JournalEntry) -> Mapper | 
         mappers = await _elsewhere(session, entry)
     wanted = (entry.wanted.family, entry.protocol)
     found = next((each for each in mappers if (each.offer.family, each.offer.protocol) == wanted), None)
+    if found is not None and _is_namesake(entry, found.gateway):
+        return None
     host = entry.wanted.internal.host
     if found is None or owns_address(session.run.network, host):
         return found and asking_from(found, host)
     # an address that this machine had: by UPnP alone can its mappings be named
     return found if entry.protocol == "upnp-igd" else None
+
+
+def _is_namesake(entry: JournalEntry, here: GatewayContext) -> bool:
+    """Is who has the address of a mapping's router here another router, as at the office after at home?"""
+    known = hardware_of(here.network, here.interface, entry.gateway) if entry.router else ""
+    return known not in ("", entry.router)
 
 
 async def _elsewhere(session: PortmapSession, entry: JournalEntry) -> list[Mapper]:

@@ -21,12 +21,13 @@ from nattools.engine.portmap.commands import (
     run_map_command,
     verified,
 )
+from nattools.engine.portmap.heldmapping import HeldMapping
 from nattools.engine.portmap.journal import Journal
-from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
+from nattools.engine.portmap.routersession import PortmapSession
 from nattools.model.endpoint import Endpoint, Transport
 from nattools.model.portmapping import MappingProtocol
 from nattools.model.report import Report
-from nattools.net.base import Network
+from nattools.net.base import Network, UdpSocket
 from nattools.net.eventloop import TimedEvent
 from nattools.probes.portmap import Granted, Mapper, owns_address, policy
 from nattools.probes.portmap.announcements import listen_for_restarts
@@ -52,7 +53,7 @@ SETTLED_S = 300.0
 
 Cause = Literal["restarted", "silent", "address gone", "refused", "runs on", "removed"]
 """The router seems to have restarted, or has been silent for a while; this machine had lost its address; the
-router did not renew the mapping, as `routersession.Remade` says; or its table had it no more."""
+router did not renew the mapping, as `heldmapping.Remade` says; or its table had it no more."""
 Happening = Literal["made", "changed", "lost", "restored"]
 
 
@@ -138,6 +139,7 @@ class _Keeper:
         self._map_options = map_options
         self._tell = tell
         self._hint = TimedEvent()
+        self._sockets: list[UdpSocket] = []
         self._now = asyncio.get_running_loop().time
         self._restored_at = float("-inf")
         self._awake, self._awake_at = session.journal.now(), self._now()
@@ -163,7 +165,7 @@ class _Keeper:
 
     async def hold(self, stop: asyncio.Event) -> None:
         """Until `stop` is set."""
-        sockets = await listen_for_restarts(self._session.gateways, self._hint.set)
+        await self._listen()
         try:
             async with asyncio.TaskGroup() as group:
                 workers = [group.create_task(self._renew(kept)) for kept in self.kept]
@@ -172,8 +174,17 @@ class _Keeper:
                 for worker in workers:
                     worker.cancel()
         finally:
-            for socket in sockets:
-                socket.close()
+            self._stop_listening()
+
+    async def _listen(self) -> None:
+        """Hear what the routers that are asked announce, and nobody else."""
+        self._stop_listening()
+        self._sockets = await listen_for_restarts(self._session.gateways, self._hint.set)
+
+    def _stop_listening(self) -> None:
+        for socket in self._sockets:
+            socket.close()
+        self._sockets = []
 
     # --- renewing
 
@@ -311,7 +322,9 @@ class _Keeper:
         session.gateways = ()
         await session.discover()
         made = [await self._make_here(kept) for kept in gone]
-        if not any(made):
+        if any(made):
+            await self._listen()
+        else:
             session.gateways = before
         return all(made)
 

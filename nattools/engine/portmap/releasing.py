@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from nattools.engine.portmap.journal import JournalEntry
+from nattools.engine.portmap.heldmapping import HeldMapping
+from nattools.engine.portmap.journalentry import JournalEntry
 from nattools.engine.portmap.recording import record_attempt
-from nattools.engine.portmap.routersession import HeldMapping, PortmapSession
+from nattools.engine.portmap.routersession import PortmapSession
 from nattools.net.eventloop import TimeLimit
 from nattools.probes.portmap import Refused
 from nattools.probes.portmap.mapper import FailureKind

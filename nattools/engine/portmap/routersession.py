@@ -9,15 +9,17 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
 
 import msgspec
 
 from nattools.engine.measurement import MeasurementRun
 from nattools.engine.measureoptions import Event
-from nattools.engine.portmap.gatewaychoice import chosen_gateways, without_guesses
-from nattools.engine.portmap.journal import Journal, JournalEntry, is_of, is_same, shares_inside
-from nattools.engine.portmap.readback import runs_on
+from nattools.engine.portmap.gatewaychoice import chosen_gateways, hardware_of, without_guesses
+from nattools.engine.portmap.heldmapping import HeldMapping, note_again, note_grant, note_question
+from nattools.engine.portmap.journal import Journal
+from nattools.engine.portmap.journalentry import JournalEntry, is_of, is_same, shares_inside
+from nattools.engine.portmap.readback import is_closed_pinhole, runs_on
 from nattools.engine.portmap.recording import (
     Action,
     record_attempt,
@@ -44,23 +46,6 @@ from nattools.probes.portmap.discover import Discovery, discover
 from nattools.probes.portmap.mapper import as_granted, suggesting
 
 logger = logging.getLogger(__name__)
-
-Remade = Literal["refused", "runs on"]
-"""The router refused to renew it, or said yes and let the old lifetime run on."""
-
-
-@dataclass(slots=True)
-class HeldMapping:
-    """A mapping that this session has made and not removed, or may have made. `at`: when it was last granted,
-    on the loop's clock. `remade`: why it was deleted and made anew instead of being renewed, the last
-    time."""
-
-    entry: JournalEntry
-    mapper: Mapper
-    wanted: MappingRequest
-    granted: Granted | None = None
-    at: float = 0.0
-    remade: Remade | None = None
 
 
 @dataclass(slots=True)
@@ -162,6 +147,7 @@ class PortmapSession:
             wanted = held.wanted  # it does not make what it is asked for: the same again leads to the same
         before, passed_s = held.granted, asyncio.get_running_loop().time() - held.at
         held.remade = None
+        note_again(self.journal, held)
         result = await self._ask(held, wanted, "renew")
         if isinstance(result, Refused):
             held.remade = "refused" if policy.may_make_anew(result) else None
@@ -179,7 +165,7 @@ class PortmapSession:
         if held.granted is None or not held.granted.listed:
             return False
         found = await RouterTable(held.mapper, self.run.recorder).look(wanted, held.granted)
-        lost = isinstance(found, Refused) and found.denied
+        lost = isinstance(found, Refused) and (found.denied or is_closed_pinhole(held.granted, found))
         if lost:
             record_attempt(self.run.recorder, "read back", "upnp-igd", wanted, found, began)
         return lost
@@ -215,11 +201,11 @@ class PortmapSession:
         result = await table.settle(self._knowing(held.entry, wanted), result, ask)
         if wanted.exact and result.external_port != wanted.external_port:
             return await self._give_back(held, result)
+        note_grant(self.journal, held, result)
         held.granted, held.at = result, asyncio.get_running_loop().time()
-        self.journal.granted(held.entry, result)
         self._succeed(held.entry, result)
         if self._may_have_second(held, result, renewed=action == "renew"):
-            await self._remove_second(held, result)
+            await self._remove_second(held, result, renewed=action == "renew")
         return result
 
     async def _ask_once(
@@ -229,7 +215,8 @@ class PortmapSession:
         began = asyncio.get_running_loop().time()
         with self._told(f"asking the router for a {wanted.transport} mapping", wanted, held.mapper):
             known = self._lasting(held.entry, self._knowing(held.entry, wanted))
-            result = await held.mapper.make(known, lambda port: self.journal.asking(held.entry, port))
+            asking = partial(note_question, self.journal, held, known.own_ports)
+            result = await held.mapper.make(known, asking)
         if action is not None:
             record_attempt(self.run.recorder, action, held.mapper.offer.protocol, wanted, result, began)
         return result
@@ -241,25 +228,30 @@ class PortmapSession:
 
     def _may_have_second(self, held: HeldMapping, granted: Granted, *, renewed: bool) -> bool:
         """May the router have made one more: has a question failed before the one that was granted, or does
-        it choose ports without telling? A renewal of one without end changes nothing in its row: where its
-        port is not the first one asked for, a further one may have been made instead."""
+        it choose ports without telling? A renewal may have changed nothing in a row that does not show what
+        was asked for: where its port is not the first one asked for, there may be a further one instead."""
         server = held.mapper.offer.server
         if MOVED in granted.quirks:
             self.moving.add(server)
         if granted.maybe_twice or server in self.moving:
             return True
-        unchanged = renewed and granted.protocol == "upnp-igd" and granted.lifetime_s is None
+        shown_s, asked_s = granted.lifetime_s, held.wanted.lifetime_s
+        unchanged = renewed and granted.protocol == "upnp-igd" and (shown_s is None or shown_s < asked_s)
         return unchanged and any(
             each.may_have_moved for each in self.journal.entries() if each.id == held.entry.id
         )
 
-    async def _remove_second(self, held: HeldMapping, granted: Granted) -> None:
-        """Remove a second mapping if the router's table shows one."""
+    async def _remove_second(self, held: HeldMapping, granted: Granted, *, renewed: bool) -> None:
+        """Remove a second mapping if the router's table shows one. What a renewal has made beside the one
+        that it was for shows a router that chooses ports."""
         mapper, wanted = held.mapper, self._knowing(held.entry, held.wanted)
         router = RouterTable(mapper, self.run.recorder)
         rows, table = await router.rows_of(wanted)
-        for row in (each for each in rows if each.external_port not in wanted.own_ports):
+        further = [each for each in rows if each.external_port not in wanted.own_ports]
+        for row in further:
             await router.remove(wanted, as_granted(row))
+        if further and renewed:
+            self.moving.add(mapper.offer.server)
         if table.incomplete or not any(row.external_port == granted.external_port for row in rows):
             self.record_gap(
                 f"Is there a second UPnP mapping to {wanted.transport} {wanted.internal}?",
@@ -306,11 +298,14 @@ class PortmapSession:
         router = held.mapper.gateway.address
         known_here = [each for each in self.discovery.mappers if each.gateway.address == router]
         others = [] if shared else [each for each in known_here if each is not held.mapper]
+        # a renewal that is under way may have made another one
+        cut_off = not shared and any(e.asked_since for e in self.journal.entries() if e.id == held.entry.id)
+        may_have_moved = held.entry.may_have_moved or cut_off
         with self._told(f"removing a {held.wanted.transport} mapping", held.wanted, held.mapper):
             wanted = self._knowing(held.entry, held.wanted)
             known = held.granted
             result = await remove_mapping([held.mapper, *others], wanted, protocol, known)
-            if result is None and known is not None and held.entry.may_have_moved:
+            if result is None and known is not None and may_have_moved:
                 # what a renewal that nobody saw end has moved: the one that was known is gone
                 result = await held.mapper.delete(wanted)
                 known = known if result is None else None
@@ -363,11 +358,13 @@ class PortmapSession:
     def _hold(self, mapper: Mapper, wanted: MappingRequest, *, stays: bool) -> HeldMapping:
         offer = mapper.offer
         gateway = self.gateway(wanted.family)
+        address = (offer.host if offer.other else gateway.address if gateway is not None else None) or ""
         entry = self.journal.add(
             wanted,
             offer.protocol,
             interface=offer.interface or "",
-            gateway=(offer.host if offer.other else gateway.address if gateway is not None else None) or "",
+            gateway=address,
+            router=hardware_of(self.run.network, mapper.gateway.interface, address),
             stays=stays,
         )
         held = HeldMapping(entry, mapper, wanted)

@@ -66,7 +66,7 @@ async def _follow(network: Network, url: str, max_body: int, timeout_s: float) -
             return response.body
         if response.status not in http.REDIRECTS:
             return f"it answered HTTP {response.status} {response.reason}".rstrip()
-        url = urljoin(url, response.headers.get("location"))
+        url = _joined(url, response.headers.get("location"))
         secure, place = place.scheme == "https", _place(url)
         if secure and place.scheme != "https":
             return "it leads to a page without HTTPS"
@@ -91,6 +91,14 @@ async def _get(network: Network, place: _Place, max_body: int, timeout_s: float)
         raise
     stream.close()
     return response
+
+
+def _joined(base: str, reference: str) -> str:
+    """Where a page at `base` leads (RFC 3986 5). ProtocolError: the reference is none."""
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        raise ProtocolError(f"{reference[:200]!r} is not a URL") from None
 
 
 def _place(url: str) -> _Place:

@@ -10,6 +10,9 @@ from nattools.net.base import UdpSocket
 from nattools.probes.portmap.gateway import GatewayContext
 from nattools.protocols import natpmp, pcp, ssdp
 
+_MOST_DEVICES = 64
+"""So many devices of one router are told apart."""
+
 
 async def listen(gateway: GatewayContext, on_hint: Callable[[], None]) -> UdpSocket | str:
     """Call `on_hint` at each announcement of the router, until the socket returned is closed; or say
@@ -47,14 +50,19 @@ async def listen_for_restarts(
 ) -> list[UdpSocket]:
     """Call `on_hint` at each announcement by PCP, NAT-PMP or SSDP from a router here, until the sockets are
     closed. Where nothing can be heard, as when another program has the port, asking must do."""
-    sockets = []
-    for gateway in here:
-        heard = await listen(gateway, on_hint)
-        if not isinstance(heard, str):
-            sockets.append(heard)
-        notified = await _hear_notify(gateway, on_hint)
-        if notified is not None:
-            sockets.append(notified)
+    sockets: list[UdpSocket] = []
+    try:
+        for gateway in here:
+            heard = await listen(gateway, on_hint)
+            if not isinstance(heard, str):
+                sockets.append(heard)
+            notified = await _hear_notify(gateway, on_hint)
+            if notified is not None:
+                sockets.append(notified)
+    except BaseException:
+        for socket in sockets:
+            socket.close()
+        raise
     return sockets
 
 
@@ -70,24 +78,33 @@ async def _hear_notify(gateway: GatewayContext, on_hint: Callable[[], None]) -> 
         return None
 
     boots: dict[str, int | None] = {}
+    left = False
 
     def on_datagram(data: bytes, source: Endpoint) -> None:
-        told = _gateway_alive(data) if gateway.forwards(source.host) else None
+        nonlocal left
+        told = _told_of_gateway(data) if gateway.forwards(source.host) else None
         if told is None:
             return
-        if boots.setdefault(told.udn, told.boot_id) != told.boot_id:
+        if told.kind == "byebye":
+            left = True
+            boots.clear()
+        elif told.udn in boots or len(boots) < _MOST_DEVICES:
+            other = boots.setdefault(told.udn, told.boot_id) != told.boot_id
             boots[told.udn] = told.boot_id
-            on_hint()
+            if other or left:
+                left = False
+                on_hint()
 
     socket.on_datagram = on_datagram
     return socket
 
 
-def _gateway_alive(data: bytes) -> ssdp.Announcement | None:
-    """A gateway announces itself. Many repeat it every few minutes: what tells a restart is another
-    BOOTID (UPnP Device Architecture 1.1, section 1.2.1)."""
+def _told_of_gateway(data: bytes) -> ssdp.Announcement | None:
+    """A gateway announces itself, or that it leaves. Many repeat it every few minutes: what tells a restart
+    is another BOOTID (UPnP Device Architecture 1.1, section 1.2.1), or that it had left (1.2.3), as those of
+    1.0 say too, which count no boots."""
     try:
         told = ssdp.decode(data)
     except ProtocolError:
         return None
-    return told if told.kind == "alive" and told.is_gateway else None
+    return told if told.kind in ("alive", "byebye") and told.is_gateway else None

@@ -62,11 +62,13 @@ class _GatewayProbe:
         self._datagrams = asyncio.Event()
         self._began = 0.0
 
-    async def run(self, hints: KnownDescriptions | None = None) -> None:
+    async def run(
+        self, hints: KnownDescriptions | None = None, *, hinting: GatewaySearch | None = None
+    ) -> None:
         self._began = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._upnp(hints))
+                tasks.create_task(self._upnp(hints, hinting))
                 await self._port_5351()
         finally:
             self.answered.set()
@@ -108,8 +110,8 @@ class _GatewayProbe:
         if offer.outcome == "answered":
             self.mappers.append(mapper(self.gateway, offer))
 
-    async def _upnp(self, hints: KnownDescriptions | None) -> None:
-        await self.search.run(hints)
+    async def _upnp(self, hints: KnownDescriptions | None, hinting: GatewaySearch | None) -> None:
+        await self.search.run(hints, hinting=hinting)
         self.searched.set()
         ranked = self.search.ranked
         for each in ranked:
@@ -159,7 +161,7 @@ async def _in_turn(each: _GatewayProbe, first: _GatewayProbe | None) -> None:
         """The same descriptions at the router's address of this family."""
         return tuple(LanUrl(each.gateway.address, url.port, url.target) for url in await first.descriptions())
 
-    await each.run(elsewhere)
+    await each.run(elsewhere, hinting=first.search)
 
 
 def mapper_unheard(gateway: GatewayContext, protocol: MappingProtocol) -> Mapper | None:

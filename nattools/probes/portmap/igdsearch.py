@@ -69,6 +69,7 @@ class GatewaySearch:
         self._satisfied_at: float | None = None
         self._grace_s: float | None = None
         self._late_s = 0.0
+        self._hinting: GatewaySearch | None = None
         self.satisfied = asyncio.Event()
 
     @property
@@ -93,9 +94,18 @@ class GatewaySearch:
         self._patience_s = SPREAD_S + took_s
         self._changed.set()
 
-    async def run(self, hints: KnownDescriptions | None = None) -> None:
+    @property
+    def is_reading(self) -> bool:
+        """Is a description being read, or has one been read that will do?"""
+        return bool(self._running) or self._satisfied_at is not None
+
+    async def run(
+        self, hints: KnownDescriptions | None = None, *, hinting: GatewaySearch | None = None
+    ) -> None:
         """Search until there is a gateway that will do, or time is up. `hints` gives descriptions to look at
-        in any case, as those that the router has for the other family."""
+        in any case, as those that the router has for the other family: as long as that search, `hinting`, is
+        reading one, it is waited for."""
+        self._hinting = hinting
         self._began = asyncio.get_running_loop().time()
         try:
             socket = await self.gateway.open_udp()
@@ -140,6 +150,8 @@ class GatewaySearch:
     async def _follow(self, tasks: asyncio.TaskGroup, hints: KnownDescriptions) -> None:
         for url in await hints():
             self._look(tasks, url, (), True)
+        self._hinting = None
+        self._changed.set()
 
     def _on_datagram(self, tasks: asyncio.TaskGroup, data: bytes, source: Endpoint) -> None:
         device = self._finder.receive_datagram(data, source)
@@ -214,7 +226,8 @@ class GatewaySearch:
             self._running if self._satisfied_at is None else [t for t, ours in self._running.items() if ours]
         )
         until = (self._began or 0.0) + self._patience_s + self._late_s
-        if not reading:
+        hinted = self._satisfied_at is None and self._hinting is not None and self._hinting.is_reading
+        if not reading and not hinted:
             return until
         from nattools.probes.portmap.httpclient import REQUEST_S
 

@@ -54,8 +54,11 @@ def _leads_to_portal(response: HttpResponse, host: str) -> bool:
     browsers to HTTPS at their own name."""
     if response.status == 511:
         return True
-    place = urlsplit(response.headers.get("location")[:_LONGEST])
-    return response.status in (302, 303, 307) and place.hostname not in (None, host)
+    try:
+        leads_to = urlsplit(response.headers.get("location")[:_LONGEST]).hostname
+    except ValueError:  # nowhere that a browser would find
+        return False
+    return response.status in (302, 303, 307) and leads_to not in (None, host)
 
 
 class _Trial:

@@ -12,7 +12,8 @@ from routerkinds import MINE, UDP_5000, OddHome, behind, made
 
 from nattools.engine.measureoptions import MapOptions
 from nattools.engine.portmap import commands
-from nattools.engine.portmap.journal import Journal, Timestamp
+from nattools.engine.portmap.journal import Journal
+from nattools.engine.portmap.journalentry import Timestamp
 from nattools.engine.portmap.keep import LOOK_S
 from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.model.endpoint import Endpoint

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nattools.engine.portmap.journal import Journal, JournalEntry, MemoryJournal, Timestamp
+from nattools.engine.portmap.journal import Journal, MemoryJournal
+from nattools.engine.portmap.journalentry import JournalEntry, Timestamp
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
 from nattools.model.portmapping import MappingProtocol

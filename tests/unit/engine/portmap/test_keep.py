@@ -405,3 +405,87 @@ def test_it_moves_along_with_the_machine() -> None:
     codes = {each.code for each in keeping.report.notices}
     assert "mapping-left-until" in codes
     assert "router-address-differs" not in codes
+
+
+@pytest.mark.parametrize("protocol", ["nat-pmp", "pcp"])
+def test_it_hears_the_router_of_the_network_that_it_moved_to(protocol: MappingProtocol) -> None:
+    """One whose clock stands still: nothing but its announcement tells that it has restarted."""
+    quiet = MapperSpec(protocols=(protocol,), faults={"epoch": "stuck"})
+    scenario = Scenario(
+        title="moves",
+        nat={name: NatSpec(mapper=quiet) for name in ("home", "hotel")},
+        host={"alice": HostSpec(behind=("home", "hotel")), "bob": HostSpec()},
+        server={"stun": ServerSpec()},
+    )
+
+    async def main(lab: SimLab) -> bool:
+        keeping = Keeping(lab, MapOptions(ports=(5000,), transports=("udp",), protocol=protocol))
+
+        async def meanwhile(keeping: Keeping) -> bool:
+            await pass_time(100)
+            lab.move("alice", "hotel")
+            await pass_time(60)
+            beyond = Endpoint("11.2.0.2", 5000)
+            inside = keeping.changes[-1][1].internal
+            assert await gets_in(lab, "udp", inside, beyond)
+            await lab.stop_router("hotel")
+            await lab.start_router("hotel")
+            await pass_time(BACK_WITHIN_S)
+            return await gets_in(lab, "udp", inside, beyond)
+
+        return await keeping.run(meanwhile)
+
+    assert at_home(main, scenario)
+
+
+def test_a_pinhole_that_is_closed_is_made_anew() -> None:
+    """The service tells no restart; its number is one that the router does not know any more."""
+    inside = Endpoint("2a10:1:0:1::2", 5000)
+
+    async def main(lab: SimLab) -> list[bool]:
+        wish = MapOptions(ports=(5000,), transports=("udp",), protocol="upnp-igd")
+        keeping = Keeping(lab, wish)
+
+        async def meanwhile(keeping: Keeping) -> list[bool]:
+            await pass_time(100)
+            seen = [await gets_in(lab, "udp", inside, inside)]
+            assert lab._mappers is not None
+            for router in lab._mappers.running["home"]:
+                router.table.clear()
+            seen.append(await gets_in(lab, "udp", inside, inside))
+            await pass_time(70)
+            seen.append(await gets_in(lab, "udp", inside, inside))
+            return seen
+
+        return await keeping.run(meanwhile)
+
+    assert at_home(main, home(ipv6=True)) == [True, False, True]
+
+
+@each_protocol
+def test_what_another_process_deletes_is_noted_again_when_it_is_made_again(
+    protocol: MappingProtocol, tmp_path: Path
+) -> None:
+    """`map delete --mine` in another window: what is kept comes back, and no death is to leave it behind."""
+
+    async def main(lab: SimLab) -> None:
+        wish = MapOptions(ports=(5000,), transports=("udp",), protocol=protocol, lifetime_s=600)
+        keeping = Keeping(lab, wish)
+
+        async def meanwhile(keeping: Keeping) -> None:
+            await pass_time(100)
+            with Journal(tmp_path) as other:
+                await call(lab, delete, MapOptions(mine=True), other)
+            assert not await keeping.is_open()
+            await pass_time(600)
+            assert await keeping.is_open()
+            (entry,) = keeping.journal.entries()
+            assert entry.granted is not None
+            assert not entry.stays
+
+        with Journal(tmp_path) as keeping.journal:
+            await keeping.run(meanwhile)
+            assert not await keeping.is_open()
+            assert keeping.journal.entries() == []
+
+    at_home(main)

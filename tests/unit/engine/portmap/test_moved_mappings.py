@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 from routerkinds import OddHome, behind
@@ -12,6 +14,7 @@ from nattools.lab.routers.routerbehaviour import RouterBehaviour
 from nattools.model.endpoint import Endpoint
 
 UDP_INSIDE = Endpoint("10.0.1.2", 5000)
+KEPT = MapOptions(ports=(5000,), transports=("udp",), lifetime_s=600)
 OLD = {"igd_version": 1, "services": ("WANIPConnection:1",)}
 """It knows nothing of AddAnyPortMapping, whose answer names the port."""
 
@@ -218,3 +221,33 @@ def test_another_protocols_row_is_not_what_nobody_has_seen_made() -> None:
         assert len(home.journal.entries()) == 1
 
     behind(RouterBehaviour(protocols=("upnp",), moves=7, row_s=6.0), main)
+
+
+class TestRenewalsMove:
+    """AddAnyPortMapping tells which port it has made; AddPortMapping of that makes the next one, and the row
+    that was meant looks the same afterwards, for the table tells minutes or nothing."""
+
+    @pytest.mark.parametrize("told", ["minutes", "none"])
+    @pytest.mark.parametrize("seconds", [6.0, 20.0, 500.0])
+    def test_keep_leaves_nothing(self, told: str, seconds: float) -> None:
+        async def main(home: OddHome) -> None:
+            report, changes = await home.keep(seconds, KEPT)
+            assert [each.happening for each in changes] == ["made"]
+            assert all(each.removed for each in report.mappings if each.created)
+            assert home.ports == []
+
+        behind(RouterBehaviour(protocols=("upnp",), told_leases=told, moves=7), main)  # type: ignore[arg-type]
+
+    def test_it_is_open_all_the_time(self) -> None:
+        """What is renewed is the mapping that is told, not the one beside it."""
+
+        async def main(home: OddHome) -> None:
+            seen: list[list[int]] = []
+            loop = asyncio.get_running_loop()
+            for at in range(100, 1900, 100):
+                loop.call_later(at, lambda: seen.append(home.ports))
+            await home.keep(1950.0, KEPT)
+            assert seen == [[5007]] * 18
+            assert home.ports == []
+
+        behind(RouterBehaviour(protocols=("upnp",), told_leases="minutes", moves=7), main)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from portmapped import ALICE, OUTSIDE, ROUTER, ROUTER6, Home, at_home
@@ -365,6 +367,22 @@ def test_over_ipv6_the_description_of_ipv4_is_a_hint() -> None:
     found = at_home(main, ipv6=True)
     assert found.mapper("upnp-igd", 6) is not None
     assert found.duration_s <= 2.5
+
+
+@pytest.mark.parametrize("slow", [{"delay_s": 1.5}, {"xml": "slow"}])
+def test_a_slow_description_of_ipv4_is_waited_for(slow: dict[str, Any]) -> None:
+    """Many routers answer no search over IPv6, and it is known over IPv4 alone that there is one."""
+
+    async def main(home: Home) -> Discovery:
+        await home.router(RouterBehaviour(protocols=("upnp",), **slow))
+        await home.router(RouterBehaviour(protocols=("upnp",), only_target="nothing"), family=6)
+        return await home.discover(4, 6)
+
+    found = at_home(main, ipv6=True)
+    assert {(each.offer.protocol, each.offer.family) for each in found.mappers} == {
+        ("upnp-igd", 4),
+        ("upnp-igd", 6),
+    }
 
 
 def test_nothing_answers_over_either_family() -> None:
