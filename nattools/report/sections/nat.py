@@ -206,6 +206,9 @@ def _ports(nat: Nat) -> Row:
     if nat.port_range is not None:
         block = " in a block" if nat.port_block else ""
         words += f",{block} from {safe(str(nat.port_range[0]))} to {safe(str(nat.port_range[1]))}"
+    if nat.port_mask is not None:
+        mask, value = (safe(hex(each)) for each in nat.port_mask)
+        words += f", of a port set alone (port & {mask} is {value}): others share the address"
     return _row("Ports", words, terms.term(nat.port_allocation))
 
 

@@ -209,6 +209,14 @@ def test_a_nat_that_counts() -> None:
     assert "counts up by 2, from 1024 to 4096 sequential" in text
 
 
+def test_ports_of_a_set_that_others_share_the_address_with() -> None:
+    nat = Nat(present=True, port_allocation="random", port_range=(1024, 65535), port_mask=(0xFC0, 0x340))
+    text = joined(render_text(replace(home_router(), nat=NatByTransport(udp4=nat)), detail=1, columns=160))
+    assert "of a port set alone (port & 0xfc0 is 0x340): others share the address" in text
+    without = joined(render_text(home_router(), detail=1, columns=160))
+    assert "port set" not in without
+
+
 def test_peers_with_way_and_odds() -> None:
     text = joined(render_text(home_router(), detail=1, columns=120))
     assert "CONNECTING TO WAY HOW" in text
