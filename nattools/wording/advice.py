@@ -208,7 +208,7 @@ SENTENCES = {
     ),
     "mapping-left-until": (
         "The router has not confirmed that the {protocol:protocol} mapping of {transport} {internal} is "
-        "gone; it expires within {lifetime_s:seconds}. nattools map delete --mine tries again."
+        "gone; it expires within {lifetime_s:about}. nattools map delete --mine tries again."
     ),
     "mapping-left-not-asked": (
         "The {protocol:protocol} mapping of {transport} {internal} was left on the router: {detail:or it "
@@ -227,12 +227,12 @@ SENTENCES = {
         "not list it: only the test from outside counts."
     ),
     "mapping-listed-for-ever": (
-        "The {protocol:protocol} mapping of {transport} {internal} was requested for {lifetime_s:seconds}; "
+        "The {protocol:protocol} mapping of {transport} {internal} was requested for {lifetime_s:about}; "
         "according to the router's table it stays until it is deleted."
     ),
     "mapping-listed-otherwise": (
-        "The {protocol:protocol} mapping of {transport} {internal} was requested for {lifetime_s:seconds}; "
-        "according to the router's table it lasts {listed_s:seconds}."
+        "The {protocol:protocol} mapping of {transport} {internal} was requested for {lifetime_s:about}; "
+        "according to the router's table it lasts {listed_s:about}."
     ),
     "mapping-listed-elsewhere": (
         "The router's table lists the {protocol:protocol} mapping of {transport} {internal} at external "

@@ -143,7 +143,9 @@ class Journal:
             self._append(_Line(id=entry.id))
 
     def _locked(self) -> contextlib.AbstractContextManager[None]:
-        """Nobody else reads or writes the file meanwhile."""
+        """Nobody else reads or writes the file meanwhile. The folder may have been deleted."""
+        if self._hold is not None and not self._folder.is_dir():
+            make_folder(self._folder)
         return locked(self._guard)
 
     def _append(self, line: _Line) -> None:
@@ -163,8 +165,13 @@ class Journal:
 
     def entries(self) -> list[JournalEntry]:
         """All mappings that are not known to be gone, the oldest first, whoever made them."""
-        with self._locked():
-            return self._read()
+        try:
+            with self._locked():
+                return self._read()
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            return self._read()  # the disk cannot be written any more, by nobody
 
     def in_force(
         self, epochs: Mapping[MappingProtocol, int] | None = None, age_s: float = 0.0
@@ -179,14 +186,13 @@ class Journal:
 
     def left_behind(self) -> list[JournalEntry]:
         """Those whose maker is dead and that were not meant to stay, or were never granted to it."""
-        with self._locked():
-            entries = [entry for entry in self._read() if not entry.stays or entry.granted is None]
-            return [entry for entry in entries if not self._lives(entry.owner)]
+        entries = [entry for entry in self.entries() if not entry.stays or entry.granted is None]
+        return [entry for entry in entries if not self._lives(entry.owner)]
 
     def others(self, entry: JournalEntry, granted: Granted | None) -> list[JournalEntry]:
         """Entries of the same mapping that are in force: meant to stay, or of a process that lives."""
-        with self._locked():
-            return [each for each in self._read() if is_same(entry, granted, each) and self.is_in_use(each)]
+        same = [each for each in self.entries() if is_same(entry, granted, each)]
+        return [each for each in same if self.is_in_use(each)]
 
     def is_in_use(self, entry: JournalEntry) -> bool:
         """Is it meant to be there: was it made to stay, or does its maker live?"""
@@ -215,7 +221,12 @@ class Journal:
             return True
         if Path(owner).name != owner:
             return False
-        held = acquire_lock(self._folder / owner, wait=False, create=False)
+        try:
+            held = acquire_lock(self._folder / owner, wait=False, create=False)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            return True  # nobody can know
         if held is None:
             return (self._folder / owner).exists()
         os.close(held)

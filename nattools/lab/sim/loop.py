@@ -16,6 +16,7 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, TypeVar, TypeVarTuple
+from weakref import ref
 
 import msgspec
 
@@ -24,7 +25,7 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 DAY_S = 86_400.0
 MANY = 500
-"""Cancelled timers that the heap may hold."""
+"""Cancelled timers that the heap may hold, and tasks that are over in the list of all."""
 
 
 class Deadlock(RuntimeError):  # noqa: N818 -- it is one, and named as such everywhere
@@ -112,6 +113,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self._halted = False
         self.cancelled = 0
         self._shut = False
+        self._tasks: list[ref[asyncio.Task[Any]]] = []
+        self._room = MANY
 
     def time(self) -> float:
         """The virtual time."""
@@ -171,7 +174,18 @@ class SimLoop(asyncio.BaseEventLoop):
         """As asyncio's."""
         if self._shut:
             return super().create_task(coro, **options)
-        return _NumberedTask(coro, loop=self, **options)
+        task = _NumberedTask(coro, loop=self, **options)
+        if len(self._tasks) >= self._room:
+            self._tasks = [ref(each) for each in self.pending()]
+            self._room = MANY + 2 * len(self._tasks)
+        self._tasks.append(ref(task))
+        return task
+
+    def pending(self) -> list[asyncio.Task[Any]]:
+        """The tasks that are not done, in the order they were made in. (`asyncio.all_tasks` looks through
+        those of all loops that there were, until their memory is used again.)"""
+        tasks = (each() for each in self._tasks)
+        return [task for task in tasks if task is not None and not task.done()]
 
     def run_in_executor(self, executor: Any, func: Callable[[*Args], T], *args: *Args) -> asyncio.Future[T]:
         """RuntimeError: a thread would run on the real clock and the real network."""
@@ -214,6 +228,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._shut = True
         self.queue.clear()
         self.heap.clear()
+        self._tasks.clear()
         vars(self).pop("create_future", None)  # it holds the loop that holds it
         super().close()
 
@@ -268,7 +283,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def _waiting(self) -> str:
         """Where the pending tasks stand, for the message."""
         places = []
-        for task in asyncio.all_tasks(self):
+        for task in self.pending():
             frames = task.get_stack(limit=1)
             where = f"{frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else "unknown"
             places.append(f"{task.get_name()} at {where}")

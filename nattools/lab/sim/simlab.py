@@ -189,7 +189,7 @@ class SimLab(ChangeableLab):
     def close(self) -> None:
         """Cancel what still runs. Idempotent."""
         if not self.loop.is_closed():
-            self._cancel(asyncio.all_tasks(self.loop))
+            self._cancel(self.loop.pending())
             self.loop.close()
             self.net.close()
             del self.events  # it holds the lab that holds it

@@ -97,3 +97,26 @@ def test_sentences_are_read_in_when_a_report_needs_them() -> None:
     found = imported("map", "probe", "--lab", "mapping-pcp", "--json")
     assert "nattools.wording.verdicts" in found
     assert found & {f"nattools.wording.{area}" for area in ("differences", "ipv6", "watching")} == set()
+
+
+VERSION = (
+    "import sys; before = set(sys.modules); sys.argv[1:] = ['--version']; "
+    "from nattools.__main__ import main; code = main(); new = set(sys.modules) - before; "
+    "import json; json.dump([code, sorted(new)], sys.stderr)"
+)
+
+
+def test_the_version_is_told_by_few_modules() -> None:
+    """-S: what other distributions have Python import at each start is not ours."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", VERSION],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    code, new = json.loads(done.stderr)
+    assert (code, done.stdout.startswith("nattools ")) == (0, True)
+    assert "nattools.defects" in new
+    assert not set(new) & {"typing", *LIGHT, *LIBRARIES}

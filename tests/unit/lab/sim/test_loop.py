@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from nattools.lab.sim.loop import DAY_S, Deadlock, SimLoop
+from nattools.lab.sim.loop import DAY_S, MANY, Deadlock, SimLoop
 
 
 @pytest.fixture
@@ -66,6 +66,22 @@ def test_many_cancelled_timers_are_forgotten(loop: SimLoop) -> None:
     for _ in range(5000):
         loop.call_later(1000, print).cancel()
     assert len(loop.heap) <= 1001
+
+
+def test_pending_tasks_are_known_in_their_order_and_others_forgotten(loop: SimLoop) -> None:
+    async def main() -> None:
+        own = asyncio.current_task()
+        for_ever = [loop.create_task(asyncio.sleep(DAY_S)) for _ in range(3)]
+        for _ in range(3 * MANY):
+            await loop.create_task(asyncio.sleep(0))
+        for_ever.append(loop.create_task(asyncio.sleep(DAY_S)))
+        assert loop.pending() == [own, *for_ever]
+        assert len(loop._tasks) < 2 * MANY
+        for task in for_ever:
+            task.cancel()
+
+    loop.run_until_complete(main())
+    assert loop.pending() == []
 
 
 def test_waiting_for_nothing_is_an_error_that_names_the_place(loop: SimLoop) -> None:

@@ -205,7 +205,7 @@ def test_the_last_word_of_a_mapping_counts() -> None:
 def test_what_could_not_be_removed_is_a_warning() -> None:
     found = report(offer(), attempt(), deleted(outcome="timeout"))
     assert not found.mappings[0].removed
-    assert any("has not confirmed" in line and "it expires within 120 s" in line for line in found.warnings)
+    assert any("has not confirmed" in line and "it expires within 2 min" in line for line in found.warnings)
 
 
 def test_what_the_table_still_has_was_not_removed() -> None:
