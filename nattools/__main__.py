@@ -32,8 +32,10 @@ def main() -> int:
     if code == INTERRUPTED:
         import signal
 
-        # one more Ctrl-C while the interpreter ends must not change the exit code
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # one more signal while the interpreter ends must not change the exit code
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):  # Windows has no SIGHUP
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
         # nor may the one we know of: if it came while a text was executed, as when a class is made of one,
         # CPython would remember that, and end by the signal after all; the next text makes it forget
         exec("")

@@ -68,6 +68,18 @@ def test_an_interruption_has_its_exit_code_wherever_it_comes(tmp_path: Path) -> 
         assert events == ([failed] if "--events" in arguments else [])
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has neither SIGTERM nor SIGHUP")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_one_more_signal_at_the_end_leaves_the_exit_code(name: str, tmp_path: Path) -> None:
+    """By then the signals do again what they do by themselves, and the command died of it."""
+    again = f"import atexit, signal\natexit.register(signal.raise_signal, signal.{name})\n"
+    (tmp_path / "sitecustomize.py").write_text(again + INTERRUPTED_IMPORT)
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
+    command = [sys.executable, "-m", "nattools", "lab", "list"]
+    done = subprocess.run(command, timeout=60, check=False, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_the_version_among_other_options(capsys: Capture) -> None:
     assert run(["--version", "nat"]) == 0
     assert capsys.readouterr().out == f"nattools {__version__}\n"
