@@ -469,6 +469,8 @@ class Life:
             if how.one_per_port and (claim.verified_inbound or what == "list"):
                 # proven just before the other transport's took its place: a flow that is open stays so
                 return ""
+            if how.deletes_both and claim.protocol != "upnp-igd" and what == "list":
+                return ""  # it went with the other transport's, and by these protocols no table tells
             if how.crashes_at == "end":
                 return ""  # the list that would tell, or its end, is what it does not survive
             # whether it is over nobody can know whom the router has told a longer lifetime

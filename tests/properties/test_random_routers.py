@@ -63,6 +63,7 @@ ONCE_WRONG_OF_ALL = (
     4105665,
     4601463,
     5003011,
+    5201953,
 )
 """Routers that are too busy to answer, of whose services one is dead, that restart in the middle, that move
 what NAT-PMP renews, that make another port than they say and show no list, or by another name, that show one

@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from nattools.lab.redraw.drawing import Drawing
+from nattools.lab.redraw.redrawnerrors import draw_errors
 from nattools.lab.redraw.redrawnmappers import draw_mapper
 from nattools.lab.redraw.redrawnservers import ports_let_out
 from nattools.lab.redraw.uplinks import Uplink
 from nattools.model.errortrialseen import ErrorTrial
 from nattools.model.nat import Nat
-from nattools.model.observation import BirthdayTrial, Nat64, Portal, Resolution
+from nattools.model.observation import Nat64, Portal, Resolution
 from nattools.model.observed import Observation
 from nattools.model.report import Report
 from nattools.net.addresses import is_public, is_squatted
@@ -107,7 +108,7 @@ def _with_nat(
     outer = ("nat", names[-1])
     _behaviour(drawing, report, outer, nat)
     if four is report.nat.udp4:
-        _errors(drawing, report, outer, nat)
+        draw_errors(drawing, report, outer, nat)
     _addresses(drawing, report, uplink, names, nat)
     ipv6 = _ipv6(report, uplink, six)
     drawing.table("nat", names[0]).update(_forms(report))
@@ -222,33 +223,6 @@ def _behaviour(drawing: Drawing, report: Report, place: Place, nat: Nat) -> None
         table["pooling"] = nat.pooling if nat.pooling in ("arbitrary", "per-destination") else "arbitrary"
     _blocks(drawing, place, report, table)
     _hops(report, table, nat)
-
-
-def _errors(drawing: Drawing, report: Report, place: Place, nat: Nat) -> None:
-    """What it does to ICMP errors, as the trials for pwnat have shown it."""
-    table = drawing.table(*place)
-    quotes = {"translated": "translated", "removed": "zero"}.get(nat.quoted_checksum or "unknown")
-    if quotes is not None:
-        table["quotes"] = quotes
-    if any(isinstance(seen, BirthdayTrial) and seen.outcome == "silent" for seen in report.observations):
-        table["icmp_ends_mapping"] = True
-        drawing.mark(
-            place, "icmp_ends_mapping", "birthday probes did not get in, for a reason that is not told"
-        )
-    trick = next((each for each in report.techniques if each.id == "pwnat"), None)
-    codes = {each.code for each in trick.reason} if trick is not None else set()
-    if "pwnat-listener-icmp-blocked" in codes:
-        table["errors_in"] = "blocked"
-    elif "pwnat-listener-invalid-dropped" in codes and nat.mapping == "endpoint-independent":
-        table["quotes"] = "short"
-        drawing.mark(
-            place, "quotes", "the errors that were made up do not get in, for a reason that is not told"
-        )
-    for code in codes & _ERRORS_OUT.keys():
-        table["errors_out"] = _ERRORS_OUT[code]
-
-
-_ERRORS_OUT = {"pwnat-caller-passes": "translated", "pwnat-caller-untranslated": "untranslated"}
 
 
 def _likely_mapping(nat: Nat) -> str:

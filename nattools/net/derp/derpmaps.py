@@ -8,6 +8,7 @@ import os
 import time
 from pathlib import Path
 from typing import Final, Literal
+from uuid import uuid4
 
 import msgspec
 
@@ -102,7 +103,7 @@ def _keep(path: Path, data: bytes) -> None:
     that keeps the same meanwhile write into this one's."""
     with contextlib.suppress(OSError):
         make_folder(path.parent)
-        new = path.with_suffix(f".{os.urandom(8).hex()}.new")
+        new = path.with_suffix(f".{uuid4().hex}.new")
         try:
             with os.fdopen(open_own(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
                 file.write(data)
