@@ -3,12 +3,14 @@ nattools itself is one line and a file for a bug report. Neither is ever a trace
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from nattools.errors import CannotRun
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 DEFECT = 70
 """The exit code: EX_SOFTWARE of sysexits.h."""
 _MOST = 20
-_SOON_S = 0.01
+_SOON_S = 0.02
 _NOT_HERE = "Something here lacks it, or a filter or a container forbids it: try it outside of that."
 _FILES = "Allow more open files: ulimit -n 4096."
 _SPACE = "Make room there, or name another place."
@@ -228,10 +230,19 @@ def _escaped(error: BaseException) -> None:
 def _unraisable(unraisable: Any) -> None:
     error = unraisable.exc_value
     if isinstance(error, KeyboardInterrupt):  # it could not be raised where it came: it comes again soon
+        left = threading.Event()
         with contextlib.suppress(RuntimeError):  # no more threads
-            threading.Timer(_SOON_S, _interrupt).start()
+            _thread.start_new_thread(_interrupt_after, (left,))  # Thread.start would wait for it, in here
+        left.set()
     elif error is not None:
         DEFECTS.note(error, f"{unraisable.err_msg or 'ignored in'} {type(unraisable.object).__name__}")
+
+
+def _interrupt_after(left: threading.Event) -> None:
+    """Once the main thread has left what would ignore it again."""
+    left.wait(_SOON_S * 100)
+    time.sleep(_SOON_S)
+    _interrupt()
 
 
 def _interrupt() -> None:

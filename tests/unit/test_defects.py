@@ -81,6 +81,18 @@ def ended(body: str, folder: Path, *options: str) -> subprocess.CompletedProcess
     )
 
 
+def test_a_ctrl_c_that_could_not_be_raised_comes_again_when_it_can(tmp_path: Path) -> None:
+    """However long the main thread takes to go on once it has asked for that."""
+    slowly = (
+        "import _thread; start = _thread.start_new_thread; "
+        "_thread.start_new_thread = threading._start_new_thread = lambda *given: "
+        "(start(*given), threading.Event().wait(0.3))[0]; "
+        "Burns(KeyboardInterrupt()); threading.Event().wait(20)"
+    )
+    done = ended(slowly, tmp_path)
+    assert (done.returncode, done.stderr) == (130, "nattools: interrupted\n")
+
+
 @pytest.mark.parametrize("body", ENDS)
 def test_nothing_ends_in_a_traceback(body: str, tmp_path: Path) -> None:
     code, says = ENDS[body]
