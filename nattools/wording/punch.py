@@ -145,7 +145,8 @@ SENTENCES = {
         "its router sends packets back in."
     ),
     "step-without-ttl": (
-        "Once more, from new ports to the peer's alone, in case a router forgets ports at ICMP errors."
+        "Once more, from new ports and to the peer's outside address alone, in case a router forgets ports "
+        "at ICMP errors."
     ),
     "step-both-keep": "Both sides keep their external ports: both send, and each opens its own NAT.",
     "step-other-roles": "Again with the roles swapped: one side opens and waits, the other calls first.",

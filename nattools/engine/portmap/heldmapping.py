@@ -3,7 +3,6 @@ the same where nothing can be written any more, as on a full disk."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,8 +40,11 @@ def note_grant(journal: Journal, held: HeldMapping, granted: Granted) -> None:
 def note_question(journal: Journal, held: HeldMapping, own_ports: tuple[int, ...], port: int) -> None:
     """An external port is about to be asked for. OSError: nothing can be written, and this port is not one
     of those noted, `own_ports`."""
-    with suppress(*([OSError] if port in own_ports else [])):
+    try:
         journal.asking(held.entry, port)
+    except OSError:
+        if port not in own_ports:
+            raise
 
 
 def note_again(journal: Journal, held: HeldMapping) -> None:
