@@ -7,11 +7,11 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from nattools.cli.display.outputs import show, write_files
@@ -32,8 +32,7 @@ Work = Callable[[Network, MeasureOptions, ProgressLine, "Journal | None"], Await
 """What a command does, on any network. Without a journal, routers are not to be asked for mappings."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True):
     """Some work and how it was asked for. `asks_routers`: it makes mappings, so it keeps the journal;
     `without_journal`: it can do the rest of its work where there can be none."""
 

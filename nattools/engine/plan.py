@@ -4,8 +4,9 @@ from the options, and from what the servers turned out to be able to do."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+import msgspec
 
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import Gap
@@ -37,8 +38,7 @@ class Plannable(Protocol):
 P = TypeVar("P", bound=Plannable)
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedProbe(Generic[P]):
+class PlannedProbe(msgspec.Struct, Generic[P], frozen=True):
     """One probe with the servers it is put to, the most able one first."""
 
     probe: P

@@ -95,7 +95,7 @@ def machine_probes(run: MeasurementRun, journal: Journal | None) -> tuple[Machin
 
 
 def _relays(run: MeasurementRun) -> MachineProbe:
-    from nattools.engine.relaymeasurement import Relays
+    from nattools.engine.diagnosedrelays import Relays
 
     return Relays(run)
 

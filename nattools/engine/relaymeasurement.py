@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
@@ -17,18 +17,15 @@ from nattools.errors import UsageError
 from nattools.model.endpoint import Family, Transport
 from nattools.model.observation import Gap
 from nattools.model.report import Report
-from nattools.model.serveruri import ServerUri, parse_server
+from nattools.model.serveruri import ServerUri
 from nattools.net.base import Network
 from nattools.net.derp.derpmaps import DEFAULT_MAP, KEPT_S, LoadedMap, is_page, kept_age_s, load_map
 from nattools.net.eventloop import TimeLimit
-from nattools.probes.probe import MachineContext, MachineProbe
 from nattools.probes.relay.derptrial import Pingers, how_far, note_distance, try_derp
 from nattools.probes.relay.inflight import InFlightLimit
 from nattools.probes.relay.pinger import open_pinger
 from nattools.probes.relay.relaycontext import DerpAsk, RelayContext, TurnAsk
-from nattools.probes.target import Lane
 from nattools.protocols import derp
-from nattools.protocols.stun.constants import SERVICE_RELAY
 
 THROUGH = 3
 """Of the servers of a map, so many of the nearest ones are tried further, or all if there are few."""
@@ -58,6 +55,23 @@ async def _all(run: MeasurementRun, search: RelaySearch, families: Sequence[Fami
         for ask in turn_asks(search.turn, search):
             group.create_task(_try_turn(run, context, ask))
         group.create_task(_derp_of(run, context, search, families))
+
+
+async def try_briefly(
+    run: MeasurementRun,
+    search: RelaySearch,
+    families: Sequence[Family],
+    relaying: Callable[[], Awaitable[Sequence[ServerUri]]],
+) -> None:
+    """The relays of a diagnosis: those that are searched for, and the servers that say that they relay, which
+    `relaying` waits for."""
+    brief = _context(run, search, BRIEF_COUNT, sizes=False)
+    async with asyncio.TaskGroup() as group:
+        for ask in turn_asks(search.turn, search):
+            group.create_task(_relays(brief, ask))
+        group.create_task(_derp_of(run, brief, search, families))
+        for ask in turn_asks(await relaying(), search):
+            group.create_task(_relays(brief, ask))
 
 
 async def _derp_of(
@@ -244,43 +258,3 @@ async def _try_derp(
     run.emit(Event("started", name, f"does {ask.node.uri} relay?"))
     await try_derp(context, ask, direct)
     run.emit(Event("finished", name))
-
-
-class Relays(MachineProbe):
-    """Of a diagnosis: the relays that are named, and servers that were asked and say that they relay."""
-
-    name = "relay"
-    text = "is there a relay, and does it relay?"
-    commands = frozenset({"diagnose"})
-
-    def __init__(self, run: MeasurementRun) -> None:
-        self._run = run
-
-    async def run(self, context: MachineContext) -> None:
-        """Each of them, briefly."""
-        run = self._run
-        search = run.options.relays or RelaySearch()
-        brief = _context(run, search, BRIEF_COUNT, sizes=False)
-        async with asyncio.TaskGroup() as group:
-            for ask in turn_asks(search.turn, search):
-                group.create_task(_relays(brief, ask))
-            group.create_task(_derp_of(run, brief, search, context.families))
-            for ask in turn_asks(await self._relaying(search), search):
-                group.create_task(_relays(brief, ask))
-
-    async def _relaying(self, search: RelaySearch) -> list[ServerUri]:
-        """Servers of `nattools serve` that say that they relay, by the transport that reached them first."""
-        run, known = self._run, {(server.host, server.port_or_default) for server in search.turn}
-        await run.resolved.wait()
-        found: dict[str, ServerUri] = {}
-        for family, addresses in run.addresses.items():
-            for transport in ("udp", "tcp"):
-                lane = Lane("udp" if transport == "udp" else "tcp", family)
-                if any(address.serves(lane) for address in addresses):
-                    await run.reach_finished(lane).wait()
-        for target in run.reached:
-            host, port = parse_server(target.uri).host, target.endpoint.port
-            if target.services & SERVICE_RELAY and (host, port) not in known:
-                uri = f"turn:{f'[{host}]' if ':' in host else host}:{port}"
-                found.setdefault(uri, ServerUri(uri, "turn", host, port, target.transport))
-        return list(found.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -56,8 +55,7 @@ class NothingAnswered(CannotRun):
         self.report = report
 
 
-@dataclass(frozen=True, slots=True)
-class CompletedRun:
+class CompletedRun(msgspec.Struct, frozen=True):
     """A measurement that is over; what its `run` found can be used further, and recorded further. `action`:
     what was done on routers; `tells_servers`: servers had a part in it."""
 

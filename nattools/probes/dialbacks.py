@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import msgspec
@@ -284,8 +283,7 @@ _MAY_PASS = ("silent", "refused")
 """Outcomes after which another try may end otherwise: a copy was lost, or the rule was not in force yet."""
 
 
-@dataclass(slots=True)
-class InboundTrial:
+class InboundTrial(msgspec.Struct):
     """A port being tried: `listener` is on it, `port` what it is outside."""
 
     context: ProbeContext

@@ -4,8 +4,9 @@ And if not, how far does it come?"""
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint
@@ -31,8 +32,7 @@ MOST_ROUNDS = 5
 _ECHO_PORT = 7
 
 
-@dataclass(slots=True)
-class InboundTry:
+class InboundTry(msgspec.Struct):
     """One transport tried at one own address, `place`. `watch` sees what comes to the interface."""
 
     context: ProbeContext

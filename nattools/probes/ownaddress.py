@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, Family
 from nattools.net.base import MachineSocket, Network, TcpFailure, TcpStream
 
 
-@dataclass(frozen=True, slots=True)
-class OwnAddress:
+class OwnAddress(msgspec.Struct, frozen=True):
     """An address of this machine, `local`, and the interface that has it (None: whichever does)."""
 
     network: Network

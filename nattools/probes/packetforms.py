@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from nattools.model.endpoint import Endpoint, Family
 from nattools.model.packetform import FormOutcome, FormTrial, PacketForm
@@ -71,8 +72,7 @@ async def _try(context: ProbeContext, target: Target, form: PacketForm) -> None:
             group.create_task(InwardTrial(context, client, target, form, outside).run())
 
 
-@dataclass(slots=True)
-class OutwardTrial:
+class OutwardTrial(msgspec.Struct):
     """From here to the server."""
 
     context: ProbeContext
@@ -117,8 +117,7 @@ class OutwardTrial:
         self.context.recorder.add(seen, at=began)
 
 
-@dataclass(slots=True)
-class InwardTrial:
+class InwardTrial(msgspec.Struct):
     """From the server to the client's port, which is `outside` there and open for it."""
 
     context: ProbeContext

@@ -7,9 +7,10 @@ for others, and no name or clock matters: who has the key is the peer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,8 +27,7 @@ _LAST_DAY: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 # "no well-defined expiration date" (RFC 5280 4.1.2.5)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """The key and certificate (Ed25519, RFC 8410) of one of the two roles."""
 
     key: Ed25519PrivateKey

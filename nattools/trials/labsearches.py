@@ -28,6 +28,9 @@ def with_searches(options: MeasureOptions, lab: Lab) -> MeasureOptions:
 
 def relays_of_lab(lab: Lab) -> RelaySearch | None:
     """None: its scenario has none."""
+    servers = lab.scenario.server.values()
+    if all(spec.relay is None and spec.derp is None for spec in servers):
+        return None
     from nattools.lab.labrelay import relays_of
 
     found = relays_of(lab.scenario, lab.layout)

@@ -3,8 +3,9 @@ the same where nothing can be written any more, as on a full disk."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from nattools.engine.portmap.journal import Journal
 from nattools.engine.portmap.journalentry import JournalEntry
@@ -14,8 +15,7 @@ Remade = Literal["refused", "runs on"]
 """The router refused to renew it, or said yes and let the old lifetime run on."""
 
 
-@dataclass(slots=True)
-class HeldMapping:
+class HeldMapping(msgspec.Struct):
     """A mapping that this session has made and not removed, or may have made. `at`: when it was last granted,
     on the loop's clock. `remade`: why it was deleted and made anew instead of being renewed, the last
     time."""

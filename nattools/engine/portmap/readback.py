@@ -7,7 +7,6 @@ import msgspec
 from nattools.model.endpoint import Endpoint, parse_address
 from nattools.model.portmapping import READ_BACK_WITHIN_S, listed_lifetime
 from nattools.probes.portmap import Granted, Refused, TableEntry
-from nattools.protocols.igd import ErrorCode
 
 
 def as_listed(granted: Granted, row: TableEntry | Refused | None) -> Granted:
@@ -37,8 +36,11 @@ def runs_on(before: Granted | None, passed_s: float, renewed: Granted) -> bool:
 
 def is_closed_pinhole(known: Granted, found: Refused) -> bool:
     """Does the router know no more what it has known as a pinhole? miniupnpd 2.3.1 says 402 then."""
-    codes = (ErrorCode.NO_SUCH_PINHOLE, ErrorCode.INVALID_ARGS)
-    return known.unique_id is not None and found.code in codes
+    if known.unique_id is None:
+        return False
+    from nattools.protocols.igd import ErrorCode
+
+    return found.code in (ErrorCode.NO_SUCH_PINHOLE, ErrorCode.INVALID_ARGS)
 
 
 def leads_to(row: TableEntry, internal: Endpoint) -> bool:

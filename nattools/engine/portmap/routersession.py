@@ -4,11 +4,9 @@ answer; what is not meant to stay is removed at the end, whatever happens."""
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -48,8 +46,7 @@ from nattools.probes.portmap.mapper import as_granted, suggesting
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class PortmapSession:
+class PortmapSession(msgspec.Struct):
     """`gateways` are the routers of the interface that is measured; `discovery` is what they offer, after
     `discover`, which began at `asked_at` on the loop's clock. `host`: the own address that mappings are to
     lead to; `named`: the router to ask, if the user names one."""
@@ -59,11 +56,11 @@ class PortmapSession:
     host: str | None = None
     named: str | None = None
     gateways: tuple[GatewayContext, ...] = ()
-    discovery: Discovery = field(default_factory=Discovery)
-    held: list[HeldMapping] = field(default_factory=list)
-    removed: list[JournalEntry] = field(default_factory=list)
-    elsewhere: dict[str, list[Mapper]] = field(default_factory=dict)
-    moving: set[str] = field(default_factory=set)
+    discovery: Discovery = msgspec.field(default_factory=Discovery)
+    held: list[HeldMapping] = msgspec.field(default_factory=list)
+    removed: list[JournalEntry] = msgspec.field(default_factory=list)
+    elsewhere: dict[str, list[Mapper]] = msgspec.field(default_factory=dict)
+    moving: set[str] = msgspec.field(default_factory=set)
     asked_at: float = 0.0
 
     async def discover(self) -> None:
@@ -223,7 +220,7 @@ class PortmapSession:
 
     async def _give_back(self, held: HeldMapping, granted: Granted) -> Refused:
         """Delete what is at another port than the only one wanted."""
-        left = await self._delete(dataclasses.replace(held, granted=granted))
+        left = await self._delete(msgspec.structs.replace(held, granted=granted))
         return Refused(protocol=granted.protocol, failure="refused", detail=MOVED, unsettled=left is not None)
 
     def _may_have_second(self, held: HeldMapping, granted: Granted, *, renewed: bool) -> bool:
@@ -350,7 +347,7 @@ class PortmapSession:
     def replace(self, held: HeldMapping, successor: HeldMapping) -> None:
         """Another protocol has made the mapping again, as `successor`: `held` stands for that from now on.
         What it stood for is removed at the end, in case that it is still there."""
-        old = dataclasses.replace(held)
+        old = msgspec.structs.replace(held)
         held.entry, held.mapper, held.granted = successor.entry, successor.mapper, successor.granted
         held.at = successor.at
         self.held[self.held.index(successor)] = old

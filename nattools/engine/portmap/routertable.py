@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -31,8 +30,7 @@ class AskMapping(Protocol):
     async def __call__(self, wanted: MappingRequest, *, told: bool = True) -> Granted | Refused: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RouterTable:
+class RouterTable(msgspec.Struct, frozen=True):
     """The table of one router, which only UPnP shows."""
 
     mapper: Mapper

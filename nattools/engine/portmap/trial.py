@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import msgspec
 
@@ -47,8 +46,7 @@ class RouterMappings(MachineProbe):
         await try_all(self._session)
 
 
-@dataclass(slots=True)
-class MappingTrial:
+class MappingTrial(msgspec.Struct):
     """One mapping of a trial."""
 
     mapper: Mapper

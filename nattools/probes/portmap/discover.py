@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -28,13 +27,12 @@ FAMILY_GAP_S = 0.25
 long if nothing answers, else at most AWAKE_S."""
 
 
-@dataclass(slots=True)
-class Discovery:
+class Discovery(msgspec.Struct):
     """What was found: all `offers`, those that came to nothing included, and the `mappers` that can be asked,
     in `policy`'s order."""
 
-    offers: list[MapOffer] = field(default_factory=list)
-    mappers: list[Mapper] = field(default_factory=list)
+    offers: list[MapOffer] = msgspec.field(default_factory=list)
+    mappers: list[Mapper] = msgspec.field(default_factory=list)
     duration_s: float = 0.0
 
     def mapper(self, protocol: str, family: int = 4) -> Mapper | None:

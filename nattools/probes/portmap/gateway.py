@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from nattools.errors import UsageError
 from nattools.model.endpoint import Family, family_of
@@ -23,8 +24,7 @@ _NOWHERE: tuple[AddressKind | None, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayContext(OwnAddress):
+class GatewayContext(OwnAddress, frozen=True):
     """One interface and family with a router. `local` is the own address that mappings lead to, `address`
     the router's, with a zone if it is link-local. `path`: the addresses of those that forward what is sent to
     the internet, of either family; another default router on the link may stand by, and then does not.
@@ -64,7 +64,7 @@ def gateway_contexts(
     order = {each.interface: place for place, each in reversed(list(enumerate(routes)))}
     found = [
         *_places(network, gateways),
-        *(replace(each, guessed=True) for each in _places(network, guesses)),
+        *(msgspec.structs.replace(each, guessed=True) for each in _places(network, guesses)),
     ]
     return tuple(sorted(found, key=lambda each: (each.family, order[each.interface])))
 
@@ -153,7 +153,7 @@ def gateways_of_host(
         for each in all_gateways
         if each.family == family and (each.local == host or _has(_addresses(network, each.interface), host))
     ]
-    return tuple(replace(each, local=host) for each in found[:1])
+    return tuple(msgspec.structs.replace(each, local=host) for each in found[:1])
 
 
 def owns_address(network: Network, host: str) -> bool:

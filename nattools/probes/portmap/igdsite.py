@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from nattools.errors import ProtocolError
 from nattools.model.mappingseen import MapOffer
@@ -28,8 +29,7 @@ _DEAD = 3
 OFFLINE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class FoundGateway:
+class FoundGateway(msgspec.Struct, frozen=True):
     """A gateway. `rank` 0: it is online with a public address, or lets pinholes be made; larger is worse: a
     private address, none, no answer that makes sense, as far as OFFLINE."""
 
@@ -40,8 +40,7 @@ class FoundGateway:
     url: LanUrl
 
 
-@dataclass(frozen=True, slots=True)
-class DescriptionSite:
+class DescriptionSite(msgspec.Struct, frozen=True):
     """Where a gateway was looked for, and what was odd already."""
 
     gateway: GatewayContext
@@ -114,8 +113,7 @@ async def _connections(site: DescriptionSite, description: igd.Description) -> F
     return FoundGateway(offer, mapper, best.rank, description.udn, site.url)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionStatus:
+class ConnectionStatus(msgspec.Struct, frozen=True):
     """What a connection service says of itself; `service` is the variant that answered."""
 
     service: igd.Service

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -255,7 +254,7 @@ def asking_from(mapper: Mapper, host: str) -> Mapper:
     if mapper.gateway.local == host:
         return mapper
     other = copy.copy(mapper)
-    other.gateway = replace(mapper.gateway, local=host)
+    other.gateway = msgspec.structs.replace(mapper.gateway, local=host)
     return other
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, TypeVar
 from xml.etree.ElementTree import Element
@@ -93,8 +92,7 @@ class Fault(msgspec.Struct, frozen=True):
     from_http: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T_co]):
+class Call(msgspec.Struct, Generic[T_co], frozen=True):
     """An action, its arguments in order, and how its result is read (ProtocolError)."""
 
     action: str

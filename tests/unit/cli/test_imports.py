@@ -65,6 +65,18 @@ def test_nat_imports_what_it_runs() -> None:
     assert found & LIBRARIES == set()
 
 
+DIAGNOSED = ("nattools.engine.relay", "nattools.lab.labrelay", "nattools.net.derp", "nattools.probes.relay",
+    "nattools.protocols.derp", "nattools.protocols.igd", "nattools.protocols.libp2p")  # fmt: skip
+"""Of what most networks have none: relays, a router that speaks UPnP, libp2p peers."""
+
+
+def test_a_diagnosis_imports_nothing_for_what_is_not_there() -> None:
+    found = imported("diagnose", "--lab", "home-router")
+    assert "nattools.engine.portmap.trial" in found
+    assert [name for name in sorted(found) if name.startswith(DIAGNOSED)] == []
+    assert not found & (LIBRARIES | {"xml.etree.ElementTree"})
+
+
 LIGHT = {"asyncio", "msgspec", "nattools.engine", "nattools.lab", "nattools.model", "nattools.net"}
 
 

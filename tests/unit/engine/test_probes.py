@@ -10,11 +10,11 @@ import pytest
 from simulated import STUN, behind_nat
 
 from nattools.engine import registry
+from nattools.engine.diagnosedrelays import Relays
 from nattools.engine.inboundtrial import Ipv6Inbound
 from nattools.engine.measureoptions import Event, MeasureOptions
 from nattools.engine.ownprefixes import OwnPrefixes
 from nattools.engine.quicklanscan import QuickLanScan
-from nattools.engine.relaymeasurement import Relays
 from nattools.engine.run import measure, new_run, within_time_limit
 from nattools.engine.tailnets import Tailnets
 from nattools.lab.sim.simlab import SimLab

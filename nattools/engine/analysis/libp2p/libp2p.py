@@ -20,8 +20,6 @@ from nattools.model.peertrial import (
 )
 from nattools.model.statement import Reason, Statement, statement
 from nattools.net.addresses import is_this_machine
-from nattools.protocols.libp2p.autonat import DIAL_REQUEST
-from nattools.protocols.libp2p.circuit import HOP
 
 ENOUGH_FAILURES = 2
 """So often somebody must have failed to connect before that counts."""
@@ -106,6 +104,9 @@ def _quic_port(asked: QuicAsked) -> Libp2pPeer:
 
 
 def _peer(address: str, visits: Sequence[PeerVisit], quic: Sequence[QuicAsked]) -> Libp2pPeer:
+    from nattools.protocols.libp2p.autonat import DIAL_REQUEST
+    from nattools.protocols.libp2p.circuit import HOP
+
     first = next((each for each in visits if each.identified), visits[0])
     answered = [each for each in quic if first.peer is not None and each.address.endswith(first.peer)]
     return Libp2pPeer(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 from urllib.parse import urlsplit
@@ -26,12 +25,11 @@ NO_SUCH_MAPPING = (714, 730)
 _ABOUT_ROUTERS = (MapOffer, MapAttempt, MapCheck, MapEntry)
 
 
-@dataclass(slots=True)
-class _Requests:
+class _Requests(msgspec.Struct):
     """All that concerns one internal endpoint by one protocol."""
 
-    attempts: list[MapAttempt] = field(default_factory=list)
-    checks: list[MapCheck] = field(default_factory=list)
+    attempts: list[MapAttempt] = msgspec.field(default_factory=list)
+    checks: list[MapCheck] = msgspec.field(default_factory=list)
 
     @property
     def last_granted(self) -> MapAttempt | None:
