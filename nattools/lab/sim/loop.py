@@ -82,14 +82,14 @@ class _NumberedTask(asyncio.Task[T]):
     __slots__ = ("_number",)
     _number: int
 
+    def __init__(
+        self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], loop: SimLoop, **options: Any
+    ) -> None:
+        self._number = loop.number()  # before asyncio puts it into a set
+        super().__init__(coro, loop=loop, **options)
+
     def __hash__(self) -> int:
-        try:
-            return self._number
-        except AttributeError:
-            loop = self.get_loop()
-            assert isinstance(loop, SimLoop)
-            self._number = loop.number()
-            return self._number
+        return self._number
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -174,7 +174,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """As asyncio's."""
         if self._shut:
             return super().create_task(coro, **options)
-        task = _NumberedTask(coro, loop=self, **options)
+        task = _NumberedTask(coro, self, **options)
         if len(self._tasks) >= self._room:
             self._tasks = [ref(each) for each in self.pending()]
             self._room = MANY + 2 * len(self._tasks)
