@@ -3,6 +3,7 @@ that is not on the path, is not theirs to set, or could not help alone."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Literal
@@ -39,6 +40,8 @@ _WINDOWS = "192.168.137.1"
 """Where a Windows machine is that shares its connection."""
 _BRIDGES = ("10.88.", "10.0.2.", *(f"172.{second}." for second in range(16, 32)))
 """What Docker, WSL, Podman and slirp4netns give to those within."""
+_MODEM = re.compile(r"(wwan|wwp|wws|wwx|rmnet|ccmni|pdp_ip)[\w.-]*")
+"""What Linux, Android and Apple's systems call the interface of a cellular modem."""
 _NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3)}
 """What routers say that have no public address to map."""
 _NO_ROOM = ("pcp", 8)
@@ -75,9 +78,31 @@ def obstacle(findings: Findings) -> Obstacle:
         return "windows"
     if (nat is not None and nat.cgnat) or any(map(_is_providers, findings.routers.claimed_addresses)):
         return "provider"
+    if _is_without_router(findings):
+        return "provider"
     if (nat is not None and nat.double_nat) or nat_beyond(findings) is not None:
         return "second router"
     return "router"
+
+
+def _is_without_router(findings: Findings) -> bool:
+    """Does a modem of this machine lead to the provider itself? Then the NAT is the provider's, whatever
+    addresses it has within. Its interface has a modem's name, or is no network card and its route names no
+    router. Where something answers as a router does, there may be one with settings."""
+    way, host = findings.way(4), findings.measurement.host
+    if (
+        way is None
+        or way.interface is None
+        or any(each.outcome == "answered" for each in findings.routers.offers)
+    ):
+        return False
+    if _MODEM.fullmatch(way.interface):
+        return True
+    unnamed = any(
+        each.family == 4 and each.interface == way.interface and each.address is None
+        for each in host.gateways
+    )
+    return unnamed and way.gateway is None and host.kind(way.interface) == "unknown"
 
 
 def _is_bridged(findings: Findings) -> bool:
