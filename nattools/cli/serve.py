@@ -14,6 +14,7 @@ from nattools.cli.options.relayoptions import RelayOptions, relay_config
 from nattools.errors import UsageError
 from nattools.net.eventloop import allow_many_files, on_signal, run_interruptibly
 from nattools.net.system.hostnetwork import HostNetwork
+from nattools.net.system.libc import return_free_memory
 from nattools.report.safetext import safe
 from nattools.server.endpoints import default_addresses
 from nattools.server.faultlog import FaultLog
@@ -139,6 +140,7 @@ def command(
         relay=relay_config(options, mailbox=not no_mailbox and not no_tcp, files=files),
         libp2p=peer_config(libp2p, libp2p_key, tcp=not no_tcp, files=files),
         report=(lambda text: tell(f"nattools serve: {text}")) if verbose else None,
+        after_many=return_free_memory,
     )
     run_interruptibly(lambda: _serve_until_told(network, config), for_long=True)
 

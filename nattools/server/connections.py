@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Container, Coroutine
 from typing import Any, Final
+from weakref import ref
 
 from nattools.errors import ProtocolError
 from nattools.model.endpoint import Endpoint
@@ -29,15 +30,26 @@ _PIECE: Final = 1024
 _TURNS: Final = 2
 """Connections that are worked on before UDP has its turn again."""
 _PAUSE_S: Final = 0.05
+_MANY: Final = 256
+_MANY_GONE_S: Final = 10.0
+"""After so many connections, and so long after the last of them, most are gone again."""
 UNTAKEN_S: Final = 10.0
 """So long one whose connection was closed may leave unread what it was sent."""
 
 
 def close_within(stream: TcpStream) -> None:
     """Close it, and reset it unless what was written leaves in `UNTAKEN_S`: one who reads nothing would hold
-    for ever a connection that is in no table any more, and a descriptor of the server's with it."""
+    for ever a connection that is in no table any more, and a descriptor of the server's with it.
+
+    It is the network's own, none within another: while it has something to send the event loop holds it,
+    and what has nothing is free at once, since thousands may come and go in those seconds."""
     stream.close()
-    asyncio.get_running_loop().call_later(UNTAKEN_S, stream.abort)
+    asyncio.get_running_loop().call_later(UNTAKEN_S, _abort, ref(stream))
+
+
+def _abort(stream: ref[TcpStream]) -> None:
+    if (still := stream()) is not None:
+        still.abort()
 
 
 class ClientFramer(TurnFramer):
@@ -48,68 +60,88 @@ class ClientFramer(TurnFramer):
 
 class Reception:
     """Admits clients' connections, so many a second, and so many bytes of them; of those whose both ends are
-    in `proven` as many as come."""
+    in `proven` as many as come. `after_many` is called a little after some hundred of them."""
 
     def __init__(
-        self, arrivals: RateLimit, octets: RateLimit, proven: Container[tuple[Endpoint, Endpoint]] = ()
+        self,
+        arrivals: RateLimit,
+        octets: RateLimit,
+        proven: Container[tuple[Endpoint, Endpoint]] = (),
+        after_many: Callable[[], object] = lambda: None,
     ) -> None:
         self._arrivals = arrivals
         self._octets = octets
         self._proven = proven
+        self._after_many = after_many
+        self._admitted = 0
         self._turns = asyncio.Semaphore(_TURNS)
         self._time = asyncio.get_running_loop().time
 
     def admit(self, stream: TcpStream) -> TcpStream | None:
         """The stream to serve; None: it was one too many, and is reset."""
         if self._arrivals.take(stream.remote, self._time()):
-            return _PacedStream(stream, self._octets, self._turns, self._proven)
+            self._admitted += 1
+            if self._admitted == _MANY:
+                asyncio.get_running_loop().call_later(_MANY_GONE_S, self._many)
+            return _PacedStream(stream, self)
         stream.abort()
         return None
 
+    def _many(self) -> None:
+        self._admitted = 0
+        self._after_many()
+
+    async def read(self, stream: TcpStream, limit: int) -> bytes:
+        """A small piece of what it says, when its source may say so much and others had their turn. Nor is
+        one waited for that is gone: what it had said too much would be worked on for minutes, and answered to
+        nobody."""
+        if (stream.local, stream.remote) in self._proven:
+            return await stream.read(limit)
+        data = await stream.read(min(limit, _PIECE))
+        while data and not self._octets.take(stream.remote, self._time(), len(data)):
+            if stream.over:
+                return b""
+            await asyncio.sleep(_PAUSE_S)
+        async with self._turns:
+            await asyncio.sleep(0)
+        return data
+
 
 class _PacedStream:
-    """A stream that is read in small pieces, and waits where its source has said too much: what comes then
-    stays with the client's system (RFC 9293 3.8.6). Nor is one waited for that is gone: what it had said too
-    much would be worked on for minutes, and answered to nobody. `close` is `close_within`."""
+    """A stream that is read through `Reception.read`: what comes when its source has said too much stays with
+    the client's system (RFC 9293 3.8.6). `close` is `close_within`."""
 
-    def __init__(
-        self,
-        stream: TcpStream,
-        octets: RateLimit,
-        turns: asyncio.Semaphore,
-        proven: Container[tuple[Endpoint, Endpoint]],
-    ) -> None:
+    __slots__ = ("_closed", "_reception", "_stream", "local", "remote")
+
+    def __init__(self, stream: TcpStream, reception: Reception) -> None:
         self.local, self.remote = stream.local, stream.remote
-        self.write, self.drain, self.end = stream.write, stream.drain, stream.end
-        self.abort = stream.abort
         self._stream = stream
+        self._reception = reception
         self._closed = False
-        self._octets = octets
-        self._turns = turns
-        self._proven = proven
-        self._ends = stream.local, stream.remote
+
+    async def read(self, limit: int = 65536) -> bytes:
+        return await self._reception.read(self._stream, limit)
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data)
+
+    async def drain(self) -> None:
+        await self._stream.drain()
 
     @property
     def over(self) -> bool:
         return self._stream.over
+
+    def end(self) -> None:
+        self._stream.end()
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
             close_within(self._stream)
 
-    async def read(self, limit: int = 65536) -> bytes:
-        if self._ends in self._proven:
-            return await self._stream.read(limit)
-        loop = asyncio.get_running_loop()
-        data = await self._stream.read(min(limit, _PIECE))
-        while data and not self._octets.take(self.remote, loop.time(), len(data)):
-            if self.over:
-                return b""
-            await asyncio.sleep(_PAUSE_S)
-        async with self._turns:
-            await asyncio.sleep(0)
-        return data
+    def abort(self) -> None:
+        self._stream.abort()
 
 
 async def converse(

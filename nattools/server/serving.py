@@ -51,7 +51,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
     `peers` those of the mailbox, which is on the same ports. `tls_files`: a certificate and its key, for TLS
     on those ports too.
     `dials`: may a dial-back go to this address (default: `dialled_from`)? `report` is told of every one, in
-    words.
+    words. `after_many` is called a little after some hundred connections: most are gone again then.
     """
 
     addresses: tuple[str, ...]
@@ -84,6 +84,7 @@ class ServeConfig(msgspec.Struct, frozen=True):
     secret: bytes = msgspec.field(default_factory=lambda: random_bytes(32))
     dials: Callable[[str], bool] | None = None
     report: Callable[[str], None] | None = None
+    after_many: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         check_listening(self.addresses, self.port, self.alternate_port)
@@ -108,7 +109,9 @@ class Running:
         self._dial_limits = DialBackLimits()
         self._slots = Slots(per_source=config.streams_per_source, total=config.streams)
         self._proven: set[tuple[Endpoint, Endpoint]] = set()
-        self._reception = Reception(_rate(config, "arrival"), _rate(config, "octet"), self._proven)
+        self._reception = Reception(
+            _rate(config, "arrival"), _rate(config, "octet"), self._proven, config.after_many
+        )
         self._relay: RelayService | None = None
         self._trials: ErrorTrialServer | None = None
         self._relays = config.relay is not None and config.relay.relays

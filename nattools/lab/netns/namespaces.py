@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from nattools.errors import CannotRun
+from nattools.net.system.libc import libc_call
 from nattools.net.system.namespace import (
     entered,
-    libc_call,
     set_namespace,
     unshare_mounts,
     unshare_network,

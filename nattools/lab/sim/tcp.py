@@ -40,6 +40,7 @@ class SimStream:
     handshake ended: None for connected, else why not."""
 
     __slots__ = (
+        "__weakref__",
         "_ack_due",
         "_armed",
         "_closing",

@@ -13,6 +13,7 @@ from typing import cast
 from nattools.errors import CannotRun
 from nattools.model.endpoint import Endpoint, parse_address
 from nattools.net.base import IcmpError, LowTtlSyn, StreamHandler, TcpFailure, TcpStream
+from nattools.net.eventloop import TimedEvent
 from nattools.net.system import linux
 from nattools.net.system.oserrors import describe, icmp_failure, tcp_failure
 from nattools.net.system.sockets import Zones
@@ -40,9 +41,8 @@ class HostStream(asyncio.Protocol):
         self._ended = False
         self._paused = False
         self._said_all = False
-        self._arrived = asyncio.Event()
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._arrived = TimedEvent()
+        self._writable: asyncio.Event | None = None  # none: it is
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -69,16 +69,19 @@ class HostStream(asyncio.Protocol):
         return True  # we may still have something to say (RFC 9293 3.6, half-closed connections)
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        if self._writable is None:
+            self._writable = asyncio.Event()
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         self._ended = True
         self._arrived.set()
-        self._writable.set()
+        self.resume_writing()
 
     async def read(self, limit: int = 65536) -> bytes:
         self._look_ahead(min(4 * limit, _READ_AHEAD))
@@ -98,7 +101,8 @@ class HostStream(asyncio.Protocol):
             self._transport.write(data)
 
     async def drain(self) -> None:
-        await self._writable.wait()
+        while self._writable is not None:
+            await self._writable.wait()
 
     @property
     def over(self) -> bool:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import TYPE_CHECKING
 
 from nattools.errors import CannotRun
-
-if TYPE_CHECKING:
-    import ctypes
+from nattools.net.system.libc import libc_call
 
 CLONE_NEWNET = 0x40000000
 CLONE_NEWUSER = 0x10000000
@@ -76,20 +72,3 @@ def unshare_user() -> None:
 def unshare_mounts() -> None:
     """Move this process into a copy of its mount namespace; OSError when the kernel refuses."""
     libc_call("unshare", CLONE_NEWNS)
-
-
-def libc_call(name: str, *arguments: object) -> None:
-    """Call a function of the C library; OSError when it fails."""
-    import ctypes
-
-    if getattr(_libc(), name)(*arguments) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-@cache
-def _libc() -> ctypes.CDLL:
-    """Opening it makes classes of several kB, which only the garbage collector takes away: once is enough."""
-    import ctypes
-
-    return ctypes.CDLL(None, use_errno=True)

@@ -373,12 +373,13 @@ class _RelayedListener:
 class _Pair:
     """A client's connection and a peer's that are one. Nobody waits until both have taken all."""
 
-    def __init__(self, *streams: TcpStream) -> None:
-        self._streams = streams
+    def __init__(self, client: TcpStream, peer: TcpStream) -> None:
+        self._client = client
+        self._peer = peer
 
     def close(self) -> None:
-        for each in self._streams:
-            close_within(each)
+        self._client.close()
+        close_within(self._peer)
 
 
 def _client(stream: TcpStream) -> Client:

@@ -31,7 +31,7 @@ from nattools.net.system import (
     watchedsocket,
 )
 from nattools.net.system.hostnetwork import HostNetwork
-from nattools.net.system.namespace import libc_call
+from nattools.net.system.libc import libc_call
 from nattools.net.system.sockets import Zones
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -243,3 +244,35 @@ def test_who_does_not_take_what_is_left_is_reset() -> None:
         return seen
 
     assert run(behind_nat(), main) == [["closed"], ["closed", "reset"]]
+
+
+def test_a_connection_that_is_closed_and_has_nothing_to_send_takes_no_memory() -> None:
+    """4,000 of the last ten seconds were held, each with 4 KB, while the attack went on."""
+
+    async def main(lab: SimLab) -> bool:
+        arrivals = RateLimit(rate=1.0, burst=1.0, total_rate=1.0, total_burst=1.0)
+        dead = Dead()
+        there = weakref.ref(dead)
+        stream = Reception(arrivals, arrivals).admit(cast(TcpStream, dead))
+        assert stream is not None
+        stream.close()
+        del dead, stream
+        return there() is None
+
+    assert run(behind_nat(), main)
+
+
+def test_after_many_connections_it_is_called_once_they_had_time_to_go() -> None:
+    async def main(lab: SimLab) -> list[float]:
+        loop, calls = asyncio.get_running_loop(), list[float]()
+        arrivals = RateLimit(rate=1e6, burst=1e6, total_rate=1e6, total_burst=1e6)
+        reception = Reception(arrivals, arrivals, after_many=lambda: calls.append(loop.time() - began))
+        began = loop.time()
+        for _ in range(3):
+            for _ in range(300):
+                reception.admit(cast(TcpStream, Dead()))
+            await pass_time(9)
+        await pass_time(60)
+        return calls
+
+    assert run(behind_nat(), main) == [10, 28]

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from nattools.net.system.namespace import libc_call
+from nattools.net.system.libc import libc_call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
 
