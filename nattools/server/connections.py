@@ -32,7 +32,7 @@ _TURNS: Final = 2
 _PAUSE_S: Final = 0.05
 _MANY: Final = 256
 _MANY_GONE_S: Final = 10.0
-"""After so many connections, and so long after the last of them, most are gone again."""
+"""So long after so many connections most of them are gone again."""
 UNTAKEN_S: Final = 10.0
 """So long one whose connection was closed may leave unread what it was sent."""
 

@@ -41,7 +41,9 @@ _WINDOWS = "192.168.137.1"
 _BRIDGES = ("10.88.", "10.0.2.", *(f"172.{second}." for second in range(16, 32)))
 """What Docker, WSL, Podman and slirp4netns give to those within."""
 _MODEM = re.compile(r"(wwan|wwp|wws|wwx|rmnet|ccmni|pdp_ip)[\w.-]*")
-"""What Linux, Android and Apple's systems call the interface of a cellular modem."""
+"""What Linux, Android and Apple's systems call the interface of a cellular modem, or of a stick with one."""
+_HOMES = "192.168."
+"""Addresses that no provider gives: a stick that gives one of these is a router, with settings of its own."""
 _NO_ADDRESS = {("upnp-igd", 501), ("nat-pmp", 3)}
 """What routers say that have no public address to map."""
 _NO_ROOM = ("pcp", 8)
@@ -96,7 +98,7 @@ def _is_without_router(findings: Findings) -> bool:
         or any(each.outcome == "answered" for each in findings.routers.offers)
     ):
         return False
-    if _MODEM.fullmatch(way.interface):
+    if _MODEM.fullmatch(way.interface) and not (way.source or "").startswith(_HOMES):
         return True
     unnamed = any(
         each.family == 4 and each.interface == way.interface and each.address is None

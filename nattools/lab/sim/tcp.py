@@ -40,32 +40,10 @@ class SimStream:
     handshake ended: None for connected, else why not."""
 
     __slots__ = (
-        "__weakref__",
-        "_ack_due",
-        "_armed",
-        "_closing",
-        "_deadline",
-        "_duplicates",
-        "_lasting",
-        "_mss",
-        "_opened",
-        "_readers",
-        "_recover",
-        "_routes",
-        "_send",
-        "_stack",
-        "_state",
-        "_tries",
-        "_trip",
-        "_ttl",
-        "_writers",
-        "iss",
-        "key",
-        "local",
-        "received",
-        "remote",
-        "settled",
-    )
+        "__weakref__", "_ack_due", "_armed", "_closing", "_deadline", "_duplicates", "_lasting", "_mss",
+        "_opened", "_readers", "_recover", "_routes", "_send", "_stack", "_state", "_tries", "_trip", "_ttl",
+        "_writers", "iss", "key", "local", "received", "remote", "settled",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -173,3 +173,20 @@ def test_nobody_listened_before() -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     asyncio.run(main())
+
+
+def test_who_waits_after_one_that_was_cancelled_is_woken() -> None:
+    """The end of the first one's wait comes after the second's begin, and took its place from it."""
+
+    async def main() -> bool:
+        event = TimedEvent()
+        first = asyncio.create_task(event.wait())
+        await asyncio.sleep(0)
+        second = asyncio.create_task(event.wait())
+        first.cancel()
+        await asyncio.sleep(0)
+        event.set()
+        async with asyncio.timeout(1):
+            return await second
+
+    assert asyncio.run(main())

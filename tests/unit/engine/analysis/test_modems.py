@@ -13,13 +13,13 @@ from nattools.net.addresses import is_public
 OWN, NEXT = "10.0.1.2", "10.0.1.1"
 
 
-def advised(name: str, kind: InterfaceKind, gateway: str | None, *more: MapOffer) -> set[str]:
+def advised(name: str, kind: InterfaceKind, gateway: str | None, *more: MapOffer, own: str = OWN) -> set[str]:
     """All that the user is told to do, with that interface, and that next hop of its default route."""
     host = Host(
         os="test",
-        interfaces=(Interface(name=name, kind=kind, addresses=(OWN,)),),
+        interfaces=(Interface(name=name, kind=kind, addresses=(own,)),),
         gateways=(Gateway(interface=name, family=4, address=gateway),),
-        ways=(Way(family=4, interface=name, source=OWN, gateway=gateway),),
+        ways=(Way(family=4, interface=name, source=own, gateway=gateway),),
     )
     seen = (*World().measure().seen, *more)
     report = analyse(measurement(seen, host=host), is_public=is_public)
@@ -57,3 +57,7 @@ def test_a_modem_that_answers_as_a_router_does() -> None:
         protocol="pcp", family=4, interface="wwan0", local=OWN, server=NEXT, outcome="answered"
     )
     assert "ask-for-own-address" not in advised("wwan0", "unknown", NEXT, answered)
+
+
+def test_a_stick_that_is_a_router_itself() -> None:
+    assert "ask-for-own-address" not in advised("wwan0", "ethernet", "192.168.8.1", own="192.168.8.100")
